@@ -1,0 +1,197 @@
+"""The rules of the tree, read off the source: who may import whom, and where knowledge of tasks and timm may stand."""
+
+from __future__ import annotations
+
+import ast
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "vtadapt"
+
+# Every part with its level: a part imports from levels below, never from a sibling on its own.
+LEVELS = {
+    "__main__": 4,
+    "cli": 3,
+    "assets": 3,  # weights, read as files; beside them the scripts that made them, which nothing imports
+    "workflows": 2,
+    **dict.fromkeys(("models", "data", "tasks", "affinity", "viz"), 1),
+    "errors": 0,
+    "__init__": 0,  # the version
+}
+TASK_NAMES = {"semseg", "depth", "normals", "edges"}
+# Those who wrap timm; the decoder builds on its Swin blocks.
+MODELS_WITH_TIMM = {"models/backbone.py", "models/attention.py", "models/adapter.py", "models/decoder.py"}
+HEAVY = ("torch", "torchvision", "timm", "cv2", "scipy", "skimage", "trimesh", "h5py", "lightning", "lightning_fabric")
+
+
+def violations(package: Path) -> list[str]:
+    """Return every broken rule below the folder ``vtadapt`` as "FILE:LINE what is wrong"."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if "utils" in path.relative_to(package).with_suffix("").parts:
+            found.append(f"{name}:1 is named utils, which says nothing")
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        for node in ast.walk(tree):
+            line = getattr(node, "lineno", 0)
+            wrong = [*_wrong_imports(node, name, package), *_wrong_comparisons(node, name)]
+            found.extend(f"{name}:{line} {reason}" for reason in wrong)
+    return found
+
+
+def _wrong_imports(node: ast.AST, name: str, package: Path) -> Iterator[str]:
+    own = _part(name)
+    if own not in LEVELS:
+        yield f"stands in {own!r}, which is no part of the design"
+        return
+    for module in _imported(node, name, package):
+        top, _, rest = module.partition(".")
+        if top == "timm" and own == "models" and name not in MODELS_WITH_TIMM:
+            yield "imports timm, which only those who wrap it may"
+        if top != "vtadapt":
+            continue
+        other = rest.partition(".")[0] or "__init__"
+        if other not in LEVELS:
+            yield f"imports vtadapt.{other}, which is no part of the design"
+        elif other != own and LEVELS[other] >= LEVELS[own]:
+            yield f"imports vtadapt.{other}, which does not lie below {own}"
+
+
+def _part(name: str) -> str:
+    """Return the part of the package that a file belongs to: its first folder, or its own name."""
+    return name.split("/")[0].removesuffix(".py")
+
+
+def _imported(node: ast.AST, name: str, package: Path) -> Iterator[str]:
+    """Yield the absolute names of the modules that a statement, or a call of import_module, brings in."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            folders = ["vtadapt", *Path(name).parent.parts]
+            above = folders[: len(folders) - node.level + 1]
+            base = ".".join([*above, *([base] if base else [])])
+        # "from vtadapt import data" brings in the part data, "from vtadapt import __version__" only the version.
+        parts = [alias.name for alias in node.names if base == "vtadapt" and _is_part(alias.name, package)]
+        yield from (f"vtadapt.{part}" for part in parts)
+        if len(parts) < len(node.names):
+            yield base
+    elif isinstance(node, ast.Call) and node.args:
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        first = node.args[0]
+        if called in ("import_module", "__import__") and isinstance(first, ast.Constant):
+            yield str(first.value)
+
+
+def _is_part(name: str, package: Path) -> bool:
+    return name in LEVELS or (package / name).is_dir() or (package / f"{name}.py").is_file()
+
+
+def _wrong_comparisons(node: ast.AST, name: str) -> Iterator[str]:
+    if _part(name) == "tasks":
+        return
+    sides: list[ast.expr] = []
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+    elif isinstance(node, ast.MatchValue):
+        sides = [node.value]
+    for side in sides:
+        members = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+        for member in members:
+            if isinstance(member, ast.Constant) and member.value in TASK_NAMES:
+                yield f"compares with the task name {member.value!r}, which only tasks/ may"
+
+
+def test_the_tree_keeps_its_rules():
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "complaint"),
+    [
+        ("data/a.py", "from vtadapt.tasks import TASKS", "data/a.py:1 imports vtadapt.tasks"),
+        ("data/a.py", "from vtadapt import tasks", "data/a.py:1 imports vtadapt.tasks"),
+        ("data/a.py", "def f():\n    import vtadapt.viz.panels", "data/a.py:2 imports vtadapt.viz"),
+        ("data/readers/a.py", "from ...models import x", "data/readers/a.py:1 imports vtadapt.models"),
+        ("data/a.py", "from .. import models", "data/a.py:1 imports vtadapt.models"),
+        ("data/a.py", "import importlib\nimportlib.import_module('vtadapt.viz')", "data/a.py:2 imports vtadapt.viz"),
+        ("models/a.py", "from vtadapt.workflows.train import train", "models/a.py:1 imports vtadapt.workflows"),
+        ("workflows/a.py", "import vtadapt.cli", "workflows/a.py:1 imports vtadapt.cli"),
+        ("errors.py", "from vtadapt.data import pack", "errors.py:1 imports vtadapt.data"),
+        ("data/a.py", "from vtadapt.common import x", "data/a.py:1 imports vtadapt.common"),
+        ("common.py", "import os", "common.py:1 stands in 'common'"),
+        ("models/a.py", "from vtadapt.assets.swin_pico import pretrain", "models/a.py:1 imports vtadapt.assets"),
+        ("models/heads.py", "import timm.layers", "models/heads.py:1 imports timm"),
+        ("data/utils.py", "", "data/utils.py:1 is named utils"),
+        ("viz/utils/a.py", "", "viz/utils/a.py:1 is named utils"),
+        ("viz/a.py", "def f(x):\n    return x == 'depth'", "viz/a.py:2 compares with the task name 'depth'"),
+        ("viz/a.py", "ok = 'edges' != name", "viz/a.py:1 compares with the task name 'edges'"),
+        ("viz/a.py", "ok = name in ('x', 'semseg')", "viz/a.py:1 compares with the task name 'semseg'"),
+        (
+            "viz/a.py",
+            "match name:\n    case 'normals':\n        pass",
+            "viz/a.py:2 compares with the task name 'normals'",
+        ),
+        (
+            "viz/a.py",
+            "match name:\n    case 'x' | 'depth':\n        pass",
+            "viz/a.py:2 compares with the task name 'depth'",
+        ),
+    ],
+)
+def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
+    path = tmp_path / "vtadapt" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    for part in ("models", "tasks", "viz"):
+        (tmp_path / "vtadapt" / part).mkdir(exist_ok=True)
+    found = violations(tmp_path / "vtadapt")
+    assert any(line.startswith(complaint) for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("cli.py", "from vtadapt.workflows.train import train\nfrom vtadapt import __version__"),
+        ("workflows/a.py", "from vtadapt.workflows.session import Session\nfrom vtadapt.tasks import TASKS"),
+        ("data/a.py", "from vtadapt.errors import DataError\nfrom .pack import Pack\nfrom vtadapt.data import recipe"),
+        ("models/backbone.py", "import timm"),
+        (
+            "assets/swin_pico/pretrain.py",
+            "from vtadapt.data import pack\nfrom vtadapt.models.decoder import LightDecoder",
+        ),
+        ("tasks/a.py", "def f(name):\n    return name == 'depth'"),
+        ("viz/a.py", "pictures = {'depth': 1}\nok = kind == 'classes'"),
+    ],
+)
+def test_what_the_rules_allow_passes(tmp_path, file, source):
+    path = tmp_path / "vtadapt" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert violations(tmp_path / "vtadapt") == []
+
+
+def test_the_command_line_starts_without_heavy_imports():
+    code = f"import vtadapt.cli, sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "example.org"])
+def test_tests_cannot_reach_the_network(host):
+    with pytest.raises(AssertionError, match="no network"):
+        socket.create_connection((host, 80), timeout=1)
+    with socket.socket() as plain, pytest.raises(AssertionError, match="no network"):
+        plain.connect((host, 80))
+
+
+def test_tests_can_talk_to_this_machine():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=5).close()

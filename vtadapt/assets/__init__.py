@@ -1,0 +1,1 @@
+"""What is bundled: the encoder ``swin_pico``, with the script that made it and its numbers."""

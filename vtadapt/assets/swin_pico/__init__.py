@@ -1,0 +1,1 @@
+"""The bundled encoder; ``python -m vtadapt.assets.swin_pico.pretrain`` makes it."""

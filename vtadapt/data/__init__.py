@@ -1,0 +1,1 @@
+"""Data: recipes, packs on disk, samples as tensors, and readers of what people have on disk."""

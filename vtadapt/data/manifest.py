@@ -1,0 +1,140 @@
+"""``manifest.json``: what a pack holds, written last, and the door through which packs are opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vtadapt.data.atomic import write_json
+from vtadapt.data.pack import PackReader
+from vtadapt.data.recipe import Recipe, explain
+from vtadapt.errors import DataError, UsageError, near_matches
+
+FORMAT = "vtadapt-manifest"
+VERSION = 1
+FILE = "manifest.json"
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_split(path: Path, stats: Mapping[str, Any], names: list[str], broken: list[dict[str, str]]) -> dict[str, Any]:
+    """Entry of one split: file, size, checksum, samples per task with ranges and units, and what was left out."""
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": checksum(path),
+        "samples": len(names),
+        "names": names,
+        "tasks": dict(stats),
+        "broken": broken,
+    }
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``manifest.json`` atomically and return it as a reader would see it."""
+    whole = {"format": FORMAT, "version": VERSION, **content}
+    write_json(folder / FILE, whole)
+    return read_manifest(folder)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a pack's folder.
+
+    Raises:
+        DataError: missing, not JSON, or of another format.
+    """
+    path = folder / FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; prepare the data set again") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: broken manifest ({' '.join(str(error).split())[:120]}); prepare it again") from error
+    found = (manifest.get("format"), manifest.get("version")) if isinstance(manifest, dict) else (None, None)
+    if found != (FORMAT, VERSION):
+        raise DataError(f"{path}: found format {found[0]} {found[1]}, wanted {FORMAT} {VERSION}; prepare it again")
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def manifest_recipe(manifest: Mapping[str, Any]) -> Recipe:
+    """The recipe that a pack was made with; DataError where this version cannot read it."""
+    try:
+        return Recipe.model_validate(manifest["recipe"])
+    except (KeyError, ValidationError) as error:
+        text = explain(error, Recipe) if isinstance(error, ValidationError) else "no recipe"
+        raise DataError(f"pack {manifest.get('name')!r}: its recipe cannot be read ({text}); prepare it again") from error
+
+
+def prepare_command(name: str) -> str:
+    """The command that makes the pack ``name``."""
+    return f"vtadapt prepare-data {name} --source PATH"
+
+
+def recover(root: Path, name: str) -> Path:
+    """Folder of a pack; puts the previous one back if a run was killed between the two renames of an exchange."""
+    folder, previous = root / name, root / f".{name}.previous"
+    if not folder.exists() and previous.is_dir():
+        previous.rename(folder)
+    return folder
+
+
+def has_pack(root: Path, name: str) -> bool:
+    """Whether a finished pack of that name is there."""
+    return (recover(Path(root), name) / FILE).is_file()
+
+
+def open_manifest(root: Path, name: str) -> dict[str, Any]:
+    """The manifest of pack ``name`` below ``root``; DataError with the command that makes it where there is none."""
+    folder = recover(Path(root), name)
+    if not (folder / FILE).is_file():
+        raise DataError(f"no data set {name!r} in {root}; prepare it with: {prepare_command(name)}")
+    return read_manifest(folder)
+
+
+def open_pack(root: Path, name: str, split: str) -> PackReader:
+    """Open one split of a pack for reading.
+
+    Args:
+        root: folder of the packs (``data``).
+        name: data set.
+        split: one of those it was prepared with.
+
+    Raises:
+        DataError: no such pack (the message is the command that makes it), or a file that is missing, cut short or broken.
+        UsageError: the pack has no such split.
+    """
+    manifest = open_manifest(root, name)
+    splits = manifest.get("splits", {})
+    if split not in splits:
+        raise UsageError(f"data set {name!r} has no split {split!r}.{near_matches(split, splits)} Known: {', '.join(splits)}")
+    path = Path(root) / name / str(splits[split]["file"])
+    if path.parent != Path(root) / name:  # a manifest from elsewhere must not lead out of its folder
+        raise DataError(f"{path}: the manifest names a file outside its folder")
+    if path.is_file() and path.stat().st_size != splits[split]["bytes"]:
+        found, wanted = path.stat().st_size, splits[split]["bytes"]
+        raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {prepare_command(name)}")
+    recipe = manifest_recipe(manifest)
+    return PackReader(path, {t: recipe.tasks[t] for t in manifest["tasks"]})
+
+
+def verify(root: Path, name: str) -> list[str]:
+    """Check every file of a pack against the manifest's checksums; the problems found, one line each."""
+    manifest = open_manifest(root, name)
+    problems = []
+    for split in manifest["splits"].values():
+        path = Path(root) / name / str(split["file"])
+        if not path.is_file():
+            problems.append(f"{path}: no such file")
+        elif checksum(path) != split["sha256"]:
+            problems.append(f"{path}: the checksum differs from the manifest's")
+    return problems

@@ -1,0 +1,148 @@
+"""What every reader is: it finds the samples of a split, and loads one."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vtadapt.data.recipe import VOID, Recipe, explain
+from vtadapt.errors import ConfigError, DataError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample before it is loaded: its name in the pack, and its files by role (or its seed)."""
+
+    name: str
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    seed: int | None = None
+
+
+class ReaderOptions(BaseModel):
+    """Base of the readers' options: an unknown key in a recipe is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reader(ABC):
+    """Knows the files of one format. Picklable, so that worker processes can load.
+
+    Args:
+        recipe: the data set; ``recipe.options`` are checked here.
+        size: (height, width) asked for. Only a reader that renders needs it; files are resized afterwards.
+
+    Raises:
+        ConfigError: an option that the reader does not know or cannot use.
+    """
+
+    Options: ClassVar[type[ReaderOptions]] = ReaderOptions
+
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
+        self.recipe = recipe
+        self.size = size
+        try:
+            self.options: Any = self.Options.model_validate(recipe.options)
+        except ValidationError as error:
+            raise ConfigError(f"recipe {recipe.name!r}, options: {explain(error, self.Options)}") from error
+
+    @abstractmethod
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """Samples of a split, in a fixed order, without opening them.
+
+        Returns:
+            Empty where the split is optional and absent.
+
+        Raises:
+            DataError: a folder or file is missing; the message names it and what was expected.
+        """
+
+    @abstractmethod
+    def load(self, item: Item) -> Arrays:
+        """``image`` uint8 (H, W, 3) and the labels that the sample has, as ``vtadapt.data.labels`` stores them.
+
+        Raises:
+            DataError: a file that is broken or not what was expected; the message names it.
+        """
+
+
+def need_folder(source: Path | None, wanted: str) -> Path:
+    """``source`` if it is a folder, else a DataError that says what it should hold."""
+    if source is None:
+        raise DataError(f"no source folder given; wanted one with {wanted} (--source PATH)")
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder; wanted one with {wanted}")
+    return source
+
+
+def need_files(paths: Sequence[Path], wanted: str) -> None:
+    """Raise a DataError that names the first missing file and counts the others."""
+    missing = [p for p in paths if not p.is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more of {len(paths)})" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]}: no such file{more}; wanted {wanted}")
+
+
+def decode(path: Path) -> Image.Image:
+    """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                return image.copy() if image.mode != "P" else image.convert("P")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: broken picture ({' '.join(str(error).split())[:120]})") from error
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped."""
+    image = decode(path)
+    if image.mode.startswith("I"):
+        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
+
+
+def read_map(path: Path) -> NDArray[Any]:
+    """A single-channel map of whole numbers, (H, W), 8 or 16 bits as stored; palette pictures give their indices."""
+    image = decode(path)
+    if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
+        raise DataError(f"{path}: picture of mode {image.mode}, wanted one channel (grey or palette)")
+    array = np.asarray(image)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def read_classes(path: Path, count: int, void: Sequence[int]) -> NDArray[np.uint8]:
+    """Class ids 0..count - 1 with the ids of ``void`` turned into 255.
+
+    Raises:
+        DataError: any other id; the message lists those found.
+    """
+    array = read_map(path)
+    is_void = np.isin(array, list(void))
+    if bad := np.unique(array[~is_void & ((array >= count) | (array < 0))]).tolist():
+        wanted = f"0..{count - 1}" + (f" or {', '.join(map(str, void))} (void)" if void else "")
+        raise DataError(f"{path}: label ids {', '.join(map(str, bad[:8]))}, wanted {wanted}")
+    return np.where(is_void, VOID, array).astype(np.uint8)
+
+
+def same_size(path: Path, label: NDArray[Any], image: NDArray[Any]) -> None:
+    """Raise a DataError unless the label read from ``path`` is as large as its image."""
+    if label.shape[:2] != image.shape[:2]:
+        found, wanted = ("x".join(map(str, a.shape[:2])) for a in (label, image))
+        raise DataError(f"{path}: label of {found} pixels, its image has {wanted} (height x width)")

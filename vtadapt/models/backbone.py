@@ -1,0 +1,273 @@
+"""The backbone: a timm Swin behind one contract, its frozen trunk, and where its weights come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, checkpoint_filter_fn
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vtadapt.errors import ConfigError, near_matches
+from vtadapt.models.adapter import AdaptedStage
+from vtadapt.models.attention import fit_shift
+
+BUNDLED = "swin_pico"
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# 18-block stages adapt their last 4 blocks (slides); other depths keep that share.
+ADAPTED_SHARE = 4 / 18
+
+
+@dataclass(frozen=True)
+class TrunkFeatures:
+    """What the trunk knows of a batch of images, computed once whatever the number of tasks.
+
+    Attributes:
+        tokens: (B, h, w, C) input of the first adapted block.
+        skips: outputs of the stages before it, finest first, each (B, h_i, w_i, C_i).
+        valid: (h, w) bool at the resolution of ``tokens``: False for tokens that only see padding; None without any.
+        size: (H, W) of the images before padding.
+    """
+
+    tokens: Tensor
+    skips: tuple[Tensor, ...]
+    valid: Tensor | None
+    size: tuple[int, int]
+
+
+class SwinBackbone(nn.Module):
+    """A timm Swin cut into a trunk (everything before the first adapted block) and adapted stages.
+
+    Adapted are the last ceil(depth * 4 / 18) blocks of the last stage but one, and all blocks of the last stage; for an
+    18-block stage 3 these are blocks 15 to 18 and the last stage (slides).
+    """
+
+    def __init__(self, name: str, net: SwinTransformer, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Wrap ``net``, which must accept any image size (``strict_img_size=False``)."""
+        super().__init__()
+        self.name = name
+        self.net = net
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        depth = len(net.layers[-2].blocks)
+        self.first_adapted = depth - math.ceil(depth * ADAPTED_SHARE)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each stage, finest first."""
+        return tuple(info["num_chs"] for info in self.net.feature_info)
+
+    @property
+    def stride(self) -> int:
+        """Pixels per token of the last stage; images are padded to a multiple of it."""
+        return int(self.net.feature_info[-1]["reduction"])
+
+    @property
+    def window(self) -> int:
+        """Window size w of the last stage, which sets the default size w^3 of the task embedding."""
+        return int(self.net.layers[-1].blocks[0].window_size[0])
+
+    @property
+    def adapted_stages(self) -> tuple[AdaptedStage, ...]:
+        """The adapted blocks, stage by stage."""
+        before, last = self.net.layers[-2], self.net.layers[-1]
+        channels = self.channels
+        return (
+            AdaptedStage(tuple(before.blocks[self.first_adapted :]), None, channels[-2]),
+            AdaptedStage(tuple(last.blocks), last.downsample, channels[-1]),
+        )
+
+    def adapted_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the adapted blocks and of the patch merging between them."""
+        modules = [m for stage in self.adapted_stages for m in (*stage.blocks, stage.downsample) if m is not None]
+        return [p for module in modules for p in module.parameters()]
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """Parameters of everything before the first adapted block."""
+        modules = [self.net.patch_embed, *self.net.layers[:-2], self.net.layers[-2].downsample]
+        modules += list(self.net.layers[-2].blocks[: self.first_adapted])
+        return [p for module in modules for p in module.parameters()]
+
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """Parameters that no adapted model reads (the final norm, a classification head)."""
+        used = {id(p) for p in (*self.trunk_parameters(), *self.adapted_parameters())}
+        return [p for p in self.parameters() if id(p) not in used]
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """Normalise (B, 3, H, W) in 0..1 and pad it right and bottom, by its border, to a multiple of the stride."""
+        h, w = image.shape[-2:]
+        image = F.pad(image, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
+        return (image - self.mean) / self.std
+
+    def trunk(self, image: Tensor, *, grad: bool = False) -> TrunkFeatures:
+        """Run everything before the first adapted block, without gradients unless ``grad``.
+
+        Args:
+            image: (B, 3, H, W) in 0..1, any size.
+            grad: True only when the trunk itself is trained (``train_blocks = "all"``).
+        """
+        h, w = image.shape[-2:]
+        with nullcontext() if grad else torch.no_grad():
+            x = self.net.patch_embed(self.prepare(image))
+            skips = []
+            for stage in self.net.layers[:-2]:
+                x = self._run(stage.blocks, stage.downsample(x))
+                skips.append(x)
+            stage = self.net.layers[-2]
+            x = self._run(stage.blocks[: self.first_adapted], stage.downsample(x))
+        return TrunkFeatures(x, tuple(skips), _valid_tokens(x, (h, w), self.stride // 2), (h, w))
+
+    @staticmethod
+    def _run(blocks: Iterable[SwinTransformerBlock], x: Tensor) -> Tensor:
+        for block in blocks:
+            fit_shift(block, x.shape[1:3])
+            x = block(x)
+        return x
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Outputs of all stages, (B, h_i, w_i, C_i), without gradients: what a probe on frozen features reads."""
+        with torch.no_grad():
+            x, outputs = self.net.patch_embed(self.prepare(image)), []
+            for stage in self.net.layers:
+                x = self._run(stage.blocks, stage.downsample(x))
+                outputs.append(x)
+        return outputs
+
+    def digest(self) -> str:
+        """SHA-256 over the names and values of the weights; saved with a run and compared when it is loaded."""
+        sha = hashlib.sha256()
+        for key, value in sorted(self.net.state_dict().items()):
+            sha.update(key.encode())
+            sha.update(value.detach().cpu().contiguous().float().numpy().tobytes())
+        return sha.hexdigest()
+
+
+def _valid_tokens(x: Tensor, size: tuple[int, int], stride: int) -> Tensor | None:
+    """(h, w) bool: does the token see any pixel of the image? None if all do."""
+    rows, columns = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
+    h, w = x.shape[1:3]
+    if (rows, columns) == (h, w):
+        return None
+    valid = torch.zeros(h, w, dtype=torch.bool, device=x.device)
+    valid[:rows, :columns] = True
+    return valid
+
+
+def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) -> SwinBackbone:
+    """Build a backbone.
+
+    Args:
+        name: "swin_pico" (bundled) or the name of any Swin in timm.
+        weights: "auto" (bundled weights for swin_pico; other names must say where theirs come from), "random" (drawn
+            from ``seed``), "timm" (timm's own pretrained weights: a download, or its cache), or a file: safetensors or
+            a timm .pth, read without running code.
+        seed: seed of random weights.
+
+    Raises:
+        ConfigError: unknown name, not a Swin, or weights that do not fit.
+    """
+    if name == BUNDLED:
+        return _load_pico(weights, seed)
+    if name not in timm.list_models():
+        close = near_matches(name, [BUNDLED, *timm.list_models("swin_*")])
+        raise ConfigError(f"unknown backbone {name!r}; wanted {BUNDLED!r} or the name of a Swin in timm.{close}")
+    if weights == "auto":
+        raise ConfigError(
+            f"no weights for backbone {name!r}: only {BUNDLED!r} is bundled; add --weights FILE, --weights timm "
+            "(downloads) or --weights random"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            options: dict[str, Any] = {"strict_img_size": False, "drop_path_rate": 0.0, "num_classes": 0}
+            net = timm.create_model(name, pretrained=weights == "timm", **options)
+        except TypeError as error:
+            raise ConfigError(f"backbone {name!r} is not a Swin of timm; wanted one such as swin_tiny") from error
+        except OSError as error:
+            raise ConfigError(f"could not get timm's weights of {name!r} ({error}); use --weights FILE") from error
+    if not isinstance(net, SwinTransformer):
+        raise ConfigError(f"backbone {name!r} is a {type(net).__name__}; wanted a SwinTransformer of timm")
+    if weights not in ("random", "timm"):
+        load_weights(net, Path(weights))
+    return SwinBackbone(name, net, tuple(net.default_cfg["mean"]), tuple(net.default_cfg["std"]))
+
+
+def build_pico(config: dict[str, Any]) -> SwinTransformer:
+    """Build the architecture of the bundled encoder from its ``config.json``."""
+    return SwinTransformer(num_classes=0, strict_img_size=False, drop_path_rate=0.0, **config["architecture"])
+
+
+def pico_config() -> dict[str, Any]:
+    """Read the bundled encoder's ``config.json``."""
+    text = resources.files("vtadapt").joinpath("assets", BUNDLED, "config.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def _load_pico(weights: str, seed: int) -> SwinBackbone:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = build_pico(pico_config())
+    if weights == "timm":
+        raise ConfigError(f"timm has no weights for {BUNDLED!r}; use --weights auto (bundled), random or FILE")
+    if weights == "auto":
+        with resources.as_file(resources.files("vtadapt").joinpath("assets", BUNDLED, "model.safetensors")) as file:
+            load_weights(net, Path(file))
+    elif weights != "random":
+        load_weights(net, Path(weights))
+    return SwinBackbone(BUNDLED, net, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors or .pth file into a flat state dict, without running code from it.
+
+    Raises:
+        ConfigError: the file is missing, broken, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no weights at {os.fspath(path)!r}; wanted a safetensors or .pth file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise many kinds; for the user they all mean the same
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"cannot read weights {os.fspath(path)!r}: {reason}; wanted safetensors or .pth") from error
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ConfigError(f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def load_weights(net: SwinTransformer, path: Path) -> None:
+    """Load a checkpoint into ``net``; classification heads and timm's computed buffers are left out.
+
+    Raises:
+        ConfigError: weights are missing or have other shapes; the message names the first of them.
+    """
+    state = checkpoint_filter_fn(read_state(path), net)
+    own = net.state_dict()
+    state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith("attn_mask")}
+    missing = [k for k in own if k not in state and not k.startswith("head.")]
+    other = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
+    if missing or other:
+        key = (other or missing)[0]
+        found = f"{key} has shape {tuple(state[key].shape)}" if other else f"{key} is missing"
+        raise ConfigError(
+            f"weights {os.fspath(path)!r} do not fit the backbone: {found}, wanted {tuple(own[key].shape)}; "
+            "choose the --backbone that these weights were saved from"
+        )
+    net.load_state_dict(state, strict=False)

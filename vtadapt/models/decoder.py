@@ -1,0 +1,156 @@
+"""Decoders from the adapted features to H/4, and the task heads that make logits at image resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from timm.models.swin_transformer import SwinTransformerBlock
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PatchExpand(nn.Module):
+    """(N, H, W, C) -> (N, sH, sW, out): each token becomes s x s tokens (Swin-Unet, Cao et al. 2021)."""
+
+    def __init__(self, dim: int, out: int, scale: int = 2) -> None:
+        """Create the linear layer C -> s s out and the norm after it."""
+        super().__init__()
+        self.scale, self.out = scale, out
+        self.linear = nn.Linear(dim, scale * scale * out, bias=False)
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Expand."""
+        n, h, w, _ = x.shape
+        s = self.scale
+        y = self.linear(x).view(n, h, w, s, s, self.out).permute(0, 1, 3, 2, 4, 5)
+        return self.norm(y.reshape(n, h * s, w * s, self.out))
+
+
+class SwinDecoder(nn.Module):
+    """The paper's decoder: patch expand, concatenate the skip, Linear, two Swin blocks, from H/32 to H/4, then x4."""
+
+    def __init__(self, channels: tuple[int, ...], window: int, depth: int = 2) -> None:
+        """Create one level per stage boundary of an encoder with ``channels`` (finest first)."""
+        super().__init__()
+        levels = list(zip(channels[::-1], channels[-2::-1], strict=False))
+        self.expand = nn.ModuleList(PatchExpand(coarse, fine) for coarse, fine in levels)
+        self.fuse = nn.ModuleList(nn.Linear(2 * fine, fine) for _, fine in levels)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    SwinTransformerBlock(
+                        dim=fine,
+                        input_resolution=(window, window),
+                        num_heads=max(1, fine // 32),
+                        window_size=window,
+                        shift_size=0 if i % 2 == 0 else window // 2,
+                        always_partition=True,
+                        dynamic_mask=True,
+                    )
+                    for i in range(depth)
+                )
+            )
+            for _, fine in levels
+        )
+        self.final = PatchExpand(channels[0], channels[0], scale=4)
+        self.width = channels[0]
+
+    def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+        """Decode.
+
+        Args:
+            features: adapted features, coarse last: (B, T, H/16, W/16, C3) and (B, T, H/32, W/32, C4).
+            skips: trunk outputs, finest first: (B, H/4, W/4, C1) and (B, H/8, W/8, C2); shared by all tasks.
+
+        Returns:
+            (B, T, width, H, W).
+        """
+        b, t = features[-1].shape[:2]
+        fine = [s[:, None].expand(-1, t, -1, -1, -1) for s in skips] + features[:-1]
+        x = features[-1].flatten(0, 1)
+        for expand, fuse, blocks, skip in zip(self.expand, self.fuse, self.blocks, fine[::-1], strict=True):
+            x = blocks(fuse(torch.cat([expand(x), skip.flatten(0, 1)], dim=-1)))
+        return self.final(x).permute(0, 3, 1, 2).unflatten(0, (b, t))
+
+
+class ConvBlock(nn.Module):
+    """Depthwise 3x3, norm, pointwise expansion, residual: one level of the light decoder (the order of ConvNeXt).
+
+    Channels stay last and the activation is ReLU: with T tasks at H/4 this block is most of a training step on a CPU, and
+    a 5x5 kernel with GELU on channels-first features took 1.6 times as long.
+    """
+
+    def __init__(self, dim: int, expansion: int = 2) -> None:
+        """Create a block for ``dim`` channels."""
+        super().__init__()
+        self.depthwise = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, expansion * dim)
+        self.reduce = nn.Linear(expansion * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, H, W, C) -> (N, H, W, C)."""
+        y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.reduce(F.relu(self.expand(self.norm(y))))
+
+
+class LightDecoder(nn.Module):
+    """Projects the trunk's skips once for all tasks, adds each task's adapted features, one block per level, to H/4."""
+
+    def __init__(self, channels: tuple[int, ...], width: int = 48) -> None:
+        """Create projections of all stages' ``channels`` (finest first) to ``width``."""
+        super().__init__()
+        self.project = nn.ModuleList(nn.Sequential(nn.LayerNorm(c), nn.Linear(c, width)) for c in channels)
+        self.blocks = nn.ModuleList(ConvBlock(width) for _ in channels)
+        self.width = width
+
+    def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+        """Decode; arguments as for :class:`SwinDecoder`.
+
+        Returns:
+            (B, T, width, H/4, W/4).
+        """
+        b, t = features[-1].shape[:2]
+        x: Tensor | None = None
+        for level in reversed(range(len(self.project))):
+            shared = level < len(skips)
+            y = self.project[level](skips[level][:, None] if shared else features[level - len(skips)])
+            if x is not None:  # (B, T, h, w, width), y broadcasts over T where it is shared
+                x = F.interpolate(x.permute(0, 3, 1, 2), size=y.shape[2:4], mode="bilinear", align_corners=False)
+                y = x.permute(0, 2, 3, 1).unflatten(0, (b, t)) + y
+            x = self.blocks[level](y.flatten(0, 1))
+        assert x is not None
+        return x.permute(0, 3, 1, 2).unflatten(0, (b, t))
+
+
+class TaskHeads(nn.Module):
+    """One 1x1 convolution per task on the decoder's features, then bilinear to the image's resolution."""
+
+    def __init__(self, width: int, channels: Mapping[str, int]) -> None:
+        """Create a head per task; ``channels`` maps task name to the number of output channels."""
+        super().__init__()
+        self.heads = nn.ModuleDict({name: nn.Conv2d(width, n, 1) for name, n in channels.items()})
+        for head in self.heads.values():
+            nn.init.trunc_normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, x: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
+        """Predict.
+
+        Args:
+            x: (B, T, width, h, w), one slice per task in the order of construction.
+            padded: (H', W') of the padded image, which x covers.
+            size: (H, W) of the image.
+
+        Returns:
+            name -> (B, channels, H, W).
+        """
+        out = {}
+        for index, (name, head) in enumerate(self.heads.items()):
+            logits = head(x[:, index])
+            if logits.shape[-2:] != padded:
+                logits = F.interpolate(logits, size=padded, mode="bilinear", align_corners=False)
+            out[name] = logits[..., : size[0], : size[1]]
+        return out

@@ -1,0 +1,223 @@
+"""``Task``: all there is to know of a task; ``make_task`` builds one; ``TASKS`` lists the built-in ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks import checks
+from vtadapt.tasks.colour import Picture, default_palette
+from vtadapt.tasks.kinds import KINDS, Kind
+from vtadapt.tasks.losses import Loss
+from vtadapt.tasks.meters_regression import cap_suffix
+from vtadapt.tasks.metrics import Meter, higher_is_better
+
+NYU13 = (
+    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects",
+    "picture", "sofa", "table", "tv", "wall", "window",
+)  # fmt: skip
+"""The 13 classes of NYU Depth V2 in the order of their ids."""
+
+METRE_NAMES = frozenset({"m", "metre", "metres", "meter", "meters"})
+
+TYPICAL_DISTANCE = 3.0
+"""Metres: what a fresh head predicts for a distance, about the mean depth of an indoor scene."""
+
+DEFAULT_DISTANCE_LOSS = "berhu"
+
+PRESETS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("depth", "regression"): {"units": "m"},
+    ("saliency", "boundary"): {"loss": "bce", "headline": "f1/t0.5"},  # a region, not a line
+}
+"""(name, kind) -> defaults of ``make_task`` that the kind alone cannot know."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A dense prediction task. Build it with ``make_task``; every way of making one checks it (ConfigError).
+
+    Target tensors, batched, and what "missing" is in them: classes int64 (B, H, W), 255; regression float32
+    (B, C, H, W), 0 for distances and NaN otherwise; unit_vector float32 (B, 3, H, W), (0, 0, 0); boundary float32
+    (B, 1, H, W) in 0..1, negative.
+    """
+
+    name: str
+    kind: str
+    """"classes" | "regression" | "unit_vector" | "boundary"."""
+    channels: int
+    """Channels of the logits."""
+    units: str = ""
+    classes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
+    loss: str = ""
+    headline: str = ""
+    """Key of the metric that stands for the task in tables and in Delta_m."""
+    distance: bool = False
+    """A regression measured in metres: 0 = missing, always positive, divided by scale augmentation."""
+    max_value: float | None = None
+    """Targets beyond it count as missing, predictions are clamped to it, and the metric keys say so."""
+    typical: float = 1.0
+    """What zero logits mean for a distance, in metres."""
+    weight: float = 1.0
+    """Default factor of the loss in a sum over tasks."""
+
+    def __post_init__(self) -> None:
+        """Check the fields against one another."""
+        for check in checks.CHECKS:
+            check(self)
+        self.higher_is_better(self.headline)
+
+    @property
+    def behaviour(self) -> Kind:
+        """What the kind of this task does."""
+        return KINDS[self.kind]
+
+    def loss_fn(self, logits: Tensor, target: Tensor) -> Loss:
+        """Return the mean loss over valid pixels, in float32, and their number; 0 (with a graph) when there is none.
+
+        Args:
+            logits: (B, channels, H, W), any float type.
+            target: (B, ...) as the data set gives it.
+
+        Raises:
+            DataError: shapes do not fit, or a label id is out of range.
+        """
+        self.check(logits, target)
+        return self.behaviour.loss(self, logits, target)
+
+    def decode(self, logits: Tensor) -> Tensor:
+        """Return the prediction in the form of the target: class ids, units, unit vectors, or probabilities.
+
+        All but ``classes`` are float32 and differentiable.
+        """
+        return self.behaviour.decode(self, logits)
+
+    def valid(self, target: Tensor) -> Tensor:
+        """Return (B, H, W) bool, True where ``target`` has a label."""
+        return self.behaviour.valid(self, target)
+
+    def meter(self, **options: Any) -> Meter:
+        """Return an empty meter; options depend on the kind (see ``meters.py``, ``meters_regression.py``)."""
+        try:
+            return type(self.behaviour).meter(self, **options)
+        except TypeError as error:
+            raise ConfigError(f"Metric options {sorted(options)} do not fit task {self.name!r}: {error}.") from error
+
+    def higher_is_better(self, metric_key: str) -> bool:
+        """Return the direction of a metric of this task; ConfigError for an unknown key."""
+        return higher_is_better(self.kind, metric_key)
+
+    def colour(self, x: Tensor | np.ndarray, value_range: tuple[float, float] | None = None) -> Picture:
+        """Draw one target or prediction (no batch axis) as uint8 RGB (H, W, 3).
+
+        Classes: the palette, 255 black. Regression: viridis, near = bright for distances and high = bright otherwise,
+        missing dark grey, over ``value_range`` or else ``self.value_range(x)``. Normals: ((x, -y, -z) + 1) / 2,
+        missing black. Boundary: dark lines on white, missing pale blue.
+        """
+        return self.behaviour.colour(self, _array(x), value_range)
+
+    def value_range(self, x: Tensor | np.ndarray) -> tuple[float, float] | None:
+        """Return the 2nd and 98th percentile of a regression sample, to share between pictures; None for the rest."""
+        return self.behaviour.value_range(self, _array(x))
+
+    def check(self, logits: Tensor, target: Tensor) -> None:
+        """Raise DataError unless ``logits`` and ``target`` belong to this task and fit one another."""
+        if logits.ndim != 4 or logits.shape[1] != self.channels:
+            raise DataError(
+                f"Task {self.name!r} wants logits (B, {self.channels}, H, W), found {tuple(logits.shape)}; "
+                "was the model made for another class list?"
+            )
+        wanted = self.behaviour.target_shape(self, logits)
+        if tuple(target.shape) != wanted:
+            raise DataError(
+                f"Task {self.name!r}: logits {tuple(logits.shape)} want a target {wanted}, found {tuple(target.shape)}."
+            )
+        self.behaviour.check_values(self, target)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values that JSON can hold."""
+        values = asdict(self)
+        return values | {"classes": list(self.classes), "colours": [list(c) for c in self.colours]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Task:
+        """Undo ``to_dict``; ConfigError when a field is unknown, missing or wrong."""
+        known = {field.name for field in fields(cls)}
+        checks.no_unknown(values, known, "field of a saved task")
+        lacking = [name for name in ("name", "kind", "channels") if name not in values]
+        if lacking:
+            raise ConfigError(f"A saved task lacks {', '.join(lacking)}.")
+        lists = {"classes": tuple(values.get("classes", ())), "colours": checks.triples(values.get("colours", ()))}
+        return cls(**{**values, **lists})
+
+
+def make_task(
+    name: str,
+    kind: str,
+    *,
+    classes: Sequence[str] = (),
+    colours: Sequence[Sequence[int]] = (),
+    units: str = "",
+    loss: str | None = None,
+    **options: Any,
+) -> Task:
+    """Build a task from what a recipe declares, with defaults for the rest.
+
+    ``make_task("human_parts", "classes", classes=["head", "torso"])``, ``make_task("saliency", "boundary")``.
+
+    Args:
+        name: the key of the task in batches, logits and reports.
+        kind: "classes", "regression", "unit_vector" or "boundary".
+        classes: names in the order of their ids, for kind "classes" (or ``num_classes``).
+        colours: one RGB triple per class; a fixed palette when there is none.
+        units: for regression; "m" (or "metres") makes it a distance.
+        loss: a name of ``losses.LOSSES[kind]``.
+        **options: ``num_classes``, ``channels``, ``headline``, ``distance``, ``max_value``, ``typical``, ``weight``.
+
+    Raises:
+        ConfigError: anything unknown or contradictory, on one line.
+    """
+    checks.no_unknown(options, {"num_classes", "channels", "headline", "distance", "max_value", "typical", "weight"}, "option")
+    behaviour = checks.find_kind(name, kind)
+    preset = PRESETS.get((name, kind), {})
+    units = units or preset.get("units", "")
+    units = "m" if units.lower() in METRE_NAMES else units
+    distance = bool(options.get("distance", kind == "regression" and units == "m"))
+    names = checks.class_names(name, kind, classes, options.get("num_classes"))
+    max_value = options.get("max_value")
+    default_loss = DEFAULT_DISTANCE_LOSS if distance else behaviour.default_loss
+    default_headline = behaviour.default_headline + cap_suffix(None, max_value, units, distance)
+    return Task(
+        name=name,
+        kind=kind,
+        channels=options.get("channels") or len(names) or behaviour.channels or 1,
+        units=units,
+        classes=names,
+        colours=checks.triples(colours) or default_palette(len(names)),
+        loss=loss or preset.get("loss") or default_loss,
+        headline=options.get("headline") or preset.get("headline") or default_headline,
+        distance=distance,
+        max_value=max_value,
+        typical=options.get("typical") or (TYPICAL_DISTANCE if distance else 1.0),
+        weight=options.get("weight") or behaviour.weight,
+    )
+
+
+def _array(x: Tensor | np.ndarray) -> np.ndarray:
+    """Return a numpy array that ``torch.from_numpy`` and OpenCV accept: half precision becomes float32."""
+    array = x.detach().cpu().float().numpy() if isinstance(x, Tensor) and x.is_floating_point() else np.asarray(x)
+    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.kind == "f" else None)
+
+
+TASKS: dict[str, Task] = {
+    "semseg": make_task("semseg", "classes", classes=NYU13),
+    "depth": make_task("depth", "regression", units="m"),
+    "normals": make_task("normals", "unit_vector"),
+    "edges": make_task("edges", "boundary"),
+}
+"""The built-in tasks by name; data sets replace them through ``make_task`` with their own classes."""

@@ -1,0 +1,151 @@
+"""``vtadapt eval``: metrics of a run on a split, and the panel of its predictions beside the truth."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from vtadapt.data.pack import PackReader
+from vtadapt.tasks import Task
+from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
+from vtadapt.workflows import runs
+from vtadapt.workflows.session import build_eval, load_run, open_fabric, open_reader
+
+Metrics = dict[str, dict[str, float]]
+MAX_LEGEND = 24  # classes named under a panel
+
+
+def evaluate(
+    model: nn.Module, loader: Iterable[Mapping[str, Any]], tasks: Mapping[str, Task], fabric: Fabric
+) -> Metrics:
+    """Metrics of all tasks that have labels in ``loader``: task -> {metric key: value}.
+
+    Each rank takes every world_size-th batch; counts are summed over ranks before anything is divided, so the result
+    does not depend on their number.
+    """
+    meters = {name: task.meter() for name, task in tasks.items()}
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for index, batch in enumerate(loader):
+            if index % fabric.world_size != fabric.global_rank:
+                continue
+            with fabric.autocast():
+                logits = model(batch["image"].to(fabric.device))
+            for name, meter in meters.items():
+                meter.update(logits[name].float().cpu(), batch["targets"][name])
+    model.train(training)
+    if fabric.world_size > 1:
+        for meter in meters.values():
+            meter.load_state({k: fabric.all_reduce(v, reduce_op="sum").cpu() for k, v in meter.state().items()})  # type: ignore[union-attr]
+    results = {name: meter.compute() for name, meter in meters.items()}
+    return {name: metrics for name, metrics in results.items() if metrics}
+
+
+def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
+    """One number to choose the best checkpoint by: the mean over data sets and tasks of +-log(headline metric).
+
+    The sign is + where higher is better; the logarithm makes a 10 % change count the same in every task.
+    """
+    values = []
+    for by_task in results.values():
+        for name, metrics in by_task.items():
+            headline = tasks[name].headline
+            if headline in metrics:
+                sign = 1 if tasks[name].higher_is_better(headline) else -1
+                values.append(sign * math.log(max(metrics[headline], 1e-6)))
+    return sum(values) / len(values) if values else 0.0
+
+
+def evaluate_run(
+    run: Path, *, data: str | None = None, split: str = "val", data_dir: Path | None = None, limit: int | None = None
+) -> dict[str, Any]:
+    """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
+
+    Returns:
+        {"run", "split", "metrics": {data set: {task: {key: value}}}, "counts", "panels": [paths]}.
+    """
+    loaded = load_run(run)
+    settings = loaded.settings.model_copy(
+        update={"data_dir": data_dir or loaded.settings.data_dir, "devices": 1, "num_nodes": 1}
+    )
+    fabric = open_fabric(settings)
+    loaded.model.to(fabric.device)
+    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "panels": []}
+    for name in (data or settings.data).split("+"):
+        reader = open_reader(settings, name, split)
+        loader = build_eval(reader, loaded.tasks, settings.batch_size, limit)
+        results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
+        results["metrics"][name] = evaluate(loaded.model, loader, loaded.tasks, fabric)
+        results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, run / f"panel-{name}-{split}.png")))
+    tag = "" if data is None else "-" + data.replace("+", "_")
+    runs.write_json(run / f"eval-{split}{tag}.json", results)
+    return results
+
+
+def draw_panel(model: nn.Module, reader: PackReader, tasks: Mapping[str, Task], path: Path, images: int = 4) -> Path:
+    """Write a picture: per image one row of predictions over one row of ground truth."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    rows: list[list[Cell | None]] = []
+    titles: list[str] = []
+    count = min(images, len(reader))
+    loader = build_eval(reader, tasks, 1, count)
+    with torch.no_grad():
+        for batch in loader:
+            logits = {k: v.float().cpu() for k, v in model(batch["image"].to(device)).items()}
+            predictions = {name: task.decode(logits[name])[0] for name, task in tasks.items()}
+            truth = {name: batch["targets"][name][0] for name in tasks}
+            ranges = {name: _range(task, truth[name], predictions[name]) for name, task in tasks.items()}
+            image = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            rows.append([Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)])
+            rows.append([None, *_truth_cells(tasks, truth, ranges)])
+            titles += ["prediction", "ground truth"]
+    model.train(training)
+    save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, strips=legends(tasks)))
+    return path
+
+
+def _range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
+    return task.value_range(truth) or task.value_range(prediction)
+
+
+def _note(task: Task, limits: tuple[float, float] | None) -> str:
+    return "" if limits is None else f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units}".strip()
+
+
+def prediction_cells(
+    tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
+) -> list[Cell]:
+    """One coloured cell per task."""
+    return [
+        Cell(task.colour(predictions[name], ranges[name]), caption=name, note=_note(task, ranges[name]), smooth=not task.classes)
+        for name, task in tasks.items()
+    ]
+
+
+def _truth_cells(
+    tasks: Mapping[str, Task], truth: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
+) -> list[Cell | None]:
+    """Coloured ground truth; None where the sample has no label."""
+    return [
+        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=not task.classes)
+        if bool(task.valid(truth[name][None]).any())
+        else None
+        for name, task in tasks.items()
+    ]
+
+
+def legends(tasks: Mapping[str, Task]) -> list[Strip]:
+    """A strip of class names and colours, drawn at any width, for every task with few enough classes."""
+    shown = [task for task in tasks.values() if 0 < len(task.classes) <= MAX_LEGEND]
+    return [functools.partial(legend, task.classes, task.colours) for task in shown]

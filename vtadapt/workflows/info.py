@@ -1,0 +1,54 @@
+"""``vtadapt info``: the parameter ledger, operations and memory of a run or of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vtadapt.data.recipe import load_recipe
+from vtadapt.tasks import Task
+from vtadapt.workflows.session import build_model, build_tasks, load_run
+from vtadapt.workflows.settings import TrainSettings
+
+
+def info_of_run(run: Path, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Describe a finished run."""
+    loaded = load_run(run)
+    return {"run": str(run), **describe_model(loaded.model, loaded.tasks, size or loaded.size)}
+
+
+def info_of_settings(settings: TrainSettings, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Describe the model that ``vtadapt train`` would build from these settings."""
+    recipes = [load_recipe(name) for name in settings.data_names]
+    tasks = build_tasks(recipes, settings.tasks)
+    wanted = size or settings.size or recipes[0].size or (128, 128)
+    return {"data": settings.data, **describe_model(build_model(settings, tasks), tasks, wanted)}
+
+
+def describe_model(model: nn.Module, tasks: dict[str, Task], size: tuple[int, int]) -> dict[str, Any]:
+    """Parameters by component, multiply-adds x 2 of one image, and bytes of weights, gradients and optimiser.
+
+    Activations are not in the memory: they depend on batch size and device.
+    """
+    components = [
+        {"component": name, "what": about, "parameters": group.count, "trained": group.trained}
+        for name, about, group in model.components()  # type: ignore[operator, union-attr]
+    ]
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    counter = FlopCounterMode(display=False)
+    device = next(model.parameters()).device
+    with torch.no_grad(), counter:
+        model.eval()(torch.zeros(1, 3, *size, device=device))
+    return {
+        "tasks": {name: {"kind": task.kind, "channels": task.channels, "loss": task.loss, "headline": task.headline} for name, task in tasks.items()},
+        "components": components,
+        "parameters": {"total": total, "trained": trained, "saved_with_a_run": trained},
+        "size": list(size),
+        "forward_gflops": round(counter.get_total_flops() / 1e9, 4),
+        "bytes": {"weights": total * 4, "gradients": trained * 4, "adamw": trained * 8},
+    }

@@ -1,0 +1,182 @@
+"""``vtadapt predict``: a run's predictions for any photographs, as panels and, on request, raw arrays."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vtadapt.data.atomic import disk_error, replace_file, temporary_name
+from vtadapt.errors import DataError, UsageError
+from vtadapt.tasks import Task
+from vtadapt.viz.panels import Cell, panel, save_png
+from vtadapt.workflows.eval import legends, prediction_cells
+from vtadapt.workflows.session import Loaded, load_run
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def predict(
+    images: Sequence[Path], run: Path, out: Path, *, size: str = "auto", raw: bool = False, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Write one panel per photograph.
+
+    Args:
+        images: files, or folders of which all photographs are taken.
+        run: a finished run.
+        out: folder of the panels; made if needed.
+        size: "auto" (resized to about as many pixels as the training crops, aspect kept), "native", or "HxW".
+            The predictions are brought back to the photograph's own size.
+        raw: also write NAME.npz with the decoded predictions (H, W[, C]).
+        device: torch device.
+
+    Returns:
+        For each photograph {"image", "panel", "raw", "size": [H, W]}.
+
+    Raises:
+        DataError: no photograph found, or one that cannot be read.
+        UsageError: a size that is none.
+    """
+    _parse_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
+    files = list(_find(images))
+    loaded = load_run(run)
+    loaded.model.to(device)
+    with disk_error(out):
+        out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name, file in zip(_unique_stems(files), files, strict=True):
+        rgb = read_image(file)
+        predictions = predict_image(loaded, rgb, size, device)
+        path = out / f"{name}_panel.png"
+        save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
+        entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
+        if raw:
+            entry["raw"] = str(_write_raw(out / f"{name}.npz", predictions))
+        print(f"{file} -> {path}", file=sys.stderr)
+        results.append(entry)
+    return results
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a photograph as (H, W, 3) uint8 RGB, turned as its EXIF says.
+
+    Raises:
+        DataError: missing, or not an image.
+    """
+    if not path.is_file():
+        raise DataError(f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)}) or a folder of them")
+    data = np.fromfile(path, dtype=np.uint8)  # cv2.imread cannot open every non-ASCII path
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bgr is None:
+        raise DataError(f"cannot decode {os.fspath(path)!r} ({data.size} bytes); wanted a whole JPEG, PNG, BMP, TIFF or WebP")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: str = "cpu") -> dict[str, Tensor]:
+    """Decoded predictions of every task at the photograph's own size, on the CPU.
+
+    Args:
+        loaded: the run.
+        rgb: (H, W, 3) uint8.
+        size: see :func:`predict`.
+        device: where the model is.
+    """
+    h, w = rgb.shape[:2]
+    height, width = _parse_size(size, (h, w), loaded.size)
+    image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float().div_(255)
+    if (height, width) != (h, w):
+        shrinks = height < h or width < w
+        image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=shrinks, align_corners=False)
+    with torch.no_grad():
+        logits = loaded.model(image.to(device))
+    return {name: _decode(task, logits[name].float().cpu(), (h, w)) for name, task in loaded.tasks.items()}
+
+
+def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring logits to the photograph's size in strips of channels that fit in memory, then decode: (C, H, W) or (H, W)."""
+    if logits.shape[-2:] == size:
+        return task.decode(logits)[0]
+    if task.classes:  # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small
+        bands = torch.linspace(0, size[0], max(2, size[0] * size[1] // 2_000_000 + 2)).round().long().tolist()
+        whole = [_band(logits, size, a, b) for a, b in zip(bands, bands[1:], strict=False) if b > a]
+        return torch.cat([task.decode(band)[0] for band in whole], dim=-2)
+    return task.decode(F.interpolate(logits, size=size, mode="bilinear", align_corners=False))[0]
+
+
+def _band(logits: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
+    """Rows ``top`` to ``bottom`` of ``logits`` resized to ``size``, bilinear, borders repeated."""
+    h, w = logits.shape[-2:]
+    y = ((torch.arange(top, bottom) + 0.5) * h / size[0] - 0.5).clamp(0, h - 1)
+    low = y.floor().long()
+    high = (low + 1).clamp_max(h - 1)
+    part = (y - low).view(-1, 1)
+    rows = logits[..., low, :] * (1 - part) + logits[..., high, :] * part
+    return F.interpolate(rows, size=(bottom - top, size[1]), mode="bilinear", align_corners=False)
+
+
+def _parse_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
+    """The size to run at, from "auto", "native" or "HxW"."""
+    if text == "native":
+        return image
+    if text == "auto":
+        factor = math.sqrt(trained[0] * trained[1] / (image[0] * image[1]))
+        return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise UsageError(f"size {text!r}; wanted auto, native or HEIGHTxWIDTH such as 240x320") from error
+    if min(height, width) < 1 or max(height, width) > 16384:
+        raise UsageError(f"size {text!r}; wanted sides from 1 to 16384")
+    return height, width
+
+
+def _find(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataError(f"no image in folder {os.fspath(path)!r}; wanted files ending in {', '.join(SUFFIXES)}")
+        yield from found
+
+
+def _unique_stems(files: Sequence[Path]) -> list[str]:
+    """Names for the outputs: the stem, with a number where two files share it."""
+    seen: dict[str, int] = {}
+    names = []
+    for file in files:
+        seen[file.stem] = seen.get(file.stem, 0) + 1
+        names.append(file.stem if seen[file.stem] == 1 else f"{file.stem}-{seen[file.stem]}")
+    return names
+
+
+def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, Tensor], title: str) -> np.ndarray:
+    ranges = {name: task.value_range(predictions[name]) for name, task in tasks.items()}
+    cells = [Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}"), *prediction_cells(tasks, predictions, ranges)]
+    return panel([cells], title=title, strips=legends(tasks))
+
+
+def _write_raw(path: Path, predictions: Mapping[str, Tensor]) -> Path:
+    arrays = {}
+    for name, value in predictions.items():
+        array = value.numpy()
+        arrays[name] = array.astype(np.uint8) if array.ndim == 2 else np.moveaxis(array, 0, -1).squeeze()
+    temporary = temporary_name(path)
+    try:
+        with disk_error(path):
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+            replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,184 @@
+"""Run folders and checkpoints: made, found, written atomically, read without running code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vtadapt.data.atomic import disk_error, replace_file, sync, temporary_name
+from vtadapt.errors import ConfigError, near_matches
+
+SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
+    "settings.yaml",
+    "config.json",
+    "model.safetensors",
+    "metrics.jsonl",
+    "results.json",
+)
+STATE = "state.safetensors"
+
+
+def new_run(folder: Path, name: str) -> Path:
+    """Create ``folder/NAME-0001`` (the next free number)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = [int(m[1]) for p in folder.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d{4,})", p.name))]
+    number = max(numbers, default=0) + 1
+    while True:
+        path = folder / f"{name}-{number:04d}"
+        try:
+            path.mkdir()
+        except FileExistsError:  # another process took it in the meantime
+            number += 1
+            continue
+        return path
+
+
+def find_run(run: str | None, folder: Path) -> Path:
+    """The run meant by what was typed: a path, a name inside ``folder``, or None for the newest finished one.
+
+    Raises:
+        ConfigError: no such run; says what there is.
+    """
+    runs = _runs(folder)
+    if run is None:
+        if not runs:
+            raise ConfigError(f"no run yet in {os.fspath(folder)!r}; train one: vtadapt train rooms")
+        newest = max(runs, key=lambda p: (p / MODEL).stat().st_mtime_ns)
+        print(f"using the newest run, {newest}", file=sys.stderr)
+        return newest
+    for path in (Path(run), folder / run):
+        if (path / CONFIG).is_file():
+            return path
+        if path.is_dir():
+            raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
+    close = near_matches(run, [p.name for p in runs])
+    raise ConfigError(f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}")
+
+
+def _runs(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if (p / CONFIG).is_file() and (p / MODEL).is_file()] if folder.is_dir() else []
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    temporary = temporary_name(path)
+    try:
+        with disk_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically, keys in the order given."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ConfigError: missing or broken.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {os.fspath(path)!r}: {error}; wanted the JSON file of a run") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{os.fspath(path)!r} holds a {type(content).__name__}; wanted a JSON object")
+    return content
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line to ``metrics.jsonl``."""
+    with disk_error(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:
+    """Write a safetensors file atomically; ``about`` is kept in its header as JSON."""
+    temporary = temporary_name(path)
+    data = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    try:
+        with disk_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file(data, temporary, metadata={"about": json.dumps(dict(about or {}))})
+            except SafetensorError as error:  # its writer reports a full disk under its own type
+                raise OSError(str(error)) from error
+            replace_file(temporary, path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of :func:`write_tensors`.
+
+    Raises:
+        ConfigError: missing or broken.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no checkpoint at {os.fspath(path)!r}; wanted a {path.name} written by vtadapt train")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"broken checkpoint {os.fspath(path)!r} ({reason}); use another, or train again") from error
+    return tensors, about
+
+
+def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Load saved weights; what is not saved must be the frozen backbone.
+
+    Raises:
+        ConfigError: the checkpoint belongs to another architecture; names the first key that does not fit.
+    """
+    own = model.state_dict()
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    wanted = set(own) - frozen
+    unknown, missing = sorted(set(tensors) - set(own)), sorted(wanted - set(tensors))
+    shapes = sorted(k for k in set(own) & set(tensors) if own[k].shape != tensors[k].shape)
+    if unknown or missing or shapes:
+        key = (shapes or missing or unknown)[0]
+        found = tuple(tensors[key].shape) if key in tensors else "nothing"
+        want = tuple(own[key].shape) if key in own else "nothing"
+        raise ConfigError(
+            f"checkpoint {os.fspath(where)!r} is of another architecture: {key} found {found}, wanted {want}; "
+            "use the settings it was trained with"
+        )
+    model.load_state_dict(dict(tensors), strict=False)
+
+
+def save_state(path: Path, model: Mapping[str, Tensor], optimiser: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write all that resuming needs into one file, so that it is either the old state or the new one."""
+    tensors = {f"model.{k}": v for k, v in model.items()}
+    for index, state in optimiser["state"].items():
+        tensors.update({f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()})
+    write_tensors(path, tensors, about)
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Tensor]], dict[str, Any]]:
+    """Read a file of :func:`save_state`: model tensors, optimiser state by parameter index, and ``about``."""
+    tensors, about = read_tensors(path)
+    model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    optimiser: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            optimiser.setdefault(int(index), {})[name] = value
+    return model, optimiser, about

@@ -1,0 +1,126 @@
+"""Settings of a training run: flag > environment > file > default; an unknown key is an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from vtadapt.errors import ConfigError, near_matches
+
+ENV_PREFIX = "VTADAPT_"
+
+
+class TrainSettings(BaseModel):
+    """Everything that decides a run; saved as ``settings.yaml`` in the run folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = Field(description="data set, or several joined with '+'")
+    tasks: tuple[str, ...] | None = Field(None, description="tasks to train; default: all that the data declares")
+    data_dir: Path = Field(Path("data"), description="folder of the packs")
+    run_dir: Path = Field(Path("runs"), description="folder of the runs")
+    method: Literal["adapters", "linear"] = Field("adapters", description="adapters, or a linear probe")
+    backbone: str = Field("swin_pico", description="swin_pico (bundled) or a Swin of timm")
+    weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
+    embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
+    reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
+    decoder: Literal["light", "swin"] = Field("light", description="light, or the paper's Swin decoder")
+    decoder_width: int = Field(48, ge=8, description="channels of the light decoder")
+    decoder_sharing: Literal["shared", "per_task"] = Field("shared", description="one decoder, or one per task")
+    train_blocks: Literal["adapters", "full", "all"] = Field(
+        "adapters", description="adapters only; with the adapted blocks; everything"
+    )
+    epochs: int = Field(6, ge=1, description="passes over the training images")
+    batch_size: int = Field(16, ge=1, description="images per step and rank")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate of what is added to the backbone")
+    backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
+    clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
+    loss_weights: dict[str, float] = Field(default_factory=dict, description="task -> weight; default: the task's own")
+    scale: tuple[float, float] = Field((0.8, 1.4), description="range of the random zoom")
+    flip: bool = True
+    colour_jitter: float = Field(0.2, ge=0, le=1)
+    size: tuple[int, int] | None = Field(None, description="height, width of training crops; default: the pack's")
+    evals: int = Field(6, ge=1, description="evaluations during training")
+    val_images: int | None = Field(100, ge=1, description="images of the evaluation after each epoch")
+    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    accelerator: str = "auto"
+    devices: int = Field(1, ge=1)
+    num_nodes: int = Field(1, ge=1)
+    workers: int = Field(0, ge=0, description="processes that load data")
+    cache: bool = Field(True, description="keep decoded samples in memory")
+    compile: bool = False
+    checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints within an epoch")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _split_tasks(cls, value: Any) -> Any:
+        return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The data sets, in order."""
+        return tuple(name.strip() for name in self.data.split("+"))
+
+    def to_yaml(self) -> str:
+        """The settings as YAML text."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def resolve(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str] = os.environ) -> TrainSettings:
+    """Merge flags over environment over file over defaults.
+
+    Args:
+        flags: what was typed; None = not typed.
+        file: YAML file with any of the keys.
+        environ: variables ``VTADAPT_<KEY>`` are read; values are YAML.
+
+    Raises:
+        ConfigError: unknown key (with near matches), a value that does not fit, an unreadable file.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values.update(_read(file))
+    keys = TrainSettings.model_fields
+    for key in keys:
+        if ENV_PREFIX + key.upper() in environ:
+            values[key] = yaml.safe_load(environ[ENV_PREFIX + key.upper()])
+    values.update({k: v for k, v in flags.items() if v is not None})
+    return validate(values, "settings" if file is None else f"settings {os.fspath(file)!r}")
+
+
+def validate(values: Mapping[str, Any], where: str) -> TrainSettings:
+    """Check values into settings; errors become one line that names the key."""
+    keys = TrainSettings.model_fields
+    for key in values:
+        if key not in keys:
+            raise ConfigError(f"{where}: unknown key {key!r};{near_matches(key, keys) or ' see vtadapt train --help'}")
+    try:
+        return TrainSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from error
+
+
+def load(path: Path) -> TrainSettings:
+    """Read the ``settings.yaml`` of a run."""
+    return validate(_read(path), f"settings {os.fspath(path)!r}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"cannot read settings {os.fspath(path)!r}: {reason}; wanted a YAML mapping") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"settings {os.fspath(path)!r} hold a {type(values).__name__}; wanted a YAML mapping of keys")
+    return values

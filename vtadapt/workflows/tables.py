@@ -1,0 +1,59 @@
+"""Tables on the terminal: metrics, parameters, manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def metric_tables(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:
+    """One table per data set: task, metric, value; per-class values on one line each."""
+    tables = []
+    for data, by_task in metrics.items():
+        table = Table(title=data, title_justify="left")
+        table.add_column("task")
+        table.add_column("metric")
+        table.add_column("value", justify="right")
+        for task, values in by_task.items():
+            for index, (key, value) in enumerate(values.items()):
+                table.add_row(task if index == 0 else "", key, f"{value:.4f}", end_section=index == len(values) - 1)
+        tables.append(table)
+    return tables
+
+
+def info_tables(info: Mapping[str, Any]) -> list[Table]:
+    """The parameter ledger, and a table of totals."""
+    ledger = Table(title=str(info.get("run", info.get("data"))), title_justify="left")
+    for column in ("component", "what", "parameters", "trained"):
+        ledger.add_column(column, justify="right" if column == "parameters" else "left")
+    for row in info["components"]:
+        ledger.add_row(row["component"], row["what"], f"{row['parameters']:,}", "yes" if row["trained"] else "frozen")
+    height, width = info["size"]
+    totals = Table(show_header=False)
+    totals.add_row("parameters", f"{info['parameters']['total']:,}")
+    totals.add_row("trained", f"{info['parameters']['trained']:,}")
+    totals.add_row(f"forward, one image of {height}x{width}, {len(info['tasks'])} tasks", f"{info['forward_gflops']:.3f} GFLOP")
+    for name, count in info["bytes"].items():
+        totals.add_row(f"memory: {name}", f"{count / 2**20:.1f} MiB")
+    return [ledger, totals]
+
+
+def manifest_table(manifest: Mapping[str, Any]) -> Table:
+    """Samples and labels per split."""
+    table = Table(title=str(manifest["name"]), title_justify="left")
+    for column in ("split", "samples", "task", "with label", "derived"):
+        table.add_column(column, justify="right" if column in ("samples", "with label") else "left")
+    for split, entry in manifest["splits"].items():
+        for index, (task, stats) in enumerate(entry["tasks"].items()):
+            first = index == 0
+            table.add_row(
+                split if first else "",
+                str(entry["samples"]) if first else "",
+                task,
+                str(stats.get("samples", "")),
+                "derived" if task in manifest["derived"] else "",
+                end_section=index == len(entry["tasks"]) - 1,
+            )
+    return table

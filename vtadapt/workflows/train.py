@@ -1,0 +1,274 @@
+"""``vtadapt train``: adapters (or a probe) on one or several packs, with checkpoints and exact resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from vtadapt.data.recipe import Recipe
+from vtadapt.errors import ConfigError, VtadaptError
+from vtadapt.models.adapted import AdaptedModel, saved_state
+from vtadapt.tasks import Task
+from vtadapt.workflows import runs
+from vtadapt.workflows.eval import draw_panel, evaluate, score
+from vtadapt.workflows.prepare_data import ensure_synthetic
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.session import (
+    TrainData,
+    build_eval,
+    build_model,
+    build_tasks,
+    build_train,
+    describe,
+    load_recipes,
+    open_fabric,
+    open_reader,
+)
+from vtadapt.workflows.settings import TrainSettings, load
+
+LAST = Path("checkpoints") / "last" / runs.STATE
+BEST = Path("checkpoints") / "best" / runs.MODEL
+
+
+def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Train and evaluate; returns what ``results.json`` holds, with the run's folder under ``run``.
+
+    Args:
+        settings: of the run; ignored when resuming, the run's own are read.
+        resume: folder of a run that was interrupted.
+        quiet: no progress.
+    """
+    settings = load(resume / runs.SETTINGS) if resume else settings
+    recipes = load_recipes(settings)
+    tasks = build_tasks(recipes, settings.tasks)
+    for name in tasks.keys() & settings.loss_weights.keys() ^ settings.loss_weights.keys():
+        raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
+    fabric = open_fabric(settings)
+    if fabric.is_global_zero:
+        for recipe in recipes:
+            ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+    fabric.barrier()
+    data = build_train(settings, tasks, fabric)
+    path = _run_folder(settings, resume, fabric)
+    return Trainer(settings, tasks, recipes, data, fabric, path).run(resume is not None, quiet)
+
+
+def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:
+    path = resume
+    if path is None and fabric.is_global_zero:
+        path = runs.new_run(settings.run_dir, settings.data)
+        runs.write_text(path / runs.SETTINGS, settings.to_yaml())
+    return Path(fabric.broadcast(path))
+
+
+class Trainer:
+    """The loop: steps, evaluation after epochs, checkpoints."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        tasks: Mapping[str, Task],
+        recipes: list[Recipe],
+        data: TrainData,
+        fabric: Fabric,
+        path: Path,
+    ) -> None:
+        """Build model and optimiser."""
+        self.settings, self.tasks, self.data, self.fabric, self.path = settings, dict(tasks), data, fabric, path
+        self.recipes = recipes
+        self.core = build_model(settings, tasks)
+        self.config = describe(settings, tasks, self.core, data.size)
+        optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
+        self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
+        network = torch.compile(self.core) if settings.compile else self.core
+        self.model, self.optimiser = fabric.setup(network, optimiser)
+        self.loader = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
+        self.total = settings.epochs * data.sampler.batches
+        self.step, self.best = 0, -math.inf
+        self.board = _board(path) if fabric.is_global_zero else None
+
+    def run(self, resume: bool, quiet: bool) -> dict[str, Any]:
+        """Train to the end and write the run's results."""
+        if resume:
+            self._restore()
+        settings, batches = self.settings, self.data.sampler.batches
+        every = math.ceil(settings.epochs / settings.evals)
+        started = time.time()
+        with Progress(self.total, self.step, f"train {settings.data}", quiet or not self.fabric.is_global_zero) as bar:
+            for epoch in range(self.step // batches, settings.epochs):
+                self._epoch(epoch, bar)
+                if (epoch + 1) % every == 0 or epoch + 1 == settings.epochs:
+                    self._validate(epoch, bar)
+                self._checkpoint()
+        return self._finish(time.time() - started)
+
+    def _epoch(self, epoch: int, bar: Progress) -> None:
+        first = self.step - epoch * self.data.sampler.batches
+        self.data.train.set_epoch(epoch)
+        self.data.sampler.set(epoch, first)
+        self.model.train()
+        for batch in self.loader:
+            losses = self._step(batch)
+            self.step += 1
+            bar.update(self.step, losses)
+            if self.step % 10 == 0 and self.fabric.is_global_zero:
+                self._log({"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": self._lr()})
+            if self.step % self.settings.checkpoint_steps == 0:
+                self._checkpoint()
+
+    def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        for group, factor in zip(self.optimiser.param_groups, self.scales, strict=True):
+            group["lr"] = self._lr() * factor
+        logits = self.model(batch["image"])
+        total: Tensor | None = None
+        shown = {}
+        for name, task in self.tasks.items():
+            loss = task.loss_fn(logits[name], batch["targets"][name])
+            if loss.valid and not torch.isfinite(loss.value):
+                raise VtadaptError(
+                    f"loss of task {name!r} is {float(loss.value)} at step {self.step}; lower --lr or check its labels "
+                    f"in images {', '.join(batch['name'][:4])}"
+                )
+            weighted = self.settings.loss_weights.get(name, task.weight) * loss.value
+            total = weighted if total is None else total + weighted
+            if loss.valid:
+                shown[name] = round(float(loss.value.detach()), 5)
+        assert total is not None
+        self.optimiser.zero_grad()
+        self.fabric.backward(total)
+        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
+        self.optimiser.step()
+        return shown
+
+    def _lr(self) -> float:
+        """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
+        warm = max(1, round(self.settings.warmup * self.total))
+        if self.step < warm:
+            return self.settings.lr * (self.step + 1) / warm
+        return self.settings.lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
+
+    def _evaluate(self, limit: int | None) -> dict[str, dict[str, dict[str, float]]]:
+        results = {}
+        for recipe in self.recipes:
+            reader = open_reader(self.settings, recipe.name, "val")
+            loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
+            results[recipe.name] = evaluate(self.core, loader, self.tasks, self.fabric)
+        return results
+
+    def _validate(self, epoch: int, bar: Progress) -> None:
+        results = self._evaluate(self.settings.val_images)
+        value = score(results, self.tasks)
+        if self.fabric.is_global_zero:
+            self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
+            bar.message(f"epoch {epoch + 1}/{self.settings.epochs}  {summary(results, self.tasks)}")
+            if value > self.best or self.best == -math.inf:
+                runs.write_tensors(self.path / BEST, saved_state(self.core), {"epoch": epoch, "step": self.step})
+        self.best = max(self.best, value)
+
+    def _checkpoint(self) -> None:
+        if self.fabric.is_global_zero:
+            about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
+            runs.save_state(self.path / LAST, saved_state(self.core), self.optimiser.optimizer.state_dict(), about)
+        self.fabric.barrier()
+
+    def _restore(self) -> None:
+        if not (self.path / LAST).is_file():
+            return  # interrupted before the first checkpoint: begin again
+        model, state, about = runs.load_state(self.path / LAST)
+        runs.load_into(self.core, model, self.path / LAST)
+        full = self.optimiser.optimizer.state_dict()
+        if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
+            raise ConfigError(f"{self.path / LAST} has an optimiser of another architecture; train again")
+        full["state"] = state
+        self.optimiser.optimizer.load_state_dict(full)
+        self.step = int(about["step"])
+        self.best = -math.inf if about["best"] is None else float(about["best"])
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        """Evaluate the best weights on the whole validation split; write model, results and a panel."""
+        self.fabric.barrier()
+        tensors, _ = runs.read_tensors(self.path / BEST)
+        runs.load_into(self.core, tensors, self.path / BEST)
+        metrics = self._evaluate(None)
+        trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
+        results = {
+            "run": str(self.path),
+            "data": self.settings.data,
+            "split": "val",
+            "seed": self.settings.seed,
+            "steps": self.total,
+            "train_seconds": round(seconds, 1),
+            "trained_parameters": trained,
+            "total_parameters": sum(p.numel() for p in self.core.parameters()),
+            "metrics": metrics,
+        }
+        if self.fabric.is_global_zero:
+            runs.write_tensors(self.path / runs.MODEL, tensors)
+            runs.write_json(self.path / runs.CONFIG, self.config)
+            runs.write_json(self.path / runs.RESULTS, results)
+            for recipe in self.recipes:
+                reader = open_reader(self.settings, recipe.name, "val")
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{recipe.name}.png")
+        if self.board is not None:
+            self.board.close()
+        return results
+
+    def _log(self, record: dict[str, Any]) -> None:
+        runs.append_line(self.path / runs.METRICS, record)
+        if self.board is None:
+            return
+        for name, value in record.get("loss", {}).items():
+            self.board.add_scalar(f"loss/{name}", value, record["step"])
+        for data, tasks in record.get("metrics", {}).items():
+            for task, metrics in tasks.items():
+                for key, value in metrics.items():
+                    self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
+
+
+def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Optimiser groups: backbone weights that are trained get a smaller rate; vectors and embeddings no decay."""
+    backbone = {id(p) for p in model.backbone.parameters()}  # type: ignore[union-attr]
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in backbone, parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.lr * (settings.backbone_lr_scale if old else 1.0),
+            "weight_decay": settings.weight_decay if decay else 0.0,
+        }
+        for (old, decay), parameters in groups.items()
+    ]
+
+
+def _board(path: Path) -> Any:
+    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all)."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(path / "tensorboard"))
+
+
+def summary(results: Mapping[str, Mapping[str, Mapping[str, float]]], tasks: Mapping[str, Task]) -> str:
+    """Headline metrics in one line."""
+    parts = []
+    for data, by_task in results.items():
+        for name, metrics in by_task.items():
+            if tasks[name].headline in metrics:
+                prefix = f"{data} " if len(results) > 1 else ""
+                parts.append(f"{prefix}{name} {tasks[name].headline} {metrics[tasks[name].headline]:.3f}")
+    return "  ".join(parts)
+
+
+def ledger(model: AdaptedModel) -> list[tuple[str, str, int, bool]]:
+    """Component, what it is, number of parameters, trained?"""
+    return [(name, about, group.count, group.trained) for name, about, group in model.components()]
