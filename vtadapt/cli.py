@@ -47,14 +47,18 @@ def options(
 @app.command("prepare-data")
 def prepare_data(
     name: Annotated[str, typer.Argument(help="Data set: the name of a recipe, or your own .yaml.")],
-    source: Annotated[Path | None, typer.Option(help="Folder of the downloaded files; synthetic sets need none.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Folder of the downloaded files; synthetic sets need none.")
+    ] = None,
     data_dir: DataDir = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH or native [default: the recipe's].")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     splits: Annotated[str | None, typer.Option(help="Only these splits, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples per split.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load and derive.")] = 2,
-    skip_broken: Annotated[bool, typer.Option(help="Leave broken samples out and list them, instead of stopping.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option(help="Leave broken samples out and list them, instead of stopping.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -300,7 +304,9 @@ def _resumable(run: str, folder: Path) -> Path:
     for path in (Path(run), folder / run):
         if (path / SETTINGS).is_file():
             return path
-    raise ConfigError(f"no run to resume at {run!r} or in {os.fspath(folder)!r} (wanted its {SETTINGS}); see what is there")
+    raise ConfigError(
+        f"no run to resume at {run!r} or in {os.fspath(folder)!r} (wanted its {SETTINGS}); see what is there"
+    )
 
 
 def main() -> None:

@@ -23,19 +23,17 @@ GAP = 0.03  # widest hole (share of the image's width) that a depth jump may hid
 
 
 def nearest_index(count: int, source: int) -> NDArray[np.int64]:
-    """For each of ``count`` pixels the pixel of a row of ``source`` under its centre: floor((i + 1/2) source / count)."""
+    """For each of ``count`` pixels the one of ``source`` under its centre: floor((i + 1/2) source / count)."""
     return (np.arange(count) * 2 + 1) * source // (2 * count)
 
 
-def normals_from_depth(
-    depth: Float, camera: Intrinsics, window: int = 7, size: tuple[int, int] | None = None
-) -> Float:
+def normals_from_depth(depth: Float, camera: Intrinsics, window: int = 7, size: tuple[int, int] | None = None) -> Float:
     """Surface normals from z-depth, by fitting a plane around each pixel.
 
     A plane n . X = d seen by a pinhole camera has an inverse depth that is linear in the ray: 1/z = (n . ray) / d. So a
     linear least squares fit of 1/z over the window gives n directly; it is exact on planes, and it fits the noise of
-    stereo and Kinect sensors, which is about even in 1/z. Neighbours whose 1/z differs by more than 5 % from the centre's
-    are left out; a second fit weighs the rest by their distance from the first (Tukey's biweight, 3 rms).
+    stereo and Kinect sensors, which is about even in 1/z. Neighbours whose 1/z differs by more than 5 % from the
+    centre's are left out; a second fit weighs the rest by their distance from the first (Tukey's biweight, 3 rms).
 
     With ``size`` the fit still sees all pixels of ``depth`` but is done only at the pixels that a nearest resize keeps:
     more accurate than normals of the resized depth (the noise of all pixels is averaged) or than a resize of normals.
@@ -126,7 +124,7 @@ def _fit(
     safe = np.where(solvable, det, 1)
     slope_x, slope_y = (vxr * vyy - vyr * vxy) / safe, (vyr * vxx - vxr * vxy) / safe
     residual = np.sqrt(np.maximum(vrr - slope_x * vxr - slope_y * vyr, 0))
-    plane = np.stack([slope_x, slope_y, mr - slope_x * mx - slope_y * my])
+    plane = np.stack([slope_x, slope_y, mr - slope_x * mx - slope_y * my]).astype(np.float32)
     support = np.where(solvable, counted / len(offsets) ** 2, 0).astype(np.float32)
     return plane, np.maximum(3 * residual, 1e-4).astype(np.float32), support
 
@@ -136,10 +134,10 @@ def occlusion_edges(
 ) -> NDArray[np.uint8]:
     """Where one surface ends in front of another, one pixel wide, on the nearer one; optionally folds too.
 
-    Two neighbours in a row or column (or the two sides of a hole up to 3 % of the width, as behind edges seen by a Kinect)
-    are separated where the farther is off by more than ``jump``, relatively, from what the nearer's plane predicts, from
-    what its own plane predicts back, and from the nearer's depth: a slanted surface is no edge. Specks under 6 connected
-    pixels are dropped.
+    Two neighbours in a row or column (or the two sides of a hole up to 3 % of the width, as behind edges seen by a
+    Kinect) are separated where the farther is off by more than ``jump``, relatively, from what the nearer's plane
+    predicts, from what its own plane predicts back, and from the nearer's depth: a slanted surface is no edge. Specks
+    under 6 connected pixels are dropped.
 
     Args:
         depth: (H, W) z-depth in metres, 0 = missing.
@@ -196,7 +194,7 @@ def _jumps(depth: Float, normals: Float, rays: Float, jump: float) -> NDArray[np
 
 
 def _creases(normals: Float, degrees: float) -> NDArray[np.bool_]:
-    """Folds: the normals on both sides differ by more than ``degrees``, and by more than anywhere near along that line."""
+    """Folds: the normals on both sides differ by more than ``degrees``, and by more than nearby along that line."""
     known = (normals != 0).any(axis=-1)
     result = np.zeros(known.shape, bool)
     reach = CREASE_REACH
@@ -225,8 +223,8 @@ def semantic_boundaries(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     edges = np.zeros(labels.shape, np.uint8)
     unknown = labels == VOID
-    for here, there in (((slice(None), slice(0, -1)), (slice(None), slice(1, None))),
-                        ((slice(0, -1), slice(None)), (slice(1, None), slice(None)))):
+    everything, front, back = slice(None), slice(0, -1), slice(1, None)
+    for here, there in (((everything, front), (everything, back)), ((front, everything), (back, everything))):
         edges[here] |= labels[here] != labels[there]
         unknown[here] |= labels[there] == VOID
     edges[unknown] = VOID

@@ -26,7 +26,9 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe_split(path: Path, stats: Mapping[str, Any], names: list[str], broken: list[dict[str, str]]) -> dict[str, Any]:
+def describe_split(
+    path: Path, stats: Mapping[str, Any], names: list[str], broken: list[dict[str, str]]
+) -> dict[str, Any]:
     """Entry of one split: file, size, checksum, samples per task with ranges and units, and what was left out."""
     return {
         "file": path.name,
@@ -72,7 +74,8 @@ def manifest_recipe(manifest: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(manifest["recipe"])
     except (KeyError, ValidationError) as error:
         text = explain(error, Recipe) if isinstance(error, ValidationError) else "no recipe"
-        raise DataError(f"pack {manifest.get('name')!r}: its recipe cannot be read ({text}); prepare it again") from error
+        name = manifest.get("name")
+        raise DataError(f"pack {name!r}: its recipe cannot be read ({text}); prepare it again") from error
 
 
 def prepare_command(name: str) -> str:
@@ -110,13 +113,14 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
         split: one of those it was prepared with.
 
     Raises:
-        DataError: no such pack (the message is the command that makes it), or a file that is missing, cut short or broken.
+        DataError: no such pack (the message is the command that makes it), or a file missing, cut short or broken.
         UsageError: the pack has no such split.
     """
     manifest = open_manifest(root, name)
     splits = manifest.get("splits", {})
     if split not in splits:
-        raise UsageError(f"data set {name!r} has no split {split!r}.{near_matches(split, splits)} Known: {', '.join(splits)}")
+        known = ", ".join(splits)
+        raise UsageError(f"data set {name!r} has no split {split!r}.{near_matches(split, splits)} Known: {known}")
     path = Path(root) / name / str(splits[split]["file"])
     if path.parent != Path(root) / name:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")

@@ -152,6 +152,12 @@ def _pad_kernel(inpt: Tensor, padding: list[int], *_: Any, **rest: Any) -> Tenso
     return crop_target(inpt, (-top, -left, height + top + bottom, width + left + right))
 
 
+def _center_crop_kernel(inpt: Tensor, output_size: list[int]) -> Tensor:
+    height, width = output_size
+    top, left = round((inpt.shape[-2] - height) / 2), round((inpt.shape[-1] - width) / 2)
+    return crop_target(inpt, (top, left, height, width))
+
+
 def _refuse(inpt: Tensor, *_: Any, **__: Any) -> Tensor:
     raise TypeError(f"no kernel of this geometric transform for {type(inpt).__name__}: it would misalign the target")
 
@@ -163,6 +169,7 @@ def _register() -> None:
             (tv.resize, _resize_kernel),
             (tv.crop, _crop_kernel),
             (tv.pad, _pad_kernel),
+            (tv.center_crop, _center_crop_kernel),
             (tv.horizontal_flip, flip_target),
             (tv.vertical_flip, flip_target_vertically),
             (tv.rotate, _refuse),

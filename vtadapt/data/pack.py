@@ -127,6 +127,7 @@ def _put(file: h5py.File, key: str, index: int, array: NDArray[Any], missing: fl
             fillvalue=np.array(missing).astype(array.dtype),
             compression="lzf",
             shuffle=array.dtype.itemsize > 1,
+            fletcher32=True,  # damage is noticed when reading, not in the results
         )
     data = file[key]
     if data.dtype != array.dtype:
@@ -180,14 +181,14 @@ class PackReader:
             DataError: the file is damaged at that place.
         """
         height, width = self.size(index)
-        wanted = [t for t in (self.tasks if tasks is None else tasks) if self._present.get(t, ())[index : index + 1].any()]
+        wanted = [t for t in (self.tasks if tasks is None else tasks) if t in self._present and self._present[t][index]]
         try:
             result = {"image": self._array("image")[index, :height, :width]}
             for task in wanted:
                 result[task] = self._array(f"labels/{task}")[index, :height, :width]
         except (OSError, KeyError, RuntimeError) as error:
-            name = self.names[index]
-            raise DataError(f"{self.path}: cannot read sample {name!r} ({_one_line(error)}); prepare it again") from error
+            where = f"{self.path}: sample {self.names[index]!r}"
+            raise DataError(f"{where} cannot be read ({_one_line(error)}); prepare it again") from error
         return result
 
     def close(self) -> None:

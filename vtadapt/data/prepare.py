@@ -140,9 +140,8 @@ def _resolve(recipe: Recipe, options: PrepareOptions) -> _Plan:
     def subset(what: str, asked: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
         for one in asked or ():
             if one not in known:
-                raise UsageError(
-                    f"data set {recipe.name!r} has no {what} {one!r}.{near_matches(one, known)} Known: {', '.join(known)}"
-                )
+                hint = f"{near_matches(one, known)} Known: {', '.join(known)}"
+                raise UsageError(f"data set {recipe.name!r} has no {what} {one!r}.{hint}")
         return tuple(known) if asked is None else tuple(k for k in known if k in asked)
 
     size = recipe.size if options.size is None else options.size

@@ -23,8 +23,8 @@ def process_sample(
 ) -> Arrays:
     """Check, resize and derive.
 
-    Pictures are resized with antialiasing, labels to the nearest pixel; boundaries are derived after resizing (one pixel
-    wide at any size), normals from the depth of the full resolution at the pixels that are kept.
+    Pictures are resized with antialiasing, labels to the nearest pixel; boundaries are derived after resizing (one
+    pixel wide at any size), normals from the depth of the full resolution at the pixels that are kept.
 
     Args:
         arrays: ``image`` and labels, as the reader loads them.
@@ -72,7 +72,7 @@ def resize_label(label: NDArray[Any], task: RecipeTask, size: tuple[int, int]) -
         return near
     soft = np.issubdtype(label.dtype, np.floating)
     strength = np.nan_to_num(label) if soft else np.where(label == 1, label, 0)
-    # Edge pixels are at whole multiples of the ratio, so each result pixel is the maximum of a block of rows and columns.
+    # Each pixel of the result is the maximum of the block of rows and columns that it covers.
     tops = np.arange(size[0]) * label.shape[0] // size[0]
     lefts = np.arange(size[1]) * label.shape[1] // size[1]
     strongest = np.maximum.reduceat(np.maximum.reduceat(strength, tops, axis=0), lefts, axis=1)

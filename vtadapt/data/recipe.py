@@ -67,7 +67,7 @@ class Derive(_Strict):
     source: str = Field(description="the task it is computed from")
     window: int = Field(7, ge=1, le=30, description="normals: radius of the plane fit, in pixels of the source")
     jump: float = Field(0.05, gt=0, description="occlusion: least relative jump in depth")
-    crease: float | None = Field(None, gt=0, lt=180, description="occlusion: also mark folds sharper than this, degrees")
+    crease: float | None = Field(None, gt=0, lt=180, description="occlusion: mark folds above this angle, too")
 
 
 class RecipeTask(_Strict):
@@ -137,7 +137,7 @@ class Recipe(_Strict):
     licence: str
     citation: str = ""
     reader: str
-    source: Source = Source()
+    source: Source = Field(default_factory=lambda: Source.model_validate({}))
     splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
     size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
         None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
@@ -169,7 +169,8 @@ class Recipe(_Strict):
         own = {c for task in self.tasks.values() for c in task.classes}
         for other, mapping in self.class_maps.items():
             if unknown := [c for c in mapping if c not in own]:
-                raise ValueError(f"class_maps.{other}: {unknown[0]!r} is not a class here.{near_matches(unknown[0], own)}")
+                hint = near_matches(unknown[0], own)
+                raise ValueError(f"class_maps.{other}: {unknown[0]!r} is not a class here.{hint}")
         return self
 
     @property
@@ -198,7 +199,7 @@ class Recipe(_Strict):
             raise ConfigError(f"recipe {self.name!r} has no class map to label set {label_set!r} (it has: {known})")
         wanted = [mapping.get(c) for c in own.classes]
         if lost := [c for c in wanted if c is not None and c not in classes]:
-            raise ConfigError(f"recipe {self.name!r}, class map to {label_set!r}: {lost[0]!r} is not one of its classes")
+            raise ConfigError(f"recipe {self.name!r}, class map to {label_set!r}: {lost[0]!r} is no class of it")
         return [VOID if c is None else classes.index(c) for c in wanted]
 
 

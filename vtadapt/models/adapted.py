@@ -91,8 +91,16 @@ class AdaptedModel(nn.Module):
         norms = [m for m in self.adapters.modules() if isinstance(m, TaskScaledNorm)]
         films = [m for m in self.adapters.modules() if isinstance(m, FiLM)]
         return [
-            ("trunk", "everything before the first adapted block", Group(self.backbone.trunk_parameters(), level == "all")),
-            ("adapted blocks", "the backbone's own qkv, proj, FF, norms", Group(self.backbone.adapted_parameters(), level != "adapters")),
+            (
+                "trunk",
+                "everything before the first adapted block",
+                Group(self.backbone.trunk_parameters(), level == "all"),
+            ),
+            (
+                "adapted blocks",
+                "the backbone's own qkv, proj, FF, norms",
+                Group(self.backbone.adapted_parameters(), level != "adapters"),
+            ),
             ("unused", "the backbone's final norm", Group(self.backbone.unused_parameters(), False)),
             ("task embeddings", "e_s", Group(list(self.embedding.parameters()), True)),
             ("attention bias", "A0", Group([b.attention.a0 for b in blocks], True)),

@@ -101,9 +101,7 @@ class AdapterChain(nn.Module):
             PatchMerging(before.dim, after.dim) for before, after in zip(stages, stages[1:], strict=False)
         )
 
-    def forward(
-        self, stages: tuple[AdaptedStage, ...], x: Tensor, z: Tensor, valid: Tensor | None
-    ) -> list[Tensor]:
+    def forward(self, stages: tuple[AdaptedStage, ...], x: Tensor, z: Tensor, valid: Tensor | None) -> list[Tensor]:
         """Run the adapted part of the backbone for all tasks at once.
 
         Args:

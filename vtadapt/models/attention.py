@@ -92,9 +92,7 @@ def fit_shift(block: SwinTransformerBlock, size: tuple[int, int]) -> None:
         block.shift_size = tuple(0 if n <= w else w // 2 for n, w in zip(size, block.window_size, strict=True))
 
 
-def _static_mask(
-    block: SwinTransformerBlock, x: Tensor, size: tuple[int, int], valid: Tensor | None
-) -> Tensor | None:
+def _static_mask(block: SwinTransformerBlock, x: Tensor, size: tuple[int, int], valid: Tensor | None) -> Tensor | None:
     """Return the task-independent mask (nW, N, N): shifted regions do not mix, padding is never a key.
 
     Args:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -248,7 +249,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ConfigError(f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone")
+        raise ConfigError(
+            f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone"
+        )
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
@@ -258,7 +261,9 @@ def load_weights(net: SwinTransformer, path: Path) -> None:
     Raises:
         ConfigError: weights are missing or have other shapes; the message names the first of them.
     """
-    state = checkpoint_filter_fn(read_state(path), net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm's interpolation of position biases warns about memory layout
+        state = checkpoint_filter_fn(read_state(path), net)
     own = net.state_dict()
     state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith("attn_mask")}
     missing = [k for k in own if k not in state and not k.startswith("head.")]

@@ -48,9 +48,7 @@ class LinearProbe(nn.Module):
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W)."""
         levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.backbone.features(image)]
         finest = levels[0].shape[-2:]
-        pixels = torch.cat(
-            [F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1
-        )
+        pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         stride, (h, w) = self.backbone.stride, image.shape[-2:]
         features = pixels[:, None].expand(-1, len(self.tasks), -1, -1, -1)
         return self.heads(features, (h + -h % stride, w + -w % stride), (h, w))

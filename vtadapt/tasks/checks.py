@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from vtadapt.errors import ConfigError, near_matches
@@ -41,7 +41,7 @@ def triples(colours: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...
     return tuple(found)
 
 
-def no_unknown(values: Mapping[str, Any], known: set[str], what: str) -> None:
+def no_unknown(values: Mapping[str, Any], known: Set[str], what: str) -> None:
     """Reject keys outside ``known``; ``what`` names them in the message."""
     for key in values:
         if key not in known:
@@ -92,7 +92,7 @@ def check_loss(task: Task) -> None:
 
 
 def check_numbers(task: Task) -> None:
-    """Check distance, max_value and typical."""
+    """Check distance, max_value, typical and weight."""
     name, units, most, typical = task.name, task.units, task.max_value, task.typical
     if task.distance and (task.kind != "regression" or units != "m"):
         raise ConfigError(f"Task {name!r}: distance is for a regression in 'm', found {task.kind!r} in {units!r}.")
@@ -100,6 +100,8 @@ def check_numbers(task: Task) -> None:
         raise ConfigError(f"Task {name!r}: max_value is a finite number for a regression, found {most}.")
     if task.distance and not (typical > 0 and (most is None or most > 0)):
         raise ConfigError(f"Task {name!r}: typical and max_value are positive metres, found {typical} and {most}.")
+    if not (math.isfinite(task.weight) and task.weight >= 0):
+        raise ConfigError(f"Task {name!r}: weight is a finite number of at least 0, found {task.weight}.")
 
 
 CHECKS = (check_kind, check_classes, check_loss, check_numbers)

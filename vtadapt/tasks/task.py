@@ -30,6 +30,9 @@ TYPICAL_DISTANCE = 3.0
 
 DEFAULT_DISTANCE_LOSS = "berhu"
 
+OPTIONS = frozenset({"num_classes", "channels", "headline", "distance", "max_value", "typical", "weight"})
+"""What ``make_task`` takes beside its named arguments; None means the default."""
+
 PRESETS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("depth", "regression"): {"units": "m"},
     ("saliency", "boundary"): {"loss": "bce", "headline": "f1/t0.5"},  # a region, not a line
@@ -182,29 +185,30 @@ def make_task(
     Raises:
         ConfigError: anything unknown or contradictory, on one line.
     """
-    checks.no_unknown(options, {"num_classes", "channels", "headline", "distance", "max_value", "typical", "weight"}, "option")
+    checks.no_unknown(options, OPTIONS, "option")
+    given = {key: value for key, value in options.items() if value is not None}
     behaviour = checks.find_kind(name, kind)
     preset = PRESETS.get((name, kind), {})
     units = units or preset.get("units", "")
     units = "m" if units.lower() in METRE_NAMES else units
-    distance = bool(options.get("distance", kind == "regression" and units == "m"))
-    names = checks.class_names(name, kind, classes, options.get("num_classes"))
-    max_value = options.get("max_value")
+    distance = bool(given.get("distance", kind == "regression" and units == "m"))
+    names = checks.class_names(name, kind, classes, given.get("num_classes"))
+    max_value = given.get("max_value")
     default_loss = DEFAULT_DISTANCE_LOSS if distance else behaviour.default_loss
     default_headline = behaviour.default_headline + cap_suffix(None, max_value, units, distance)
     return Task(
         name=name,
         kind=kind,
-        channels=options.get("channels") or len(names) or behaviour.channels or 1,
+        channels=given.get("channels", len(names) or behaviour.channels or 1),
         units=units,
         classes=names,
         colours=checks.triples(colours) or default_palette(len(names)),
         loss=loss or preset.get("loss") or default_loss,
-        headline=options.get("headline") or preset.get("headline") or default_headline,
+        headline=given.get("headline", preset.get("headline", default_headline)),
         distance=distance,
         max_value=max_value,
-        typical=options.get("typical") or (TYPICAL_DISTANCE if distance else 1.0),
-        weight=options.get("weight") or behaviour.weight,
+        typical=given.get("typical", TYPICAL_DISTANCE if distance else 1.0),
+        weight=given.get("weight", behaviour.weight),
     )
 
 

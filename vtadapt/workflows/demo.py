@@ -21,7 +21,9 @@ IMAGES = 640
 EPOCHS = 3
 
 
-def demo(out: Path, *, images: int = IMAGES, epochs: int = EPOCHS, size: tuple[int, int] = (128, 128), quiet: bool = False) -> dict[str, Any]:
+def demo(
+    out: Path, *, images: int = IMAGES, epochs: int = EPOCHS, size: tuple[int, int] = (128, 128), quiet: bool = False
+) -> dict[str, Any]:
     """Prepare rooms, train adapters for four tasks, evaluate, draw.
 
     Args:
@@ -48,4 +50,9 @@ def demo(out: Path, *, images: int = IMAGES, epochs: int = EPOCHS, size: tuple[i
     save_png(out / "room.png", reader.read(0)["image"])
     panel = predict([out / "room.png"], run, out)[0]["panel"]
     pictures = [*results["panels"], panel]
-    return {"run": str(run), "metrics": results["metrics"], "pictures": pictures, "seconds": round(time.time() - started)}
+    return {
+        "run": str(run),
+        "metrics": results["metrics"],
+        "pictures": pictures,
+        "seconds": round(time.time() - started),
+    }

@@ -107,7 +107,9 @@ def draw_panel(model: nn.Module, reader: PackReader, tasks: Mapping[str, Task], 
             truth = {name: batch["targets"][name][0] for name in tasks}
             ranges = {name: _range(task, truth[name], predictions[name]) for name, task in tasks.items()}
             image = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-            rows.append([Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)])
+            rows.append(
+                [Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)]
+            )
             rows.append([None, *_truth_cells(tasks, truth, ranges)])
             titles += ["prediction", "ground truth"]
     model.train(training)
@@ -128,7 +130,12 @@ def prediction_cells(
 ) -> list[Cell]:
     """One coloured cell per task."""
     return [
-        Cell(task.colour(predictions[name], ranges[name]), caption=name, note=_note(task, ranges[name]), smooth=not task.classes)
+        Cell(
+            task.colour(predictions[name], ranges[name]),
+            caption=name,
+            note=_note(task, ranges[name]),
+            smooth=not task.classes,
+        )
         for name, task in tasks.items()
     ]
 

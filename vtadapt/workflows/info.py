@@ -45,7 +45,10 @@ def describe_model(model: nn.Module, tasks: dict[str, Task], size: tuple[int, in
     with torch.no_grad(), counter:
         model.eval()(torch.zeros(1, 3, *size, device=device))
     return {
-        "tasks": {name: {"kind": task.kind, "channels": task.channels, "loss": task.loss, "headline": task.headline} for name, task in tasks.items()},
+        "tasks": {
+            name: {"kind": task.kind, "channels": task.channels, "loss": task.loss, "headline": task.headline}
+            for name, task in tasks.items()
+        },
         "components": components,
         "parameters": {"total": total, "trained": trained, "saved_with_a_run": trained},
         "size": list(size),

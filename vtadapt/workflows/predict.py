@@ -77,7 +77,9 @@ def read_image(path: Path) -> np.ndarray:
     data = np.fromfile(path, dtype=np.uint8)  # cv2.imread cannot open every non-ASCII path
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
-        raise DataError(f"cannot decode {os.fspath(path)!r} ({data.size} bytes); wanted a whole JPEG, PNG, BMP, TIFF or WebP")
+        raise DataError(
+            f"cannot decode {os.fspath(path)!r} ({data.size} bytes); wanted a whole JPEG, PNG, BMP, TIFF or WebP"
+        )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -162,7 +164,10 @@ def _unique_stems(files: Sequence[Path]) -> list[str]:
 
 def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, Tensor], title: str) -> np.ndarray:
     ranges = {name: task.value_range(predictions[name]) for name, task in tasks.items()}
-    cells = [Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}"), *prediction_cells(tasks, predictions, ranges)]
+    cells = [
+        Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}"),
+        *prediction_cells(tasks, predictions, ranges),
+    ]
     return panel([cells], title=title, strips=legends(tasks))
 
 

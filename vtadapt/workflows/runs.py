@@ -62,7 +62,9 @@ def find_run(run: str | None, folder: Path) -> Path:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
     close = near_matches(run, [p.name for p in runs])
-    raise ConfigError(f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}")
+    raise ConfigError(
+        f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"
+    )
 
 
 def _runs(folder: Path) -> list[Path]:

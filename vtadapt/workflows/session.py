@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
-from vtadapt.data.pack import PackReader
 from vtadapt.data.manifest import open_pack
+from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe, load_recipe
 from vtadapt.data.transforms import eval_transform, train_transform
 from vtadapt.errors import ConfigError, DataError, near_matches
@@ -178,7 +178,11 @@ def build_train(settings: TrainSettings, tasks: Mapping[str, Task], fabric: Fabr
 
 
 def build_eval(
-    reader: PackReader, tasks: Mapping[str, Task], batch_size: int, limit: int | None, size: tuple[int, int] | None = None
+    reader: PackReader,
+    tasks: Mapping[str, Task],
+    batch_size: int,
+    limit: int | None,
+    size: tuple[int, int] | None = None,
 ) -> DataLoader[Any]:
     """A loader over (evenly spaced) samples of a split, at the size they are stored in, or at ``size``."""
     dataset = PackDataset(reader, tasks, eval_transform(size))
@@ -186,7 +190,9 @@ def build_eval(
     picks = range(count) if limit is None or limit >= count else [i * count // limit for i in range(limit)]
     same = size is not None or len({reader.size(i) for i in picks}) == 1
     return DataLoader(
-        Subset(dataset, list(picks)), batch_size=batch_size if same else 1, collate_fn=functools.partial(collate, tasks=tasks)
+        Subset(dataset, list(picks)),
+        batch_size=batch_size if same else 1,
+        collate_fn=functools.partial(collate, tasks=tasks),
     )
 
 
@@ -209,7 +215,9 @@ def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> nn.Module
         return AdaptedModel(backbone, channels, config)
 
 
-def describe(settings: TrainSettings, tasks: Mapping[str, Task], model: nn.Module, size: tuple[int, int]) -> dict[str, Any]:
+def describe(
+    settings: TrainSettings, tasks: Mapping[str, Task], model: nn.Module, size: tuple[int, int]
+) -> dict[str, Any]:
     """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs."""
     backbone = model.backbone
     return {
@@ -243,7 +251,9 @@ def load_run(path: Path) -> Loaded:
     config = runs.read_json(path / runs.CONFIG)
     settings = load(path / runs.SETTINGS)
     if config.get("format") != FORMAT:
-        raise ConfigError(f"{path / runs.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again")
+        raise ConfigError(
+            f"{path / runs.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again"
+        )
     try:
         tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
         size, digest = (int(config["size"][0]), int(config["size"][1])), config["backbone"]["sha256"]

@@ -34,7 +34,9 @@ def info_tables(info: Mapping[str, Any]) -> list[Table]:
     totals = Table(show_header=False)
     totals.add_row("parameters", f"{info['parameters']['total']:,}")
     totals.add_row("trained", f"{info['parameters']['trained']:,}")
-    totals.add_row(f"forward, one image of {height}x{width}, {len(info['tasks'])} tasks", f"{info['forward_gflops']:.3f} GFLOP")
+    totals.add_row(
+        f"forward, one image of {height}x{width}, {len(info['tasks'])} tasks", f"{info['forward_gflops']:.3f} GFLOP"
+    )
     for name, count in info["bytes"].items():
         totals.add_row(f"memory: {name}", f"{count / 2**20:.1f} MiB")
     return [ledger, totals]

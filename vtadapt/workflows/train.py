@@ -143,7 +143,9 @@ class Trainer:
         assert total is not None
         self.optimiser.zero_grad()
         self.fabric.backward(total)
-        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
+        self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+        )
         self.optimiser.step()
         return shown
 

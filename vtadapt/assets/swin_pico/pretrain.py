@@ -34,7 +34,7 @@ from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone, b
 from vtadapt.models.decoder import LightDecoder
 
 SIZE = 128
-FIRST_SEED = 10_000_000  # far from the seeds of the data set's own splits
+FIRST_SEED = 10_000_000  # seeds of no split of the data set: its train begins at 0, its val at 20_000_000
 BOXES = 8  # objects per image whose kind is asked
 STRUCTURE = ("wall", "floor", "ceiling", "beam", "column", "skirting board")  # not objects
 PIXELS = 48  # pixels per image whose instances are compared
@@ -53,7 +53,11 @@ class Pretext(nn.Module):
         self.decoder = LightDecoder(self.backbone.channels, width)
         self.dense = nn.Conv2d(width, sum(DENSE.values()), 1)
         self.instance = nn.Conv2d(width, 16, 1)
-        self.kind = nn.Sequential(nn.Linear(self.backbone.channels[-1] + self.backbone.channels[-2] + width, 256), nn.ReLU(), nn.Linear(256, len(KINDS)))
+        self.kind = nn.Sequential(
+            nn.Linear(self.backbone.channels[-1] + self.backbone.channels[-2] + width, 256),
+            nn.ReLU(),
+            nn.Linear(256, len(KINDS)),
+        )
 
     def forward(self, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Predict.
@@ -74,7 +78,11 @@ class Pretext(nn.Module):
         dense = F.interpolate(self.dense(features), scale_factor=4, mode="bilinear", align_corners=False)
         pooled = [
             roi_align(level, boxes, 1, 1 / stride, aligned=True).flatten(1)
-            for level, stride in ((features, 4), (levels[2].permute(0, 3, 1, 2), 16), (levels[3].permute(0, 3, 1, 2), 32))
+            for level, stride in (
+                (features, 4),
+                (levels[2].permute(0, 3, 1, 2), 16),
+                (levels[3].permute(0, 3, 1, 2), 32),
+            )
         ]
         return dense, self.instance(features), self.kind(torch.cat(pooled, 1))
 
@@ -152,7 +160,11 @@ def find_boxes(instance: Tensor, kind: Tensor, structure: set[int]) -> tuple[Ten
     for b in range(len(instance)):
         ids, first, counts = np.unique(instance[b, 0].numpy(), return_index=True, return_counts=True)
         flat = kind[b, 0].numpy().ravel()
-        good = [(i, int(flat[f])) for i, f, c in zip(ids, first, counts, strict=True) if c >= 60 and int(flat[f]) not in structure]
+        good = [
+            (i, int(flat[f]))
+            for i, f, c in zip(ids, first, counts, strict=True)
+            if c >= 60 and int(flat[f]) not in structure
+        ]
         for identity, label in good[:BOXES]:
             ys, xs = np.nonzero(instance[b, 0].numpy() == identity)
             boxes.append([b, xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])

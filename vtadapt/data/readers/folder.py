@@ -54,11 +54,11 @@ from vtadapt.errors import ConfigError, DataError
 class LabelFiles(ReaderOptions):
     """Where the labels of one task are, and how their numbers are to be read.
 
-    ``files``: pattern with ``{path}``, ``{stem}`` or ``{split}``. ``void``: ids that mean "no class". ``ids``: class name
-    (or null) of each id, where they are not 0, 1, 2, ...; ids it does not name are an error. ``factor``: metres (or other
-    units) of one unit of the files. ``missing``: values of the files that mean no label. ``flip``: axes of normals that
-    point the other way in the files. ``threshold``: boundaries are where the file's value is above it; without it
-    8-bit values are v/255.
+    ``files``: pattern with ``{path}``, ``{stem}`` or ``{split}``. ``void``: ids that mean "no class". ``ids``: class
+    name (or null) of each id, where they are not 0, 1, 2, ...; ids it does not name are an error. ``factor``: metres
+    (or other units) of one unit of the files. ``missing``: values of the files that mean no label. ``flip``: axes of
+    normals that point the other way in the files. ``threshold``: boundaries are where the file's value is above it;
+    without it whole numbers are divided by the largest of their type.
     """
 
     files: str
@@ -164,7 +164,7 @@ class Folder(Reader):
             if not path.is_file():
                 raise DataError(f"{path}: no such list of the pictures of split {split!r}")
             wanted = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-            stems = {p.name: n for n, p in names.items()} | {p.stem: n for n, p in names.items()} | {n: n for n in names}
+            stems = {key: n for n, p in names.items() for key in (p.stem, p.name)} | {n: n for n in names}
             if lost := [w for w in wanted if w not in stems]:
                 raise DataError(f"{path}: {lost[0]!r} is none of the {len(names)} pictures ({len(lost)} such lines)")
             return [stems[w] for w in wanted]

@@ -12,7 +12,7 @@ from vtadapt.errors import ConfigError
 
 
 class RoomsOptions(ReaderOptions):
-    """``samples``: how many of each split; ``first_seed``: of each split; ``size``: rendered where none is asked for."""
+    """``samples`` and ``first_seed`` of each split; ``size``: (height, width) where the command asks for none."""
 
     samples: dict[str, int]
     first_seed: dict[str, int]

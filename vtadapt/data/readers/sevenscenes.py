@@ -1,7 +1,7 @@
 """7-Scenes: seq-XX/frame-NNNNNN.{color.png|jpg, depth.png}, 16-bit depth in millimetres.
 
-The depth camera is not the colour camera: it sees a narrower field (focal length 585 against 525 pixels) from 2.5 cm to the
-side, so that a depth pixel lies up to a tenth of the width away from its colour. ``register_depth`` moves it there.
+The depth camera is not the colour camera: it sees a narrower field (focal length 585 against 525 pixels) from 2.5 cm
+to the side, so that depth lies up to 30 pixels of 640 away from its colour. ``register_depth`` moves it there.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def register_depth(
     """
     if colour is None or (colour.height, colour.width) != depth.shape:
         wanted = "intrinsics in the recipe" if colour is None else f"{colour.height}x{colour.width}"
-        raise DataError(f"{where}: depth of {depth.shape[0]}x{depth.shape[1]}, wanted {wanted} to register it to the colour")
+        raise DataError(f"{where}: depth of {depth.shape[0]}x{depth.shape[1]}, wanted {wanted} to register it")
     v, u = np.nonzero(depth)
     z = depth[v, u].astype(np.float64)
     points = np.stack([(u - camera.cx) / camera.focal * z, (v - camera.cy) / camera.focal * z, z])

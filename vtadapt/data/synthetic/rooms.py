@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ Sample = dict[str, npt.NDArray[Any]]
 
 _TAG = 130013
 _VIEWS = 12
+_GROUP = 8
 _COARSE = (16, 16)
 # Sample positions inside a pixel beside its centre, used where neighbouring pixels show different things.
 _WITHIN = ((-0.3, -0.2), (0.2, 0.3))
@@ -208,9 +211,24 @@ def generate_rooms(
     seeds: Iterable[int], size: tuple[int, int] = (128, 128), extras: bool = False, workers: int = 0
 ) -> Iterator[Sample]:
     """Rooms of the seeds, in order; `workers` processes (0 = this one). The result does not depend on `workers`."""
-    make = partial(render_room, size=size, extras=extras)
     if workers <= 0:
-        yield from map(make, seeds)
+        for seed in seeds:
+            yield render_room(seed, size, extras)
         return
+    make = partial(_render_all, size=size, extras=extras)
+    groups = iter(partial(_take, iter(seeds), _GROUP), [])
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(make, seeds, chunksize=8)
+        # Only a few groups are under way at a time: a slow consumer must not let finished rooms pile up.
+        waiting = deque(pool.apply_async(make, (group,)) for group in islice(groups, 2 * workers))
+        while waiting:
+            done = waiting.popleft().get()
+            waiting.extend(pool.apply_async(make, (group,)) for group in islice(groups, 1))
+            yield from done
+
+
+def _take(seeds: Iterator[int], count: int) -> list[int]:
+    return list(islice(seeds, count))
+
+
+def _render_all(seeds: list[int], size: tuple[int, int], extras: bool) -> list[Sample]:
+    return [render_room(seed, size, extras) for seed in seeds]

@@ -135,9 +135,9 @@ def develop(light: Floats, camera: Camera, rng: np.random.Generator) -> npt.NDAr
     height, width = camera.size
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
-    light = light * (1 - np.float32(rng.uniform(0, 0.15)) * (x * x + y * y))
-    light = light * (1 + light / np.float32(9)) / (1 + light) * np.float32(1.3)
-    image = np.asarray(np.minimum(light, np.float32(1)) ** np.float32(1 / 2.2), np.float32)
+    dimmed = light * (np.float32(1) - np.float32(rng.uniform(0, 0.15)) * (x * x + y * y))
+    curve = dimmed * (1 + dimmed / np.float32(9)) / (1 + dimmed) * np.float32(1.3)
+    image = np.power(np.minimum(curve, np.float32(1)), np.float32(1 / 2.2))
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     noisy = image + noise * np.float32(rng.uniform(0.003, 0.015))
     return (np.clip(noisy, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Procedural textures in one bank with mip levels, and materials drawn from one distribution whatever the class.
 
 A texture has two channels: `mix` between a material's two colours, and `shade`, a factor on the result. The bank is
-made once per process from a fixed seed. A look-up is a single gather at the mip level that matches the pixel's footprint,
+made once per process from a fixed seed. A look-up is a single gather at the mip level of the pixel's footprint,
 so far patterns fade to their mean instead of aliasing.
 """
 

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vtadapt.data.readers import READERS, folder, make_reader
+from vtadapt.data.recipe import Intrinsics, Recipe, list_recipes, load_recipe
+from vtadapt.errors import ConfigError, UsageError
+
+BASE = {
+    "name": "mine",
+    "title": "Mine",
+    "licence": "my own",
+    "reader": "folder",
+    "tasks": {"semseg": {"kind": "classes", "classes": ["a", "b"]}},
+    "options": {"image": "{split}/*.png", "labels": {"semseg": {"files": "{split}/{stem}.lab.png"}}},
+}
+
+
+def write(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "mine ü.yaml"
+    path.write_text(yaml.safe_dump({**BASE, **changes}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_shipped_recipes_load_and_their_readers_take_the_options(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.reader in READERS
+    make_reader(recipe)
+    assert all(len(t.colours) == len(t.classes) for t in recipe.tasks.values())
+
+
+def test_the_three_first_recipes_are_shipped() -> None:
+    assert {"camvid", "rooms", "sevenscenes"} <= set(list_recipes())
+    assert len(load_recipe("camvid").tasks["semseg"].classes) == 11
+    assert load_recipe("rooms").options["samples"] == {"train": 1600, "val": 250}
+    assert {t for t, task in load_recipe("sevenscenes").tasks.items() if task.derived} == {"normals", "edges"}
+
+
+def test_rooms_recipe_has_the_classes_and_colours_that_the_renderer_uses() -> None:
+    catalogue = pytest.importorskip("vtadapt.data.synthetic.catalogue")
+    semseg = load_recipe("rooms").tasks["semseg"]
+    assert semseg.classes == catalogue.CLASSES
+    assert semseg.colours == catalogue.COLOURS
+
+
+def test_hash_depends_on_content_only(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path))
+    assert recipe.hash == load_recipe(str(write(tmp_path))).hash
+    assert recipe.hash != load_recipe(write(tmp_path, title="Other")).hash
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_unknown_data_set_names_near_matches_and_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown data set 'camvit'. Did you mean 'camvid'.*Known:.*rooms"):
+        load_recipe("camvit")
+    with pytest.raises(UsageError, match="no/such.yaml"):
+        load_recipe("no/such.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"taks": {}}, "unknown key 'taks'. Did you mean 'tasks'"),
+        ({"tasks": {"d": {"kind": "regression", "unit": "m"}}}, "unknown key 'tasks.d.unit'. Did you mean 'units'"),
+        ({"tasks": {"d": {"kind": "depth"}}}, "tasks.d.kind: .*'classes', 'regression'.*found 'depth'"),
+        ({"tasks": {"s": {"kind": "classes"}}}, "tasks.s: 'classes' must be listed"),
+        (
+            {"tasks": {"s": {"kind": "boundary", "derived": True, "derive": {"method": "boundaries", "source": "x"}}}},
+            "'x'",
+        ),
+        ({"tasks": {"s": {"kind": "classes", "classes": ["a"], "colours": [[0, 0, 256]]}}}, "255, found 256"),
+        ({"class_maps": {"other": {"A": "x"}}}, "class_maps.other: 'A' is not a class here"),
+        ({"name": "../up"}, "name: string should match"),
+        ({"splits": ["../x"]}, "split '../x'"),
+    ],
+)
+def test_mistakes_are_one_line_with_file_and_key(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_recipe(write(tmp_path, **changes))
+    assert "mine ü.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_yaml_and_missing_keys(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text("a: [", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_recipe(path)
+    path.write_text("- a", encoding="utf-8")
+    with pytest.raises(ConfigError, match="found list"):
+        load_recipe(path)
+    path.write_text("name: a", encoding="utf-8")
+    with pytest.raises(ConfigError, match="key 'title' is missing"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reader": "foldr"}, "unknown reader 'foldr'. Did you mean 'folder'"),
+        ({"options": {**BASE["options"], "imag": 1}}, "unknown key 'imag'. Did you mean 'image'"),
+        (
+            {"options": {"image": "*.png", "labels": BASE["options"]["labels"]}},
+            "put {split} into 'image' or give 'split'",
+        ),
+        ({"options": {"image": "{split}/*.png"}}, "task 'semseg' has no files"),
+    ],
+)
+def test_readers_check_their_options(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_reader(load_recipe(write(tmp_path, **changes)))
+
+
+def test_the_example_in_the_folder_reader_works(tmp_path: Path) -> None:
+    text = (folder.__doc__ or "").split("::\n", 1)[1].split("``{path}``", 1)[0]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace("\n    ", "\n"), encoding="utf-8")
+    assert set(load_recipe(path).tasks) == {"semseg", "depth", "normals", "edges"}
+    make_reader(load_recipe(path))
+
+
+def test_class_ids_follow_the_class_map() -> None:
+    camvid = load_recipe("camvid")
+    city = (
+        "road",
+        "sidewalk",
+        "building",
+        "fence",
+        "pole",
+        "traffic sign",
+        "vegetation",
+        "sky",
+        "person",
+        "rider",
+        "car",
+    )
+    ids = camvid.class_ids("semseg", "cityscapes19", city)
+    assert dict(zip(camvid.tasks["semseg"].classes, ids, strict=True))["pavement"] == 1
+    rooms = load_recipe("rooms")
+    assert rooms.class_ids("semseg", "nyu13", rooms.tasks["semseg"].classes) == list(range(13))
+    with pytest.raises(ConfigError, match="no class map to label set 'coco'.*cityscapes19"):
+        camvid.class_ids("semseg", "coco", ("x",))
+    with pytest.raises(ConfigError, match="'sky' is no class"):
+        camvid.class_ids("semseg", "cityscapes19", city[:6])
+
+
+def test_resized_intrinsics_keep_pixel_edges() -> None:
+    camera = Intrinsics(fx=500, fy=500, cx=319.5, cy=239.5, width=640, height=480)
+    half = camera.resized(240, 320)
+    assert (half.fx, half.cx, half.cy) == (250, 159.5, 119.5)

@@ -1,0 +1,110 @@
+"""Where backbones and their weights come from."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from vtadapt.errors import ConfigError
+from vtadapt.models.backbone import SwinBackbone, load_backbone, load_weights
+
+
+def test_random_weights_depend_on_the_seed_only():
+    torch.manual_seed(5)
+    a = load_backbone(weights="random", seed=1)
+    state = torch.get_rng_state()
+    b = load_backbone(weights="random", seed=1)
+    assert torch.equal(state, torch.get_rng_state())  # the caller's generator is untouched
+    assert a.digest() == b.digest()
+    assert a.digest() != load_backbone(weights="random", seed=2).digest()
+
+
+def test_trunk_is_timms_own_forward():
+    backbone = load_backbone(weights="random")
+    image = torch.rand(2, 3, 128, 128)
+    features = backbone.net.forward_intermediates(backbone.prepare(image), intermediates_only=True)
+    trunk = backbone.trunk(image)
+    for skip, wanted in zip(trunk.skips, features, strict=False):
+        assert torch.allclose(skip.permute(0, 3, 1, 2), wanted, atol=1e-5)
+    for level, wanted in zip(backbone.features(image), features, strict=True):
+        assert torch.allclose(level.permute(0, 3, 1, 2), wanted, atol=1e-5)
+    x = trunk.tokens
+    for block in backbone.adapted_stages[0].blocks:
+        x = block(x)
+    assert torch.allclose(x.permute(0, 3, 1, 2), features[2], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "wrapped"])
+def test_weights_from_a_file_in_timms_format(tmp_path, kind):
+    name = "swin_tiny_patch4_window7_224"
+    net = timm.create_model(name, pretrained=False)  # with its classification head, as published files have
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
+    if kind == "safetensors":
+        save_file(net.state_dict(), path)
+    else:
+        torch.save({"model": net.state_dict()} if kind == "wrapped" else net.state_dict(), path)
+    backbone = load_backbone(name, str(path))
+    assert torch.equal(backbone.net.layers[3].blocks[1].attn.qkv.weight, net.layers[3].blocks[1].attn.qkv.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "says"),
+    [
+        ("swin_pica", "auto", "swin_pico"),
+        ("swin_tiny_patch4_window7_224", "auto", "--weights"),
+        ("swin_pico", "timm", "bundled"),
+        ("resnet18", "random", "not a Swin|wanted a Swin"),
+        ("swin_pico", "/no/such.safetensors", "no weights at"),
+    ],
+)
+def test_wrong_names_and_weights_are_told_in_one_line(name, weights, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        load_backbone(name, weights)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_of_another_size_names_the_key(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(load_backbone(weights="random").net.state_dict(), path)
+    net = timm.create_model("swin_tiny_patch4_window7_224", pretrained=False, num_classes=0, strict_img_size=False)
+    with pytest.raises(ConfigError, match="patch_embed|layers"):
+        load_weights(net, path)
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("ran",))
+
+    path = tmp_path / "w.pth"
+    torch.save({"model": Evil()}, path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_backbone(weights=str(path))
+
+
+def test_a_broken_file_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_backbone(weights=str(path))
+
+
+def test_larger_images_shift_the_windows_of_one_window_stages():
+    backbone = load_backbone(weights="random")
+    block = backbone.net.layers[2].blocks[1]
+    backbone.trunk(torch.rand(1, 3, 128, 128))
+    assert block.shift_size == (0, 0)
+    backbone.trunk(torch.rand(1, 3, 256, 128))
+    assert block.shift_size == (4, 0)
+
+
+def test_any_size_is_padded_and_the_padding_is_known():
+    backbone = load_backbone(weights="random")
+    assert isinstance(backbone, SwinBackbone)
+    trunk = backbone.trunk(torch.rand(1, 3, 33, 100))
+    assert trunk.tokens.shape[1:3] == (4, 8)
+    assert trunk.valid is not None
+    assert trunk.valid.sum() == 3 * 7
+    assert backbone.trunk(torch.rand(1, 3, 64, 96)).valid is None
