@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import yaml
+
+if TYPE_CHECKING:
+    from vtadapt.workflows.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname()}
@@ -65,3 +71,97 @@ def _require_local(host: Any) -> None:
     name = host.decode() if isinstance(host, bytes) else host or ""
     if name not in LOCAL_HOSTS:
         raise NetworkUsedError(f"tests use no network, found a connection to {name}")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("VTADAPT_") and name != "VTADAPT_SHARED_DATA":
+            monkeypatch.delenv(name)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A rooms pack of 12 + 6 images, two packs that share its images' kind but no task, and a run of 2 epochs.
+
+    Tests read it; a test that changes a run or a pack copies it first.
+    """
+
+    data_dir: Path
+    run: Path
+    settings: TrainSettings
+    results: dict[str, Any]
+
+    def other(self, run_dir: Path, **changes: Any) -> TrainSettings:
+        """Settings of the same run with some changed, writing somewhere else."""
+        return type(self.settings)(**{**self.settings.model_dump(), "run_dir": run_dir, **changes})
+
+
+def tiny_recipe(folder: Path, name: str, first_seed: int) -> Path:
+    """A user's own recipe: rooms, 48x48, 12 for training and 6 for validation."""
+    recipe = yaml.safe_load((ROOT / "data_recipes" / "rooms.yaml").read_text(encoding="utf-8"))
+    recipe |= {"name": name, "size": [48, 48]}
+    recipe["options"] = {
+        "samples": {"train": 12, "val": 6},
+        "first_seed": {"train": first_seed, "val": first_seed + 100},
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """What most tests of the workflows start from; made once."""
+    # Imported here: most tests need none of it.
+    from vtadapt.data.prepare import PrepareOptions
+    from vtadapt.workflows.prepare_data import prepare_data
+    from vtadapt.workflows.settings import TrainSettings
+    from vtadapt.workflows.train import train
+
+    folder = tmp_path_factory.mktemp("tiny")
+    data_dir = folder / "data"
+    for name, tasks, seed in (("tiny", None, 0), ("look", ["semseg", "edges"], 200), ("shape", ["depth", "normals"], 400)):
+        recipe = tiny_recipe(folder, name, seed)
+        prepare_data(str(recipe), None, data_dir, PrepareOptions(tasks=tasks), quiet=True)
+    settings = TrainSettings(
+        data="tiny",
+        data_dir=data_dir,
+        run_dir=folder / "runs",
+        weights="random",
+        epochs=2,
+        batch_size=4,
+        accelerator="cpu",
+        precision="32-true",
+        log_steps=1,
+        checkpoint_steps=2,
+    )
+    results = train(settings, quiet=True)
+    return Tiny(data_dir, Path(results["run"]), settings, results)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command line in this process, as the console script does."""
+    from vtadapt.cli import main
+
+    def run(*arguments: Any) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["vtadapt", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ran(code, *capfd.readouterr())
+
+    return run

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vtadapt import __version__
-from vtadapt.errors import ConfigError, UsageError, VtadaptError
+from vtadapt.errors import UsageError, VtadaptError
 
 app = typer.Typer(
     name="vtadapt",
@@ -21,8 +21,11 @@ app = typer.Typer(
     help="Multitask dense vision from one frozen vision transformer with small trained adapters.",
 )
 
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the packs [default: data].")]
-RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].")]
+RUNS, DATA = Path("runs"), Path("data")
+DEBUG = "--debug"
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the packs [default: data].", envvar="VTADAPT_DATA_DIR")]
+RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].", envvar="VTADAPT_RUN_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest.")]
@@ -36,12 +39,11 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options of every command."""
-    if debug:
-        os.environ["VTADAPT_DEBUG"] = "1"
+    del debug, version  # main() takes --debug out of the arguments; --version has done its work
 
 
 @app.command("prepare-data")
@@ -65,25 +67,25 @@ def prepare_data(
 ) -> None:
     """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
     from vtadapt.data.prepare import PrepareOptions
+    from vtadapt.workflows import tables
     from vtadapt.workflows.prepare_data import prepare_data as work
+    from vtadapt.workflows.settings import parse_list, parse_size
 
     chosen = PrepareOptions(
-        splits=_list(splits),
-        size=_size(size) if size not in (None, "native") else size,
-        tasks=_list(tasks),
+        splits=parse_list(splits),
+        size=size if size in (None, "native") else parse_size(size),
+        tasks=parse_list(tasks),
         limit=limit,
         workers=workers,
         skip_broken=skip_broken,
         force=force,
     )
-    folder = data_dir or Path("data")
+    folder = data_dir or DATA
     manifest = work(name, source, folder, chosen, quiet=quiet or json_)
     if json_:
-        _print_json(manifest)
+        tables.print_json(manifest)
         return
-    from vtadapt.workflows.tables import manifest_table
-
-    _print_table(manifest_table(manifest))
+    tables.print_tables([tables.manifest_table(manifest)])
     typer.echo(f"pack: {folder / manifest['name']}")
 
 
@@ -114,36 +116,25 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train adapters; writes a run folder with settings, metrics, checkpoints, model and pictures."""
-    from vtadapt.workflows.settings import resolve
+    typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
+    from vtadapt.workflows.runs import SETTINGS, find_unfinished
+    from vtadapt.workflows.session import is_first_rank
+    from vtadapt.workflows.settings import load, parse_assignments, resolve
+    from vtadapt.workflows.tables import show_results
     from vtadapt.workflows.train import train as work
 
-    flags: dict[str, Any] = {
-        "data": data,
-        "tasks": tasks,
-        "method": method,
-        "backbone": backbone,
-        "weights": weights,
-        "decoder": decoder,
-        "train_blocks": train_blocks,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "size": _size(size),
-        "seed": seed,
-        "precision": precision,
-        "accelerator": accelerator,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "data_dir": data_dir,
-        "run_dir": run_dir,
-        **_assignments(set_ or []),
-    }
-    if resume is None and data is None and config is None:
-        raise UsageError("no data set given; type for example: vtadapt train rooms (known: vtadapt data-sets)")
-    folder = None if resume is None else _resumable(resume, run_dir or Path("runs"))
-    settings = resolve({**flags, "data": data or "resumed"} if folder else flags, config)
+    flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}
+    if resume is None:
+        folder, settings = None, resolve({**flags, **parse_assignments(set_ or [])}, config)
+    else:
+        if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir", "json_", "quiet")]:
+            named = ", ".join(others).replace("set_", "--set")
+            raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
+        folder = find_unfinished(resume, run_dir or RUNS)
+        settings = load(folder / SETTINGS)
     results = work(settings, resume=folder, quiet=quiet or json_)
-    _show_results(results, json_)
+    if is_first_rank():
+        show_results(results, json_)
 
 
 @app.command("eval")
@@ -152,6 +143,7 @@ def eval_(
     data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
     data_dir: DataDir = None,
     run_dir: RunDir = None,
     json_: Json = False,
@@ -159,10 +151,11 @@ def eval_(
     """Measure a run on a split and draw its predictions beside the truth."""
     from vtadapt.workflows.eval import evaluate_run
     from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.tables import show_results
 
-    folder = find_run(run, run_dir or Path("runs"))
-    results = evaluate_run(folder, data=data, split=split, data_dir=data_dir, limit=limit)
-    _show_results(results, json_)
+    folder = find_run(run, run_dir or RUNS)
+    results = evaluate_run(folder, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator)
+    show_results(results, json_)
 
 
 @app.command()
@@ -179,10 +172,11 @@ def predict(
     """Predict all tasks for photographs of any size; writes one panel each."""
     from vtadapt.workflows.predict import predict as work
     from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.tables import print_json
 
-    results = work(images, find_run(run, run_dir or Path("runs")), out, size=size, raw=raw, device=device)
+    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device)
     if json_:
-        _print_json(results)
+        print_json(results)
         return
     for entry in results:
         typer.echo(entry["panel"])
@@ -200,31 +194,33 @@ def info(
 ) -> None:
     """Count parameters by component, operations and memory."""
     from vtadapt.workflows import info as workflow
+    from vtadapt.workflows import tables
     from vtadapt.workflows.runs import find_run
-    from vtadapt.workflows.settings import resolve
+    from vtadapt.workflows.settings import parse_assignments, parse_size, resolve
 
+    wanted = parse_size(size)
     if data is not None:
-        settings = resolve({"data": data, "tasks": tasks, **_assignments(set_ or [])}, None)
-        result = workflow.info_of_settings(settings, _size(size))
+        typed = {"data": data} if tasks is None else {"data": data, "tasks": tasks}
+        result = workflow.info_of_settings(resolve({**typed, **parse_assignments(set_ or [])}, None), wanted)
+    elif tasks is not None or set_:
+        raise UsageError("--tasks and --set describe a model to be; add --data NAME, or leave them out")
     else:
-        result = workflow.info_of_run(find_run(run, run_dir or Path("runs")), _size(size))
+        result = workflow.info_of_run(find_run(run, run_dir or RUNS), wanted)
     if json_:
-        _print_json(result)
-        return
-    from vtadapt.workflows.tables import info_tables
-
-    for table in info_tables(result):
-        _print_table(table)
+        tables.print_json(result)
+    else:
+        tables.print_tables(tables.info_tables(result))
 
 
 @app.command("data-sets")
 def data_sets(json_: Json = False) -> None:
     """List the data sets that recipes exist for."""
     from vtadapt.data.recipe import list_recipes, load_recipe
+    from vtadapt.workflows.tables import print_json
 
     recipes = [load_recipe(name) for name in list_recipes()]
     if json_:
-        _print_json([{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes])
+        print_json([{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes])
         return
     for recipe in recipes:
         typer.echo(f"{recipe.name:<14} {recipe.title} ({', '.join(recipe.tasks)}; {recipe.licence})")
@@ -240,83 +236,28 @@ def demo(
 ) -> None:
     """Run the whole job on synthetic rooms, offline: prepare, train, evaluate, draw."""
     from vtadapt.workflows.demo import demo as work
+    from vtadapt.workflows.tables import show_results
 
     result = work(out, images=images, epochs=epochs, quiet=quiet or json_)
-    _show_results(result, json_)
+    show_results(result, json_)
     if not json_:
         typer.echo(f"done in {result['seconds']} s; pictures:")
         for picture in result["pictures"]:
             typer.echo(f"  {picture}")
 
 
-def _show_results(results: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        _print_json(results)
-        return
-    from vtadapt.workflows.tables import metric_tables
-
-    for table in metric_tables(results["metrics"]):
-        _print_table(table)
-    typer.echo(f"run: {results['run']}")
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    Console(file=sys.stdout).print(table)
-
-
-def _list(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError as error:
-        raise UsageError(f"size {text!r}; wanted HEIGHTxWIDTH such as 240x320") from error
-    if min(height, width) < 1:
-        raise UsageError(f"size {text!r}; both sides must be positive")
-    return height, width
-
-
-def _assignments(pairs: list[str]) -> dict[str, Any]:
-    import yaml
-
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--set {pair!r}; wanted KEY=VALUE, for example --set decoder_width=64")
-        values[key.strip()] = yaml.safe_load(value)
-    return values
-
-
-def _resumable(run: str, folder: Path) -> Path:
-    from vtadapt.workflows.runs import SETTINGS
-
-    for path in (Path(run), folder / run):
-        if (path / SETTINGS).is_file():
-            return path
-    raise ConfigError(
-        f"no run to resume at {run!r} or in {os.fspath(folder)!r} (wanted its {SETTINGS}); see what is there"
-    )
-
-
 def main() -> None:
     """Run the command line; expected errors are one line on stderr and an exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    debug = DEBUG in sys.argv[1:] or bool(os.environ.get("VTADAPT_DEBUG"))
     try:
-        app()
+        app(arguments)
     except VtadaptError as error:
-        if os.environ.get("VTADAPT_DEBUG"):
-            raise
-        print(f"vtadapt: error: {' '.join(str(error).split())}", file=sys.stderr)
+        if debug:
+            traceback.print_exc()
+        rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
+        where = "" if rank == "0" else f" in process {rank}"
+        print(f"vtadapt: error{where}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("vtadapt: interrupted", file=sys.stderr)

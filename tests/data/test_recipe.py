@@ -17,6 +17,7 @@ BASE = {
     "tasks": {"semseg": {"kind": "classes", "classes": ["a", "b"]}},
     "options": {"image": "{split}/*.png", "labels": {"semseg": {"files": "{split}/{stem}.lab.png"}}},
 }
+DERIVED = {"kind": "boundary", "derived": True}
 
 
 def write(tmp_path: Path, **changes: object) -> Path:
@@ -70,11 +71,24 @@ def test_unknown_data_set_names_near_matches_and_known_ones() -> None:
         ({"tasks": {"d": {"kind": "depth"}}}, "tasks.d.kind: .*'classes', 'regression'.*found 'depth'"),
         ({"tasks": {"s": {"kind": "classes"}}}, "tasks.s: 'classes' must be listed"),
         (
-            {"tasks": {"s": {"kind": "boundary", "derived": True, "derive": {"method": "boundaries", "source": "x"}}}},
-            "'x'",
+            {"tasks": {"s": {**DERIVED, "derive": {"method": "class_boundaries", "source": "x"}}}},
+            "from 'x', which is no",
         ),
+        ({"tasks": {"s": {**DERIVED, "derive": {"method": "plane_fit", "source": "s"}}}}, "only .* with 'intrinsics'"),
         ({"tasks": {"s": {"kind": "classes", "classes": ["a"], "colours": [[0, 0, 256]]}}}, "255, found 256"),
         ({"class_maps": {"other": {"A": "x"}}}, "class_maps.other: 'A' is not a class here"),
+        ({"tasks": {"s": {"kind": "classes", "classes": ["a", "a"]}}}, "two classes have the same name"),
+        ({"tasks": {"s": {"kind": "classes", "classes": [str(i) for i in range(256)]}}}, "at most 255 classes"),
+        (
+            {"tasks": {"s": {"kind": "classes", "classes": ["a"], "colours": [[0, 0, 0]] * 2}}},
+            "2 colours for 1 cla",
+        ),
+        ({"tasks": {"s": {"kind": "boundary", "distance": True}}}, "'distance' only makes sense"),
+        ({"tasks": {"s": {"kind": "boundary", "channels": 2}}}, "'channels' can only be set"),
+        (
+            {"tasks": {"s": {**DERIVED, "derived": False, "derive": {"method": "plane_fit", "source": "s"}}}},
+            "needs",
+        ),
         ({"name": "../up"}, "name: string should match"),
         ({"splits": ["../x"]}, "split '../x'"),
     ],

@@ -83,22 +83,20 @@ def prepare_command(name: str) -> str:
     return f"vtadapt prepare-data {name} --source PATH"
 
 
-def recover(root: Path, name: str) -> Path:
-    """Folder of a pack; puts the previous one back if a run was killed between the two renames of an exchange."""
-    folder, previous = root / name, root / f".{name}.previous"
-    if not folder.exists() and previous.is_dir():
-        previous.rename(folder)
-    return folder
+def locate(root: Path, name: str) -> Path:
+    """Folder of a pack; the previous one's if a run was killed just between the two renames of an exchange."""
+    folder, previous = Path(root) / name, Path(root) / f".{name}.previous"
+    return previous if not folder.exists() and previous.is_dir() else folder
 
 
 def has_pack(root: Path, name: str) -> bool:
     """Whether a finished pack of that name is there."""
-    return (recover(Path(root), name) / FILE).is_file()
+    return (locate(root, name) / FILE).is_file()
 
 
 def open_manifest(root: Path, name: str) -> dict[str, Any]:
     """The manifest of pack ``name`` below ``root``; DataError with the command that makes it where there is none."""
-    folder = recover(Path(root), name)
+    folder = locate(root, name)
     if not (folder / FILE).is_file():
         raise DataError(f"no data set {name!r} in {root}; prepare it with: {prepare_command(name)}")
     return read_manifest(folder)
@@ -121,8 +119,9 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
     if split not in splits:
         known = ", ".join(splits)
         raise UsageError(f"data set {name!r} has no split {split!r}.{near_matches(split, splits)} Known: {known}")
-    path = Path(root) / name / str(splits[split]["file"])
-    if path.parent != Path(root) / name:  # a manifest from elsewhere must not lead out of its folder
+    folder = locate(root, name)
+    path = folder / str(splits[split]["file"])
+    if path.parent != folder:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")
     if path.is_file() and path.stat().st_size != splits[split]["bytes"]:
         found, wanted = path.stat().st_size, splits[split]["bytes"]
@@ -136,7 +135,7 @@ def verify(root: Path, name: str) -> list[str]:
     manifest = open_manifest(root, name)
     problems = []
     for split in manifest["splits"].values():
-        path = Path(root) / name / str(split["file"])
+        path = locate(root, name) / str(split["file"])
         if not path.is_file():
             problems.append(f"{path}: no such file")
         elif checksum(path) != split["sha256"]:

@@ -1,7 +1,8 @@
 """From what people have on disk to a pack: find, load, resize, derive, write, describe.
 
 The pack is built in ``.NAME.building`` beside its place and exchanged by renaming when it is whole, so a run that is
-killed at any point leaves the previous pack, and what it had finished is not done again by the next run.
+killed at any point leaves the previous pack; the splits that it had finished (noted in ``.NAME.state``) are not done
+again by the next run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.data.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
-from vtadapt.data.manifest import describe_split, open_manifest, recover, verify, write_manifest
+from vtadapt.data.manifest import describe_split, locate, open_manifest, verify, write_manifest
 from vtadapt.data.pack import PackWriter
 from vtadapt.data.process import process_sample
 from vtadapt.data.readers import Item, Reader, make_reader
@@ -28,7 +29,7 @@ from vtadapt.data.recipe import Recipe
 from vtadapt.errors import DataError, UsageError, near_matches
 
 Progress = Callable[[str, int, int], None]
-STATE = "state.json"
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -104,34 +105,44 @@ def prepare(
     with disk_error(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(out_dir / f".{recipe.name}.lock"):
-        target = recover(out_dir, recipe.name)
+        _tidy(out_dir, recipe.name)
         if not options.force and (kept := _reusable(out_dir, plan)):
             return kept
-        building = out_dir / f".{recipe.name}.building"
         reader = make_reader(recipe, plan.size)
-        items = {s: reader.find(source, s)[: plan.limit] for s in plan.splits}
-        items = {s: found for s, found in items.items() if found}
+        items = {s: found for s in plan.splits if (found := reader.find(source, s)[: plan.limit])}
         if not items:
             raise DataError(f"{source}: no samples in any of the splits {', '.join(plan.splits)}")
-        _start(building, plan.key, str(source))
-        splits = {}
-        for split, found in items.items():
-            splits[split] = _prepare_split(plan, reader, (building, split), found, (options.workers, on_progress))
-        content = {
-            "name": recipe.name,
-            "key": plan.key,
-            "recipe_hash": recipe.hash,
-            "recipe": recipe.model_dump(mode="json"),
-            "tasks": list(plan.tasks),
-            "derived": [t for t in plan.tasks if recipe.tasks[t].derived],
-            "size": plan.size,
-            "limit": plan.limit,
-            "splits": splits,
-        }
-        write_manifest(building, content)
-        (building / STATE).unlink(missing_ok=True)
-        _exchange(building, target)
+        building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
+        _start(building, notes, {"key": plan.key, "source": str(source)})
+        how = (options.workers, on_progress)
+        splits = {s: _prepare_split(plan, reader, (building, notes, s), found, how) for s, found in items.items()}
+        write_manifest(building, _content(plan, splits))
+        _exchange(building, out_dir / recipe.name)
+        shutil.rmtree(notes, ignore_errors=True)
     return open_manifest(out_dir, recipe.name)
+
+
+def _content(plan: _Plan, splits: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says beside its format."""
+    recipe = plan.recipe
+    return {
+        "name": recipe.name,
+        "key": plan.key,
+        "recipe_hash": recipe.hash,
+        "recipe": recipe.model_dump(mode="json"),
+        "tasks": list(plan.tasks),
+        "derived": [t for t in plan.tasks if recipe.tasks[t].derived],
+        "size": plan.size,
+        "limit": plan.limit,
+        "splits": splits,
+    }
+
+
+def _tidy(out_dir: Path, name: str) -> None:
+    """Undo or finish an exchange that a killed run left half done."""
+    if (left := locate(out_dir, name)) != out_dir / name:
+        left.rename(out_dir / name)
+    shutil.rmtree(out_dir / f".{name}.previous", ignore_errors=True)
 
 
 def _resolve(recipe: Recipe, options: PrepareOptions) -> _Plan:
@@ -168,27 +179,27 @@ def _reusable(out_dir: Path, plan: _Plan) -> dict[str, Any] | None:
     return manifest if same else None
 
 
-def _start(building: Path, key: str, source: str) -> None:
-    """Make the folder to build in; keep what a killed run with the same plan finished there."""
-    state = {"key": key, "source": source}
+def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
+    """Make the folders to build in; keep what a killed run with the same plan finished there."""
     try:
-        same = json.loads((building / STATE).read_text(encoding="utf-8")) == state
+        same = json.loads((notes / PLAN).read_text(encoding="utf-8")) == plan
     except (OSError, ValueError):
         same = False
-    if not same:
-        shutil.rmtree(building, ignore_errors=True)
-    with disk_error(building):
-        building.mkdir(exist_ok=True)
-        remove_leftovers(building)
-    write_json(building / STATE, state)
+    for folder in (building, notes):
+        if not same:
+            shutil.rmtree(folder, ignore_errors=True)
+        with disk_error(folder):
+            folder.mkdir(exist_ok=True)
+            remove_leftovers(folder)
+    write_json(notes / PLAN, plan)
 
 
 def _prepare_split(
-    plan: _Plan, reader: Reader, place: tuple[Path, str], items: list[Item], how: tuple[int, Progress | None]
+    plan: _Plan, reader: Reader, place: tuple[Path, Path, str], items: list[Item], how: tuple[int, Progress | None]
 ) -> dict[str, Any]:
     """Write one split, unless a killed run finished it, and describe it."""
-    (building, split), (workers, on_progress) = place, how
-    described = building / f"{split}.json"
+    (building, notes, split), (workers, on_progress) = place, how
+    described = notes / f"{split}.entry.json"
     if described.is_file():
         kept: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
         if (building / kept["file"]).is_file() and (building / kept["file"]).stat().st_size == kept["bytes"]:
@@ -251,10 +262,7 @@ def _load_all(reader: Reader, items: list[Item], plan: _Plan, workers: int) -> I
 
 
 def _exchange(building: Path, target: Path) -> None:
-    """Put the finished folder in its place; ``recover`` puts the previous one back if this is cut in the middle."""
-    for leftover in building.glob("*.json"):
-        if leftover.name != "manifest.json":
-            leftover.unlink()
+    """Put the finished folder in its place; ``locate`` finds the previous one if this is cut in the middle."""
     previous = target.with_name(f".{target.name}.previous")
     with disk_error(target):
         shutil.rmtree(previous, ignore_errors=True)

@@ -90,11 +90,10 @@ def _camera(intrinsics: Intrinsics, native: tuple[int, int], name: str) -> Intri
 def _derive(how: Derive, full: NDArray[Any], resized: NDArray[Any], camera: Intrinsics | None) -> NDArray[Any]:
     """One derived label at the size of ``resized``, from its source at full resolution and resized."""
     size = (resized.shape[0], resized.shape[1])
-    if how.method == "boundaries":
+    if how.method == "class_boundaries":
         return semantic_boundaries(resized)
-    if camera is None:
-        raise DataError(f"{how.method} derived from {how.source!r} need the recipe's 'intrinsics'")
-    if how.method == "normals":
+    assert camera is not None, "the recipe's schema asks for intrinsics"
+    if how.method == "plane_fit":
         return normals_from_depth(full, camera, how.window, size)
     normals = normals_from_depth(full, camera, OCCLUSION_WINDOW, size)
     return occlusion_edges(resized, normals, camera.resized(*size), how.jump, how.crease)

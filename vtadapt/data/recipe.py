@@ -61,13 +61,14 @@ class Intrinsics(_Strict):
 class Derive(_Strict):
     """How a label is computed from other labels of the same sample (see ``vtadapt.data.derive``)."""
 
-    method: Literal["normals", "occlusion", "boundaries"] = Field(
-        description="normals: from depth; occlusion: depth jumps, and creases if asked; boundaries: between classes"
+    method: Literal["plane_fit", "depth_jumps", "class_boundaries"] = Field(
+        description="plane_fit: normals from depth; depth_jumps: occlusion edges from depth, and folds if asked; "
+        "class_boundaries: edges between classes"
     )
     source: str = Field(description="the task it is computed from")
-    window: int = Field(7, ge=1, le=30, description="normals: radius of the plane fit, in pixels of the source")
-    jump: float = Field(0.05, gt=0, description="occlusion: least relative jump in depth")
-    crease: float | None = Field(None, gt=0, lt=180, description="occlusion: mark folds above this angle, too")
+    window: int = Field(7, ge=1, le=30, description="plane_fit: radius of the plane fit, in pixels of the source")
+    jump: float = Field(0.05, gt=0, description="depth_jumps: least relative jump in depth")
+    crease: float | None = Field(None, gt=0, lt=180, description="depth_jumps: mark folds above this angle, too")
 
 
 class RecipeTask(_Strict):
@@ -164,8 +165,8 @@ class Recipe(_Strict):
                 continue
             if task.derive.source not in self.tasks:
                 raise ValueError(f"task {name!r} is derived from {task.derive.source!r}, which is no task here")
-            if task.derive.method == "normals" and self.intrinsics is None:
-                raise ValueError(f"task {name!r}: normals can only be derived with 'intrinsics'")
+            if task.derive.method != "class_boundaries" and self.intrinsics is None:
+                raise ValueError(f"task {name!r}: {task.derive.method!r} can only be derived with 'intrinsics'")
         own = {c for task in self.tasks.values() for c in task.classes}
         for other, mapping in self.class_maps.items():
             if unknown := [c for c in mapping if c not in own]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapter import AdapterChain
+from vtadapt.models.adapter import AdapterBlock, AdapterChain
 from vtadapt.models.backbone import SwinBackbone
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
@@ -28,8 +28,9 @@ class AdapterConfig:
         decoder: "light" (narrow, projects skips once for all tasks) or "swin" (the paper's).
         decoder_width: channels of the light decoder.
         decoder_sharing: "shared" (parameters do not grow with T) or "per_task".
-        train_blocks: "adapters" (the backbone stays frozen whole), "full" (the adapted blocks are trained too, as in the
-            authors' released code) or "all" (the trunk too: ordinary fine-tuning, the reference for the frozen design).
+        train_blocks: "adapters" (the backbone stays frozen whole), "full" (the adapted blocks are trained too, as in
+            the authors' released code) or "all" (the trunk too: ordinary fine-tuning, the reference for the frozen
+            design).
     """
 
     embedding_dim: int | None = None
@@ -68,15 +69,16 @@ class AdaptedModel(nn.Module):
         self.embedding = TaskEmbedding(len(channels), embedding_dim)
         self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction)
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
-        self.decoders = nn.ModuleList(self._decoder() for _ in range(copies))
-        self.heads = TaskHeads(self.decoders[0].width, channels)
+        decoders = [self._decoder() for _ in range(copies)]
+        self.decoders = nn.ModuleList(decoders)
+        self.heads = TaskHeads(decoders[0].width, channels)
         self.register_buffer("affinity", torch.eye(len(channels)))
         trained = {id(p) for _, _, group in self.components() if group.trained for p in group.parameters}
         for parameter in self.parameters():
             parameter.requires_grad_(id(parameter) in trained)
         self.train()
 
-    def _decoder(self) -> nn.Module:
+    def _decoder(self) -> SwinDecoder | LightDecoder:
         if self.config.decoder == "swin":
             return SwinDecoder(self.backbone.channels, self.backbone.window)
         return LightDecoder(self.backbone.channels, self.config.decoder_width)
@@ -87,7 +89,7 @@ class AdaptedModel(nn.Module):
         Every parameter of the model is in exactly one component; freezing, counting and saving all read this list.
         """
         level = self.config.train_blocks
-        blocks = [block for stage in self.adapters.blocks for block in stage]  # type: ignore[union-attr]
+        blocks = [m for m in self.adapters.modules() if isinstance(m, AdapterBlock)]
         norms = [m for m in self.adapters.modules() if isinstance(m, TaskScaledNorm)]
         films = [m for m in self.adapters.modules() if isinstance(m, FiLM)]
         return [

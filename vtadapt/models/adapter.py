@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import Tensor, nn
@@ -57,9 +58,9 @@ class AdapterBlock(nn.Module):
         """Create the trained parts for ``block`` with C = ``dim`` channels."""
         super().__init__()
         self.attention = TaskAdaptedAttention(block.window_size, embedding_dim)
-        self.norm_features = TaskScaledNorm(block.norm2, embedding_dim)
+        self.norm_features = TaskScaledNorm(cast(nn.LayerNorm, block.norm2), embedding_dim)
         self.bottleneck = Bottleneck(dim, reduction)
-        self.norm_out = TaskScaledNorm(block.norm2, embedding_dim)
+        self.norm_out = TaskScaledNorm(cast(nn.LayerNorm, block.norm2), embedding_dim)
 
     def forward(
         self, block: SwinTransformerBlock, x: Tensor, skip: Tensor | None, z: Tensor, valid: Tensor | None
@@ -122,7 +123,7 @@ class AdapterChain(nn.Module):
             if index:
                 assert skip is not None
                 skip = _per_task(self.skip_merge[index - 1], skip)
-            for block, adapter in zip(stage.blocks, adapters, strict=True):  # type: ignore[arg-type]
+            for block, adapter in zip(stage.blocks, cast(nn.ModuleList, adapters), strict=True):
                 x, skip = adapter(block, x, skip, z, valid)
             outputs.append(x)
         return outputs

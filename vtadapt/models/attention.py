@@ -15,8 +15,8 @@ MASKED = -100.0  # added to the logits of keys that must not be seen; timm's own
 class TaskAdaptedAttention(nn.Module):
     """The task's own addition to the attention logits of one block.
 
-    A0 in R^{N x w} starts at zero; FiLM(z_t) gives A0'(z_t) in R^{N x w}; its rows are cut into chunks of w rows which are
-    laid block-diagonally into A'(z_t) in R^{N x N}, the other cells are empty (slides). The block then computes
+    A0 in R^{N x w} starts at zero; FiLM(z_t) gives A0'(z_t) in R^{N x w}; its rows are cut into chunks of w rows which
+    are laid block-diagonally into A'(z_t) in R^{N x N}, the other cells are empty (slides). The block then computes
 
         softmax(q k^T / sqrt(d) + relative position bias + A'(z_t) [+ shift mask]) v
 
@@ -70,7 +70,7 @@ class TaskAdaptedAttention(nn.Module):
         mask = self.bias(z)[:, None]  # (T, 1, N, N)
         static = _static_mask(block, x[:1], (h, w), valid)
         mask = mask.expand(-1, windows.shape[0] // (b * t), -1, -1) if static is None else mask + static[None]
-        # One mask per (task, window); timm repeats it over the batch because (B, T, window) is the order of the windows.
+        # One mask per (task, window); timm repeats it over the batch, as (B, T, window) is the order of the windows.
         y = block.attn(windows, mask=mask.flatten(0, 1).to(x.dtype))
         y = window_reverse(y.view(-1, *window, c), window, h + pad_h, w + pad_w)
         if shifted:
@@ -81,15 +81,16 @@ class TaskAdaptedAttention(nn.Module):
 def fit_shift(block: SwinTransformerBlock, size: tuple[int, int]) -> None:
     """Shift the block's windows where the feature map is larger than a window, and only there.
 
-    timm decides this once, for the image size at construction: a stage of one window never shifts. On a larger image the
-    windows of such a stage would never exchange anything, so the rule is applied to the size at hand.
+    timm decides this once, for the image size at construction: a stage of one window never shifts. On a larger image
+    the windows of such a stage would never exchange anything, so the rule is applied to the size at hand.
 
     Args:
         block: every second block of a stage shifts (``target_shift_size`` is not zero).
         size: (H, W) of its feature map in tokens.
     """
     if any(block.target_shift_size):
-        block.shift_size = tuple(0 if n <= w else w // 2 for n, w in zip(size, block.window_size, strict=True))
+        height, width = (0 if n <= w else w // 2 for n, w in zip(size, block.window_size, strict=True))
+        block.shift_size = (height, width)
 
 
 def _static_mask(block: SwinTransformerBlock, x: Tensor, size: tuple[int, int], valid: Tensor | None) -> Tensor | None:

@@ -55,6 +55,9 @@ class SwinBackbone(nn.Module):
     18-block stage 3 these are blocks 15 to 18 and the last stage (slides).
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, net: SwinTransformer, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Wrap ``net``, which must accept any image size (``strict_img_size=False``)."""
         super().__init__()
@@ -62,8 +65,13 @@ class SwinBackbone(nn.Module):
         self.net = net
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        depth = len(net.layers[-2].blocks)
+        depth = len(self._stages[-2].blocks)
         self.first_adapted = depth - math.ceil(depth * ADAPTED_SHARE)
+
+    @property
+    def _stages(self) -> Any:
+        """The stages of timm; torch's types do not know that they hold blocks and a patch merging."""
+        return self.net.layers
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -78,12 +86,12 @@ class SwinBackbone(nn.Module):
     @property
     def window(self) -> int:
         """Window size w of the last stage, which sets the default size w^3 of the task embedding."""
-        return int(self.net.layers[-1].blocks[0].window_size[0])
+        return int(self._stages[-1].blocks[0].window_size[0])
 
     @property
     def adapted_stages(self) -> tuple[AdaptedStage, ...]:
         """The adapted blocks, stage by stage."""
-        before, last = self.net.layers[-2], self.net.layers[-1]
+        before, last = self._stages[-2:]
         channels = self.channels
         return (
             AdaptedStage(tuple(before.blocks[self.first_adapted :]), None, channels[-2]),
@@ -97,8 +105,8 @@ class SwinBackbone(nn.Module):
 
     def trunk_parameters(self) -> list[nn.Parameter]:
         """Parameters of everything before the first adapted block."""
-        modules = [self.net.patch_embed, *self.net.layers[:-2], self.net.layers[-2].downsample]
-        modules += list(self.net.layers[-2].blocks[: self.first_adapted])
+        modules = [self.net.patch_embed, *self._stages[:-2], self._stages[-2].downsample]
+        modules += list(self._stages[-2].blocks[: self.first_adapted])
         return [p for module in modules for p in module.parameters()]
 
     def unused_parameters(self) -> list[nn.Parameter]:
@@ -123,17 +131,17 @@ class SwinBackbone(nn.Module):
         with nullcontext() if grad else torch.no_grad():
             x = self.net.patch_embed(self.prepare(image))
             skips = []
-            for stage in self.net.layers[:-2]:
+            for stage in self._stages[:-2]:
                 x = self._run(stage.blocks, stage.downsample(x))
                 skips.append(x)
-            stage = self.net.layers[-2]
+            stage = self._stages[-2]
             x = self._run(stage.blocks[: self.first_adapted], stage.downsample(x))
         return TrunkFeatures(x, tuple(skips), _valid_tokens(x, (h, w), self.stride // 2), (h, w))
 
     @staticmethod
     def _run(blocks: Iterable[SwinTransformerBlock], x: Tensor) -> Tensor:
         for block in blocks:
-            fit_shift(block, x.shape[1:3])
+            fit_shift(block, (x.shape[1], x.shape[2]))
             x = block(x)
         return x
 
@@ -141,7 +149,7 @@ class SwinBackbone(nn.Module):
         """Outputs of all stages, (B, h_i, w_i, C_i), without gradients: what a probe on frozen features reads."""
         with torch.no_grad():
             x, outputs = self.net.patch_embed(self.prepare(image)), []
-            for stage in self.net.layers:
+            for stage in self._stages:
                 x = self._run(stage.blocks, stage.downsample(x))
                 outputs.append(x)
         return outputs
@@ -202,7 +210,8 @@ def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) 
         raise ConfigError(f"backbone {name!r} is a {type(net).__name__}; wanted a SwinTransformer of timm")
     if weights not in ("random", "timm"):
         load_weights(net, Path(weights))
-    return SwinBackbone(name, net, tuple(net.default_cfg["mean"]), tuple(net.default_cfg["std"]))
+    cfg: Any = net.default_cfg
+    return SwinBackbone(name, net, tuple(cfg["mean"]), tuple(cfg["std"]))
 
 
 def build_pico(config: dict[str, Any]) -> SwinTransformer:

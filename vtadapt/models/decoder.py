@@ -78,8 +78,8 @@ class SwinDecoder(nn.Module):
 class ConvBlock(nn.Module):
     """Depthwise 3x3, norm, pointwise expansion, residual: one level of the light decoder (the order of ConvNeXt).
 
-    Channels stay last and the activation is ReLU: with T tasks at H/4 this block is most of a training step on a CPU, and
-    a 5x5 kernel with GELU on channels-first features took 1.6 times as long.
+    Channels stay last and the activation is ReLU: with T tasks at H/4 this block is most of a training step on a CPU,
+    and a 5x5 kernel with GELU on channels-first features took 1.6 times as long.
     """
 
     def __init__(self, dim: int, expansion: int = 2) -> None:
@@ -131,10 +131,12 @@ class TaskHeads(nn.Module):
     def __init__(self, width: int, channels: Mapping[str, int]) -> None:
         """Create a head per task; ``channels`` maps task name to the number of output channels."""
         super().__init__()
-        self.heads = nn.ModuleDict({name: nn.Conv2d(width, n, 1) for name, n in channels.items()})
-        for head in self.heads.values():
+        heads = {name: nn.Conv2d(width, n, 1) for name, n in channels.items()}
+        for head in heads.values():
             nn.init.trunc_normal_(head.weight, std=0.02)
-            nn.init.zeros_(head.bias)
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleDict(heads)
 
     def forward(self, x: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
         """Predict.

@@ -11,9 +11,9 @@ from vtadapt.data.prepare import PrepareOptions
 from vtadapt.data.recipe import load_recipe
 from vtadapt.viz.panels import save_png
 from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.loaders import open_reader
 from vtadapt.workflows.predict import predict
 from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.session import open_reader
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.train import train
 
@@ -22,7 +22,14 @@ EPOCHS = 3
 
 
 def demo(
-    out: Path, *, images: int = IMAGES, epochs: int = EPOCHS, size: tuple[int, int] = (128, 128), quiet: bool = False
+    out: Path,
+    *,
+    images: int = IMAGES,
+    epochs: int = EPOCHS,
+    size: tuple[int, int] = (128, 128),
+    weights: str = "auto",
+    workers: int = 2,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Prepare rooms, train adapters for four tasks, evaluate, draw.
 
@@ -31,6 +38,8 @@ def demo(
         images: training images.
         epochs: passes over them.
         size: of the images.
+        weights: of the backbone, as for training.
+        workers: processes that render.
         quiet: no progress.
 
     Returns:
@@ -38,14 +47,21 @@ def demo(
     """
     started = time.time()
     recipe = load_recipe("rooms")
-    print(f"1/4 prepare: {images} synthetic rooms", file=sys.stderr)
-    prepare_data("rooms", None, out / "data", PrepareOptions(size=size, limit=images, workers=2), quiet=quiet)
-    print(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico", file=sys.stderr)
-    settings = TrainSettings(data="rooms", data_dir=out / "data", run_dir=out / "runs", epochs=epochs, evals=1)
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, file=sys.stderr)
+
+    say(f"1/4 prepare: {images} synthetic rooms")
+    prepare_data("rooms", None, out / "data", PrepareOptions(size=size, limit=images, workers=workers), quiet=quiet)
+    say(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico")
+    settings = TrainSettings(
+        data="rooms", data_dir=out / "data", run_dir=out / "runs", weights=weights, epochs=epochs, evals=1
+    )
     run = Path(train(settings, quiet=quiet)["run"])
-    print("3/4 evaluate", file=sys.stderr)
+    say("3/4 evaluate")
     results = evaluate_run(run)
-    print("4/4 draw", file=sys.stderr)
+    say("4/4 draw")
     reader = open_reader(settings, "rooms", "val")
     save_png(out / "room.png", reader.read(0)["image"])
     panel = predict([out / "room.png"], run, out)[0]["panel"]

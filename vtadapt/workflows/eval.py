@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from vtadapt.data.pack import PackReader
+from vtadapt.data.recipe import Recipe
+from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
-from vtadapt.workflows.session import build_eval, load_run, open_fabric, open_reader
+from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.session import Loaded, load_run, open_fabric
 
 Metrics = dict[str, dict[str, float]]
 MAX_LEGEND = 24  # classes named under a panel
@@ -66,32 +69,71 @@ def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
 
 
 def evaluate_run(
-    run: Path, *, data: str | None = None, split: str = "val", data_dir: Path | None = None, limit: int | None = None
+    run: Path,
+    *,
+    data: str | None = None,
+    split: str = "val",
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    accelerator: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
 
     Returns:
-        {"run", "split", "metrics": {data set: {task: {key: value}}}, "counts", "panels": [paths]}.
+        {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}}, "panels": [paths]}.
+
+    Raises:
+        DataError: a pack is missing or broken, or has no label of any of the run's tasks.
+        ConfigError: the run does not load, or another set's classes have no map to its own.
     """
     loaded = load_run(run)
     settings = loaded.settings.model_copy(
-        update={"data_dir": data_dir or loaded.settings.data_dir, "devices": 1, "num_nodes": 1}
+        update={
+            "data": data or loaded.settings.data,
+            "data_dir": data_dir or loaded.settings.data_dir,
+            "accelerator": accelerator or loaded.settings.accelerator,
+            "devices": 1,
+            "num_nodes": 1,
+        }
     )
+    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
     results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "panels": []}
-    for name in (data or settings.data).split("+"):
-        reader = open_reader(settings, name, split)
-        loader = build_eval(reader, loaded.tasks, settings.batch_size, limit)
+    for recipe in recipes:
+        name, reader = recipe.name, readers[recipe.name]
+        maps = _label_maps(loaded, recipe)
+        loader = build_eval(reader, loaded.tasks, settings.batch_size, limit, maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
         results["metrics"][name] = evaluate(loaded.model, loader, loaded.tasks, fabric)
-        results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, run / f"panel-{name}-{split}.png")))
-    tag = "" if data is None else "-" + data.replace("+", "_")
+        if not results["metrics"][name]:
+            raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
+        picture = run / f"panel-{name}-{split}.png"
+        results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, picture, label_maps=maps)))
+    tag = "" if data is None else "-" + "+".join(readers)
     runs.write_json(run / f"eval-{split}{tag}.json", results)
     return results
 
 
-def draw_panel(model: nn.Module, reader: PackReader, tasks: Mapping[str, Task], path: Path, images: int = 4) -> Path:
+def _label_maps(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
+    """For tasks whose classes are others in ``recipe``: the run's class of each of them."""
+    return {
+        name: recipe.class_ids(name, loaded.label_sets[name], task.classes)
+        for name, task in loaded.tasks.items()
+        if name in recipe.tasks and recipe.tasks[name].classes != task.classes
+    }
+
+
+def draw_panel(
+    model: nn.Module,
+    reader: PackReader,
+    tasks: Mapping[str, Task],
+    path: Path,
+    *,
+    images: int = 4,
+    label_maps: Mapping[str, Sequence[int]] | None = None,
+) -> Path:
     """Write a picture: per image one row of predictions over one row of ground truth."""
     device = next(model.parameters()).device
     training = model.training
@@ -99,7 +141,7 @@ def draw_panel(model: nn.Module, reader: PackReader, tasks: Mapping[str, Task], 
     rows: list[list[Cell | None]] = []
     titles: list[str] = []
     count = min(images, len(reader))
-    loader = build_eval(reader, tasks, 1, count)
+    loader = build_eval(reader, tasks, 1, count, label_maps)
     with torch.no_grad():
         for batch in loader:
             logits = {k: v.float().cpu() for k, v in model(batch["image"].to(device)).items()}

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vtadapt.data.recipe import load_recipe
 from vtadapt.tasks import Task
-from vtadapt.workflows.session import build_model, build_tasks, load_run
+from vtadapt.workflows.loaders import load_recipes
+from vtadapt.workflows.session import Model, build_model, build_tasks, load_run
 from vtadapt.workflows.settings import TrainSettings
 
 
@@ -23,20 +22,20 @@ def info_of_run(run: Path, size: tuple[int, int] | None = None) -> dict[str, Any
 
 def info_of_settings(settings: TrainSettings, size: tuple[int, int] | None = None) -> dict[str, Any]:
     """Describe the model that ``vtadapt train`` would build from these settings."""
-    recipes = [load_recipe(name) for name in settings.data_names]
+    recipes = load_recipes(settings)
     tasks = build_tasks(recipes, settings.tasks)
     wanted = size or settings.size or recipes[0].size or (128, 128)
     return {"data": settings.data, **describe_model(build_model(settings, tasks), tasks, wanted)}
 
 
-def describe_model(model: nn.Module, tasks: dict[str, Task], size: tuple[int, int]) -> dict[str, Any]:
+def describe_model(model: Model, tasks: dict[str, Task], size: tuple[int, int]) -> dict[str, Any]:
     """Parameters by component, multiply-adds x 2 of one image, and bytes of weights, gradients and optimiser.
 
     Activations are not in the memory: they depend on batch size and device.
     """
     components = [
         {"component": name, "what": about, "parameters": group.count, "trained": group.trained}
-        for name, about, group in model.components()  # type: ignore[operator, union-attr]
+        for name, about, group in model.components()
     ]
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

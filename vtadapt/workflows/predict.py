@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from PIL import ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
 from vtadapt.data.atomic import disk_error, replace_file, temporary_name
+from vtadapt.data.readers.base import decode, to_rgb
 from vtadapt.errors import DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, panel, save_png
@@ -44,12 +45,12 @@ def predict(
 
     Raises:
         DataError: no photograph found, or one that cannot be read.
-        UsageError: a size that is none.
+        UsageError: a size that is none, or a device that is not there.
     """
     _parse_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
     files = list(_find(images))
     loaded = load_run(run)
-    loaded.model.to(device)
+    _move(loaded, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
     results = []
@@ -66,21 +67,23 @@ def predict(
     return results
 
 
+def _move(loaded: Loaded, device: str) -> None:
+    try:
+        loaded.model.to(device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises for a device that it lacks or does not know
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} cannot be used ({reason}); wanted cpu, cuda, cuda:1, mps ...") from error
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read a photograph as (H, W, 3) uint8 RGB, turned as its EXIF says.
 
     Raises:
-        DataError: missing, or not an image.
+        DataError: missing, cut short, or not an image.
     """
     if not path.is_file():
         raise DataError(f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)}) or a folder of them")
-    data = np.fromfile(path, dtype=np.uint8)  # cv2.imread cannot open every non-ASCII path
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise DataError(
-            f"cannot decode {os.fspath(path)!r} ({data.size} bytes); wanted a whole JPEG, PNG, BMP, TIFF or WebP"
-        )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return to_rgb(ImageOps.exif_transpose(decode(path)))
 
 
 def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: str = "cpu") -> dict[str, Tensor]:
@@ -104,7 +107,7 @@ def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: s
 
 
 def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring logits to the photograph's size in strips of channels that fit in memory, then decode: (C, H, W) or (H, W)."""
+    """Bring logits to the photograph's size and decode them: (C, H, W) or (H, W)."""
     if logits.shape[-2:] == size:
         return task.decode(logits)[0]
     if task.classes:  # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small
@@ -144,6 +147,8 @@ def _parse_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> 
 def _find(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if not path.is_dir():
+            if not path.is_file():
+                raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted photographs")
             yield path
             continue
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
@@ -153,12 +158,17 @@ def _find(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _unique_stems(files: Sequence[Path]) -> list[str]:
-    """Names for the outputs: the stem, with a number where two files share it."""
-    seen: dict[str, int] = {}
+    """Names for the outputs: the stem, with a number where it is taken (a.jpg, a.png -> a, a-2)."""
+    stems = {file.stem for file in files}
+    taken: set[str] = set()
     names = []
     for file in files:
-        seen[file.stem] = seen.get(file.stem, 0) + 1
-        names.append(file.stem if seen[file.stem] == 1 else f"{file.stem}-{seen[file.stem]}")
+        name, number = file.stem, 1
+        while name in taken or (number > 1 and name in stems):
+            number += 1
+            name = f"{file.stem}-{number}"
+        taken.add(name)
+        names.append(name)
     return names
 
 
@@ -172,10 +182,13 @@ def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, 
 
 
 def _write_raw(path: Path, predictions: Mapping[str, Tensor]) -> Path:
-    arrays = {}
+    """Write one array per task: (H, W), or (H, W, C) where there are several channels; class ids are uint8."""
+    arrays: dict[str, Any] = {}
     for name, value in predictions.items():
         array = value.numpy()
-        arrays[name] = array.astype(np.uint8) if array.ndim == 2 else np.moveaxis(array, 0, -1).squeeze()
+        if array.ndim == 3:
+            array = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
+        arrays[name] = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.uint8)
     temporary = temporary_name(path)
     try:
         with disk_error(path):

@@ -30,13 +30,15 @@ STATE = "state.safetensors"
 
 def new_run(folder: Path, name: str) -> Path:
     """Create ``folder/NAME-0001`` (the next free number)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     numbers = [int(m[1]) for p in folder.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d{4,})", p.name))]
     number = max(numbers, default=0) + 1
     while True:
         path = folder / f"{name}-{number:04d}"
         try:
-            path.mkdir()
+            with disk_error(path):
+                path.mkdir()
         except FileExistsError:  # another process took it in the meantime
             number += 1
             continue
@@ -56,15 +58,31 @@ def find_run(run: str | None, folder: Path) -> Path:
         newest = max(runs, key=lambda p: (p / MODEL).stat().st_mtime_ns)
         print(f"using the newest run, {newest}", file=sys.stderr)
         return newest
-    for path in (Path(run), folder / run):
+    places = (Path(run), folder / run)
+    for path in places:
         if (path / CONFIG).is_file():
             return path
+    for path in places:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
     close = near_matches(run, [p.name for p in runs])
     raise ConfigError(
         f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"
     )
+
+
+def find_unfinished(run: str, folder: Path) -> Path:
+    """The run to resume: a path, or a name inside ``folder``.
+
+    Raises:
+        ConfigError: no such run.
+    """
+    for path in (Path(run), folder / run):
+        if (path / SETTINGS).is_file():
+            return path
+    names = [p.parent.name for p in folder.glob(f"*/{SETTINGS}")]
+    found = near_matches(run, names) or (f" There: {', '.join(sorted(names))}" if names else "")
+    raise ConfigError(f"no run to resume at {run!r} or in {os.fspath(folder)!r} (wanted its {SETTINGS}).{found}")
 
 
 def _runs(folder: Path) -> list[Path]:
@@ -107,6 +125,21 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line to ``metrics.jsonl``."""
     with disk_error(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def cut_lines(path: Path, step: int) -> None:
+    """Drop the records of ``metrics.jsonl`` after ``step``, and a last line that a killed run left half-written."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            if json.loads(line)["step"] > step:
+                continue
+        except (ValueError, KeyError, TypeError):
+            continue
+        kept.append(line + "\n")
+    write_text(path, "".join(kept))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from vtadapt.errors import ConfigError, near_matches
+from vtadapt.errors import ConfigError, UsageError, near_matches
 
 ENV_PREFIX = "VTADAPT_"
+
+Side = Annotated[int, Field(ge=8)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class TrainSettings(BaseModel):
     """Everything that decides a run; saved as ``settings.yaml`` in the run folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(description="data set, or several joined with '+'")
     tasks: tuple[str, ...] | None = Field(None, description="tasks to train; default: all that the data declares")
@@ -42,11 +45,11 @@ class TrainSettings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
     clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
-    loss_weights: dict[str, float] = Field(default_factory=dict, description="task -> weight; default: the task's own")
+    loss_weights: dict[str, Weight] = Field(default_factory=dict, description="task -> weight; default: the task's own")
     scale: tuple[float, float] = Field((0.8, 1.4), description="range of the random zoom")
     flip: bool = True
     colour_jitter: float = Field(0.2, ge=0, le=1)
-    size: tuple[int, int] | None = Field(None, description="height, width of training crops; default: the pack's")
+    size: tuple[Side, Side] | None = Field(None, description="height, width of training crops; default: the pack's")
     evals: int = Field(6, ge=1, description="evaluations during training")
     val_images: int | None = Field(100, ge=1, description="images of the evaluation after each epoch")
     seed: int = Field(0, ge=0)
@@ -57,12 +60,25 @@ class TrainSettings(BaseModel):
     workers: int = Field(0, ge=0, description="processes that load data")
     cache: bool = Field(True, description="keep decoded samples in memory")
     compile: bool = False
+    log_steps: int = Field(10, ge=1, description="steps between records of the losses")
     checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints within an epoch")
 
     @field_validator("tasks", mode="before")
     @classmethod
     def _split_tasks(cls, value: Any) -> Any:
         return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _split_size(cls, value: Any) -> Any:
+        return parse_size(value) if isinstance(value, str) else value
+
+    @field_validator("scale")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("wanted 0 < lowest <= highest")
+        return value
 
     @property
     def data_names(self) -> tuple[str, ...]:
@@ -78,28 +94,30 @@ def resolve(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, s
     """Merge flags over environment over file over defaults.
 
     Args:
-        flags: what was typed; None = not typed.
+        flags: what was typed, and nothing else; a value may be None.
         file: YAML file with any of the keys.
         environ: variables ``VTADAPT_<KEY>`` are read; values are YAML.
 
     Raises:
         ConfigError: unknown key (with near matches), a value that does not fit, an unreadable file.
+        UsageError: no data set is named anywhere.
     """
     values: dict[str, Any] = {}
     if file is not None:
         values.update(_read(file))
-    keys = TrainSettings.model_fields
-    for key in keys:
+    for key in TrainSettings.model_fields:
         if ENV_PREFIX + key.upper() in environ:
-            values[key] = yaml.safe_load(environ[ENV_PREFIX + key.upper()])
-    values.update({k: v for k, v in flags.items() if v is not None})
+            values[key] = _value(environ[ENV_PREFIX + key.upper()], ENV_PREFIX + key.upper())
+    values.update(flags)
+    if "data" not in values:
+        raise UsageError("no data set given; type for example: vtadapt train rooms (known: vtadapt data-sets)")
     return validate(values, "settings" if file is None else f"settings {os.fspath(file)!r}")
 
 
 def validate(values: Mapping[str, Any], where: str) -> TrainSettings:
     """Check values into settings; errors become one line that names the key."""
     keys = TrainSettings.model_fields
-    for key in values:
+    for key in map(str, values):
         if key not in keys:
             raise ConfigError(f"{where}: unknown key {key!r};{near_matches(key, keys) or ' see vtadapt train --help'}")
     try:
@@ -107,7 +125,8 @@ def validate(values: Mapping[str, Any], where: str) -> TrainSettings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {reason}") from error
 
 
 def load(path: Path) -> TrainSettings:
@@ -124,3 +143,47 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"settings {os.fspath(path)!r} hold a {type(values).__name__}; wanted a YAML mapping of keys")
     return values
+
+
+def parse_list(text: str | None) -> list[str] | None:
+    """Split what was typed with commas; None where nothing was."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Read (height, width) from "HEIGHTxWIDTH"; None where nothing was typed.
+
+    Raises:
+        UsageError: something else was typed.
+    """
+    if text is None:
+        return None
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise UsageError(f"size {text!r}; wanted HEIGHTxWIDTH such as 240x320") from error
+    if min(height, width) < 1:
+        raise UsageError(f"size {text!r}; both sides must be positive")
+    return height, width
+
+
+def parse_assignments(pairs: list[str]) -> dict[str, Any]:
+    """Read the KEY=VALUE of ``--set``; values are YAML.
+
+    Raises:
+        UsageError: no equals sign, or a value that is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair!r}; wanted KEY=VALUE, for example --set decoder_width=64")
+        values[key.strip()] = _value(text, f"--set {key.strip()}")
+    return values
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where} = {text!r}: not a YAML value ({str(error).splitlines()[0]}); quote it") from error

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables on stdout."""
+    console = Console(file=sys.stdout)
+    for table in tables:
+        console.print(table)
+
+
+def show_results(results: Mapping[str, Any], as_json: bool) -> None:
+    """Print what training or evaluation returned."""
+    if as_json:
+        print_json(results)
+        return
+    print_tables(metric_tables(results["metrics"]))
+    print(f"run: {results['run']}")
 
 
 def metric_tables(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:

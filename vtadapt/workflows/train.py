@@ -6,31 +6,23 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from vtadapt.data.atomic import remove_leftovers
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError, VtadaptError
-from vtadapt.models.adapted import AdaptedModel, saved_state
+from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.eval import draw_panel, evaluate, score
+from vtadapt.workflows.loaders import TrainData, build_eval, build_train, load_recipes
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
-from vtadapt.workflows.session import (
-    TrainData,
-    build_eval,
-    build_model,
-    build_tasks,
-    build_train,
-    describe,
-    load_recipes,
-    open_fabric,
-    open_reader,
-)
+from vtadapt.workflows.session import Model, build_model, build_tasks, describe, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
 
 LAST = Path("checkpoints") / "last" / runs.STATE
@@ -47,17 +39,18 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     """
     settings = load(resume / runs.SETTINGS) if resume else settings
     recipes = load_recipes(settings)
+    settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
     tasks = build_tasks(recipes, settings.tasks)
-    for name in tasks.keys() & settings.loss_weights.keys() ^ settings.loss_weights.keys():
+    for name in sorted(settings.loss_weights.keys() - tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
     fabric = open_fabric(settings)
     if fabric.is_global_zero:
         for recipe in recipes:
             ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     fabric.barrier()
-    data = build_train(settings, tasks, fabric)
-    path = _run_folder(settings, resume, fabric)
-    return Trainer(settings, tasks, recipes, data, fabric, path).run(resume is not None, quiet)
+    data = build_train(settings, recipes, tasks, fabric)
+    trainer = Trainer(settings, recipes, tasks, data, fabric)
+    return trainer.run(_run_folder(settings, resume, fabric), resume is not None, quiet)
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:
@@ -65,7 +58,7 @@ def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) ->
     if path is None and fabric.is_global_zero:
         path = runs.new_run(settings.run_dir, settings.data)
         runs.write_text(path / runs.SETTINGS, settings.to_yaml())
-    return Path(fabric.broadcast(path))
+    return Path(fabric.broadcast(str(path)))
 
 
 class Trainer:
@@ -74,30 +67,31 @@ class Trainer:
     def __init__(
         self,
         settings: TrainSettings,
-        tasks: Mapping[str, Task],
         recipes: list[Recipe],
+        tasks: Mapping[str, Task],
         data: TrainData,
         fabric: Fabric,
-        path: Path,
     ) -> None:
         """Build model and optimiser."""
-        self.settings, self.tasks, self.data, self.fabric, self.path = settings, dict(tasks), data, fabric, path
-        self.recipes = recipes
+        self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
         self.core = build_model(settings, tasks)
-        self.config = describe(settings, tasks, self.core, data.size)
+        self.config = describe(settings, recipes, tasks, self.core, data.size)
         optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
         self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
-        network = torch.compile(self.core) if settings.compile else self.core
+        network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
-        self.loader = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
+        self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
         self.total = settings.epochs * data.sampler.batches
         self.step, self.best = 0, -math.inf
-        self.board = _board(path) if fabric.is_global_zero else None
+        self.board: Any = None
 
-    def run(self, resume: bool, quiet: bool) -> dict[str, Any]:
-        """Train to the end and write the run's results."""
+    def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
+        """Train to the end and write the run's results into ``path``."""
+        self.path = path
         if resume:
             self._restore()
+        if self.fabric.is_global_zero:
+            self.board = _board(path, self.step)
         settings, batches = self.settings, self.data.sampler.batches
         every = math.ceil(settings.epochs / settings.evals)
         started = time.time()
@@ -118,9 +112,10 @@ class Trainer:
             losses = self._step(batch)
             self.step += 1
             bar.update(self.step, losses)
-            if self.step % 10 == 0 and self.fabric.is_global_zero:
+            if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
                 self._log({"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": self._lr()})
-            if self.step % self.settings.checkpoint_steps == 0:
+            # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
+            if self.step % self.settings.checkpoint_steps == 0 and self.step % self.data.sampler.batches:
                 self._checkpoint()
 
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
@@ -158,10 +153,9 @@ class Trainer:
 
     def _evaluate(self, limit: int | None) -> dict[str, dict[str, dict[str, float]]]:
         results = {}
-        for recipe in self.recipes:
-            reader = open_reader(self.settings, recipe.name, "val")
+        for name, reader in self.data.val.items():
             loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
-            results[recipe.name] = evaluate(self.core, loader, self.tasks, self.fabric)
+            results[name] = evaluate(self.core, loader, self.tasks, self.fabric)
         return results
 
     def _validate(self, epoch: int, bar: Progress) -> None:
@@ -181,8 +175,16 @@ class Trainer:
         self.fabric.barrier()
 
     def _restore(self) -> None:
-        if not (self.path / LAST).is_file():
-            return  # interrupted before the first checkpoint: begin again
+        """Go back to the last checkpoint, or to the beginning where there is none yet; forget what came after it."""
+        if (self.path / LAST).is_file():
+            self._load_last()
+        if self.fabric.is_global_zero:
+            runs.cut_lines(self.path / runs.METRICS, self.step)
+            for folder in {self.path, (self.path / LAST).parent, (self.path / BEST).parent}:
+                remove_leftovers(folder)
+        self.fabric.barrier()
+
+    def _load_last(self) -> None:
         model, state, about = runs.load_state(self.path / LAST)
         runs.load_into(self.core, model, self.path / LAST)
         full = self.optimiser.optimizer.state_dict()
@@ -215,9 +217,8 @@ class Trainer:
             runs.write_tensors(self.path / runs.MODEL, tensors)
             runs.write_json(self.path / runs.CONFIG, self.config)
             runs.write_json(self.path / runs.RESULTS, results)
-            for recipe in self.recipes:
-                reader = open_reader(self.settings, recipe.name, "val")
-                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{recipe.name}.png")
+            for name, reader in self.data.val.items():
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png")
         if self.board is not None:
             self.board.close()
         return results
@@ -234,9 +235,9 @@ class Trainer:
                     self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
 
 
-def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:
     """Optimiser groups: backbone weights that are trained get a smaller rate; vectors and embeddings no decay."""
-    backbone = {id(p) for p in model.backbone.parameters()}  # type: ignore[union-attr]
+    backbone = {id(p) for p in model.backbone.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -251,13 +252,16 @@ def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _board(path: Path) -> Any:
-    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all)."""
+def _board(path: Path, step: int) -> Any:
+    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all).
+
+    Events after ``step`` are marked as superseded: a resumed run goes on there.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(path / "tensorboard"))
+    return SummaryWriter(str(path / "tensorboard"), purge_step=step + 1 if step else None)
 
 
 def summary(results: Mapping[str, Mapping[str, Mapping[str, float]]], tasks: Mapping[str, Task]) -> str:
@@ -269,8 +273,3 @@ def summary(results: Mapping[str, Mapping[str, Mapping[str, float]]], tasks: Map
                 prefix = f"{data} " if len(results) > 1 else ""
                 parts.append(f"{prefix}{name} {tasks[name].headline} {metrics[tasks[name].headline]:.3f}")
     return "  ".join(parts)
-
-
-def ledger(model: AdaptedModel) -> list[tuple[str, str, int, bool]]:
-    """Component, what it is, number of parameters, trained?"""
-    return [(name, about, group.count, group.trained) for name, about, group in model.components()]

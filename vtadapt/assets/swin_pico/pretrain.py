@@ -70,7 +70,8 @@ class Pretext(nn.Module):
             dense (B, 6, H, W); instance embedding (B, 16, H/4, W/4); kind logits (K, kinds).
         """
         net = self.backbone.net
-        x, levels = net.patch_embed((image - self.backbone.mean) / self.backbone.std), []
+        x = net.patch_embed((image - self.backbone.mean) / self.backbone.std)
+        levels: list[Tensor] = []
         for stage in net.layers:
             x = stage(x)
             levels.append(x)
@@ -219,7 +220,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed * 1000 + rank)
     structure = {i for i, k in enumerate(KINDS) if k in STRUCTURE}
     per_epoch = args.images // (args.batch * args.ranks)
-    total, step, started, sums = args.epochs * per_epoch, 0, time.time(), {}
+    sums: dict[str, float] = {}
+    total, step, started = args.epochs * per_epoch, 0, time.time()
     for epoch in range(args.epochs):
         order = np.random.default_rng([args.seed, 7, epoch]).permutation(args.images)[rank :: args.ranks]
         for i in range(per_epoch):

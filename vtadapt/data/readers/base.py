@@ -110,8 +110,12 @@ def decode(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped."""
-    image = decode(path)
+    """A picture as uint8 (H, W, 3) RGB, see :func:`to_rgb`."""
+    return to_rgb(decode(path))
+
+
+def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped."""
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)

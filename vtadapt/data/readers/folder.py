@@ -11,7 +11,7 @@ Example of a recipe (save it as ``mine.yaml``; then ``vtadapt prepare-data ./min
       semseg: {kind: classes, classes: [ground, plant, other], colours: [[120, 90, 60], [60, 160, 60], [90, 90, 90]]}
       depth: {kind: regression, units: m, distance: true}
       normals: {kind: unit_vector}
-      edges: {kind: boundary, derived: true, derive: {method: boundaries, source: semseg}}
+      edges: {kind: boundary, derived: true, derive: {method: class_boundaries, source: semseg}}
     options:
       image: "images/**/*.jpg"              # a {split} in it takes each split from a folder of its own
       labels:

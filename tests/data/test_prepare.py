@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.conftest import write_camvid, write_sevenscenes
+from vtadapt.data import atomic
+from vtadapt.data import prepare as prepare_module
+from vtadapt.data.manifest import checksum, has_pack, locate, open_manifest, open_pack, prepare_command, verify
+from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt.errors import ConfigError, DataError, UsageError
+
+SMALL = PrepareOptions(size=(12, 16))
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    write_camvid(tmp_path / "src ü", {"train": 4, "val": 2})
+    return tmp_path / "src ü"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_pack_and_its_manifest(camvid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data ö"
+    seen: list[tuple[str, int, int]] = []
+    recipe = load_recipe("camvid")
+    manifest = prepare(recipe, camvid, out, SMALL, on_progress=lambda *a: seen.append(a))
+    assert seen == [("train", i, 4) for i in range(1, 5)] + [("val", i, 2) for i in (1, 2)]
+    assert sorted(p.name for p in (out / "camvid").iterdir()) == ["manifest.json", "train.h5", "val.h5"]
+    assert manifest["recipe_hash"] == recipe.hash
+    assert manifest["derived"] == ["edges"]
+    assert manifest["size"] == [12, 16]
+    train = manifest["splits"]["train"]
+    assert train["samples"] == train["tasks"]["semseg"]["samples"] == 4
+    assert train["names"][1] == "train bücher 1"
+    assert train["sha256"] == checksum(out / "camvid" / "train.h5")
+    assert sum(train["tasks"]["semseg"]["pixels_per_class"].values()) > 0
+    assert verify(out, "camvid") == []
+    reader = open_pack(out, "camvid", "val")
+    sample = reader.read(1)
+    assert {k: v.shape for k, v in sample.items()} == {"image": (12, 16, 3), "semseg": (12, 16), "edges": (12, 16)}
+
+
+def test_native_size_keeps_the_labels_to_the_bit(camvid: Path, tmp_path: Path) -> None:
+    prepare(load_recipe("camvid"), camvid, tmp_path / "out", PrepareOptions(size="native", splits=["val"]))
+    reader = open_pack(tmp_path / "out", "camvid", "val")
+    for i, name in enumerate(reader.names):
+        raw = np.asarray(Image.open(camvid / "valannot" / f"{name}.png"))
+        np.testing.assert_array_equal(reader.read(i)["semseg"], np.where(raw == 11, 255, raw))
+    with pytest.raises(UsageError, match="data set 'camvid' has no split 'train'"):
+        open_pack(tmp_path / "out", "camvid", "train")
+
+
+def test_derived_normals_of_sevenscenes(tmp_path: Path) -> None:
+    write_sevenscenes(tmp_path / "src", 1)
+    prepare(load_recipe("sevenscenes"), tmp_path / "src", tmp_path / "out")
+    sample = open_pack(tmp_path / "out", "sevenscenes", "train").read(0)
+    assert sample["normals"].shape == (120, 160, 3)
+    # 1/z = 0.5 + 1e-4 (u - 320) + 2e-4 (v - 240) with f = 585: n ~ -(0.0585, 0.117, 0.5)
+    wanted = -np.array([0.0585, 0.117, 0.5]) / np.linalg.norm([0.0585, 0.117, 0.5])
+    known = (sample["normals"] != 0).any(-1)
+    assert known.mean() > 0.7
+    cosine = sample["normals"][known].astype(np.float64) @ wanted
+    # The two cameras differ by a turn of 0.5 degrees; moving the depth to whole pixels costs a little, too.
+    assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean() < 1.0
+    assert ((sample["edges"] == 255) == (sample["depth"] == 0)).all()
+    assert (sample["edges"] == 1).sum() == 0
+
+
+def test_workers_give_the_same_bytes(camvid: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("camvid")
+    prepare(recipe, camvid, tmp_path / "a", SMALL)
+    prepare(recipe, camvid, tmp_path / "b", PrepareOptions(size=(12, 16), workers=1))
+    assert contents(tmp_path / "a" / "camvid") == contents(tmp_path / "b" / "camvid")
+
+
+def test_the_same_pack_is_kept_and_another_replaces_it(camvid: Path, tmp_path: Path) -> None:
+    recipe, out = load_recipe("camvid"), tmp_path / "out"
+    first = prepare(recipe, camvid, out, SMALL)
+    stamp = (out / "camvid" / "train.h5").stat().st_ino
+    assert prepare(recipe, camvid, out, SMALL) == first
+    assert (out / "camvid" / "train.h5").stat().st_ino == stamp
+    assert prepare(recipe, None if recipe.source.synthetic else camvid, out, PrepareOptions(size=(12, 16), force=True))
+    assert (out / "camvid" / "train.h5").stat().st_ino != stamp
+    damaged = bytearray((out / "camvid" / "train.h5").read_bytes())
+    damaged[2000] ^= 1
+    (out / "camvid" / "train.h5").write_bytes(damaged)
+    assert "checksum differs" in verify(out, "camvid")[0]
+    prepare(recipe, camvid, out, SMALL)
+    assert verify(out, "camvid") == []
+    smaller = prepare(recipe, camvid, out, PrepareOptions(size=(12, 16), limit=1, tasks=["semseg"]))
+    assert smaller["splits"]["train"]["samples"] == 1
+    assert set(open_pack(out, "camvid", "train").read(0)) == {"image", "semseg"}
+    assert sorted(p.name for p in out.iterdir()) == [".camvid.lock", "camvid"]
+
+
+def test_edges_can_be_derived_from_a_task_that_is_not_kept(camvid: Path, tmp_path: Path) -> None:
+    prepare(load_recipe("camvid"), camvid, tmp_path, PrepareOptions(size=(12, 16), tasks=["edges"]))
+    assert set(open_pack(tmp_path, "camvid", "train").read(0)) == {"image", "edges"}
+
+
+def test_broken_samples_stop_or_are_listed(camvid: Path, tmp_path: Path) -> None:
+    recipe, out = load_recipe("camvid"), tmp_path / "out"
+    prepare(recipe, camvid, out, SMALL)
+    before = contents(out / "camvid")
+    for i in (1, 2):
+        path = camvid / "train" / f"train bücher {i}.png"
+        path.write_bytes(path.read_bytes()[:-100])
+    force = PrepareOptions(size=(12, 16), force=True)
+    with pytest.raises(DataError, match="bücher 1.png: broken picture.*2 of 4 samples of split 'train'.*--skip-broken"):
+        prepare(recipe, camvid, out, force)
+    assert contents(out / "camvid") == before
+    manifest = prepare(recipe, camvid, out, PrepareOptions(size=(12, 16), skip_broken=True))
+    train = manifest["splits"]["train"]
+    assert train["samples"] == 2
+    assert [b["name"] for b in train["broken"]] == ["train bücher 1", "train bücher 2"]
+    assert "broken picture" in train["broken"][0]["problem"]
+    for path in (camvid / "val").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(DataError, match="every sample of split 'val' is broken"):
+        prepare(recipe, camvid, out, PrepareOptions(size=(12, 16), skip_broken=True, force=True))
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_previous_pack(
+    camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    recipe, out = load_recipe("camvid"), tmp_path / "out"
+    prepare(recipe, camvid, out, SMALL)
+    before = contents(out / "camvid")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, place, full)
+    with pytest.raises(DataError, match="no space left on the disk"):
+        prepare(recipe, camvid, out, PrepareOptions(size=(24, 32)))
+    assert contents(out / "camvid") == before
+
+
+def _prepare_and_die(source: str, out: str, where: str) -> None:
+    def die(*_: object, **__: object) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if where == "val":
+        prepare(load_recipe("camvid"), Path(source), Path(out), SMALL, on_progress=lambda s, *_: s == "val" and die())
+        return
+    names = {"manifest": "write_manifest", "exchange": "_exchange"}
+    if where in names:
+        setattr(prepare_module, names[where], die)
+    else:  # between the two renames of the exchange
+        rename = Path.rename
+
+        def second(self: Path, target: Path) -> Path:
+            if self.name.endswith(".building"):
+                die()
+            return rename(self, target)
+
+        Path.rename = second  # type: ignore[method-assign]
+    prepare(load_recipe("camvid"), Path(source), Path(out), SMALL)
+
+
+@pytest.mark.parametrize("where", ["val", "manifest", "exchange", "renames"])
+def test_a_killed_run_leaves_the_previous_pack_and_is_taken_up_again(camvid: Path, tmp_path: Path, where: str) -> None:
+    recipe, out = load_recipe("camvid"), tmp_path / "out"
+    prepare(recipe, camvid, out, PrepareOptions(size=(8, 8)))
+    before = contents(out / "camvid")
+    process = multiprocessing.get_context("fork").Process(target=_prepare_and_die, args=(str(camvid), str(out), where))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert has_pack(out, "camvid")
+    assert contents(locate(out, "camvid")) == before
+    assert open_pack(out, "camvid", "train").size(0) == (8, 8)
+    done: list[str] = []
+    prepare(recipe, camvid, out, SMALL, on_progress=lambda split, *_: done.append(split))
+    assert "train" not in done  # that part was finished before the kill
+    assert verify(out, "camvid") == []
+    assert sorted(p.name for p in out.iterdir()) == [".camvid.lock", "camvid"]
+    prepare(recipe, camvid, tmp_path / "fresh", SMALL)
+    assert contents(out / "camvid") == contents(tmp_path / "fresh" / "camvid")
+
+
+def test_two_runs_at_once_are_refused(camvid: Path, tmp_path: Path) -> None:
+    with atomic.folder_lock(tmp_path / ".camvid.lock"), pytest.raises(DataError, match="another run is preparing"):
+        prepare(load_recipe("camvid"), camvid, tmp_path, SMALL)
+
+
+def test_a_missing_pack_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no data set 'camvid' in .*vtadapt prepare-data camvid --source PATH"):
+        open_pack(tmp_path, "camvid", "train")
+    assert prepare_command("nyuv2") == "vtadapt prepare-data nyuv2 --source PATH"
+
+
+def test_broken_packs_are_named(camvid: Path, tmp_path: Path) -> None:
+    prepare(load_recipe("camvid"), camvid, tmp_path, SMALL)
+    path = tmp_path / "camvid" / "train.h5"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(DataError, match="train.h5: .* bytes, the manifest says .*cut short"):
+        open_pack(tmp_path, "camvid", "train")
+    path.unlink()
+    with pytest.raises(DataError, match="train.h5: no such file"):
+        open_pack(tmp_path, "camvid", "train")
+    assert "no such file" in verify(tmp_path, "camvid")[0]
+    manifest_path = tmp_path / "camvid" / "manifest.json"
+    manifest = json.loads(manifest_path.read_text())
+    for spoil, message in (
+        ({**manifest, "version": 99}, "found format vtadapt-manifest 99"),
+        ({**manifest, "recipe": {**manifest["recipe"], "new": 1}}, "its recipe cannot be read .unknown key 'new'"),
+        ({**manifest, "splits": {"train": {**manifest["splits"]["train"], "file": "../x.h5"}}}, "outside its folder"),
+    ):
+        manifest_path.write_text(json.dumps(spoil))
+        with pytest.raises(DataError, match=message):
+            open_pack(tmp_path, "camvid", "train")
+    manifest_path.write_text("{")
+    with pytest.raises(DataError, match="broken manifest"):
+        open_manifest(tmp_path, "camvid")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (PrepareOptions(splits=["trian"]), UsageError, "no split 'trian'. Did you mean 'train'"),
+        (PrepareOptions(tasks=["semsg"]), UsageError, "no task 'semsg'. Did you mean 'semseg'"),
+        (PrepareOptions(size="big"), UsageError, "size 'big', wanted HEIGHT WIDTH or 'native'"),
+        (PrepareOptions(size=(4, 100)), UsageError, "size 4x100, wanted at least 8x8"),
+        (PrepareOptions(limit=0), UsageError, "limit 0"),
+    ],
+)
+def test_wrong_options(camvid: Path, tmp_path: Path, options: PrepareOptions, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        prepare(load_recipe("camvid"), camvid, tmp_path / "out", options)
+
+
+def test_a_set_with_files_needs_a_source(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="data set 'camvid' needs --source PATH: download"):
+        prepare(load_recipe("camvid"), None, tmp_path)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        prepare(load_recipe("camvid"), tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(ConfigError, match="unknown key 'voids'"):
+        prepare(load_recipe("camvid").with_options({"voids": 1}), tmp_path, tmp_path / "out")
+
+
+def test_synthetic_sets_need_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render_room(seed: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        normals = np.zeros((*size, 3), np.float16)
+        normals[..., 2] = -1
+        return {
+            "image": np.full((*size, 3), seed % 256, np.uint8),
+            "semseg": np.full(size, seed % 13, np.uint8),
+            "depth": np.full(size, 2.5, np.float32),
+            "normals": normals,
+            "edges": np.zeros(size, np.uint8),
+        }
+
+    stub = types.ModuleType("vtadapt.data.synthetic.rooms")
+    stub.render_room = render_room  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vtadapt.data.synthetic.rooms", stub)
+    manifest = prepare(load_recipe("rooms"), None, tmp_path, PrepareOptions(size=(16, 24), limit=3))
+    assert manifest["splits"]["train"]["samples"] == 3
+    assert manifest["derived"] == []
+    assert open_pack(tmp_path, "rooms", "val").read(2)["depth"].shape == (16, 24)
+
+
+def test_intrinsics_of_another_aspect_ratio_are_refused(tmp_path: Path) -> None:
+    write_sevenscenes(tmp_path / "src", 1)
+    recipe = load_recipe("sevenscenes").with_options({"depth_camera": None})
+    wide = Recipe.model_validate(recipe.model_dump() | {"intrinsics": recipe.intrinsics.model_dump() | {"width": 900}})
+    with pytest.raises(DataError, match="picture of 480x640, the recipe's intrinsics are for 480x900"):
+        prepare(wide, tmp_path / "src", tmp_path / "out")
+
+
+def test_real_sets(shared_data: Path, tmp_path: Path) -> None:
+    few = PrepareOptions(limit=2)
+    camvid = prepare(load_recipe("camvid"), shared_data / "camvid", tmp_path, few)
+    assert list(camvid["splits"]) == ["train", "val"]  # there is no test split here
+    sevenscenes = prepare(load_recipe("sevenscenes"), shared_data / "sevenscenes", tmp_path, few)
+    depth = sevenscenes["splits"]["val"]["tasks"]["depth"]
+    assert 0.3 < depth["min"] < depth["max"] < 10
+    assert sevenscenes["splits"]["val"]["tasks"]["normals"]["valid_share"] > 0.6

@@ -1,0 +1,119 @@
+"""Where settings come from, which wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.settings import TrainSettings, load, parse_assignments, parse_size, resolve
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("data: camvid\nepochs: 2\nseed: 2\nlr: 0.5\n")
+    environ = {"VTADAPT_EPOCHS": "3", "VTADAPT_SEED": "3", "VTADAPT_DEBUG": "1", "HOME": "/"}
+    settings = resolve({"seed": 4}, file, environ)
+    assert (settings.seed, settings.epochs, settings.lr, settings.data) == (4, 3, 0.5, "camvid")
+    assert settings.batch_size == TrainSettings.model_fields["batch_size"].default
+
+
+def test_a_typed_none_or_zero_counts() -> None:
+    assert resolve({"data": "rooms", "val_images": None}, None, {}).val_images is None
+    assert resolve({"data": "rooms", "seed": 0}, None, {"VTADAPT_SEED": "7"}).seed == 0
+
+
+def test_values_of_the_environment_are_yaml() -> None:
+    environ = {
+        "VTADAPT_DATA": "camvid+sevenscenes",
+        "VTADAPT_TASKS": "depth, edges",
+        "VTADAPT_SIZE": "64x96",
+        "VTADAPT_LOSS_WEIGHTS": "{depth: 2}",
+        "VTADAPT_FLIP": "no",
+        "VTADAPT_LR": "1e-3",
+    }
+    settings = resolve({}, None, environ)
+    assert settings.data_names == ("camvid", "sevenscenes")
+    assert (settings.tasks, settings.size) == (("depth", "edges"), (64, 96))
+    assert (settings.loss_weights, settings.flip, settings.lr) == ({"depth": 2.0}, False, 1e-3)
+
+
+def test_nothing_to_train_on() -> None:
+    with pytest.raises(UsageError, match="no data set given; type for example: vtadapt train rooms"):
+        resolve({"epochs": 3}, None, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("epocs", 3, "unknown key 'epocs'; Did you mean 'epochs'"),
+        ("xyzzy", 3, "unknown key 'xyzzy'; see vtadapt train --help"),
+        ("epochs", 0, "epochs = 0: Input should be greater than or equal to 1"),
+        ("epochs", "many", "epochs = 'many': Input should be a valid integer"),
+        ("lr", -1, "lr = -1: Input should be greater than 0"),
+        ("lr", float("inf"), "lr = inf: Input should be a finite number"),
+        ("decoder", "big", "decoder = 'big': Input should be 'light' or 'swin'"),
+        ("scale", [2, 1], "scale = [2, 1]: wanted 0 < lowest <= highest"),
+        ("size", [4, 64], "size.0 = 4: Input should be greater than or equal to 8"),
+        ("loss_weights", {"depth": -1}, "loss_weights.depth = -1: Input should be greater than or equal to 0"),
+        ("data", 5, "data = 5: Input should be a valid string"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_that_names_the_key(key: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve({"data": "rooms", key: value}, None, {})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("epocs: 3", "unknown key 'epocs'"), ("- 3", "hold a list"), ("a: [", "cannot read"), ("3: 4", "unknown key '3'")],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="mine.yaml") as caught:
+        resolve({"data": "rooms"}, file, {})
+    assert said in str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        resolve({"data": "rooms"}, tmp_path / "none.yaml", {})
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    settings = TrainSettings(
+        data="a+b",
+        tasks="depth,edges",  # type: ignore[arg-type]
+        size=(64, 96),
+        scale=(1.0, 1.5),
+        loss_weights={"depth": 0.5},
+        val_images=None,
+        run_dir=Path("läufe und so"),
+    )
+    file = tmp_path / "settings.yaml"
+    file.write_text(settings.to_yaml(), encoding="utf-8")
+    assert load(file) == settings
+    assert set(yaml.safe_load(settings.to_yaml())) == set(TrainSettings.model_fields)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        TrainSettings(data="rooms").epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["nonsense", "64", "64x", "0x64", "64x64x3", "-1x5"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="size"):
+        parse_size(text)
+
+
+def test_assignments() -> None:
+    assert parse_assignments(["a=1", "b = [2, 3]", "c=null", "d=x=y"]) == {"a": 1, "b": [2, 3], "c": None, "d": "x=y"}
+    for wrong in ("epochs", "epochs=["):
+        with pytest.raises(UsageError):
+            parse_assignments([wrong])

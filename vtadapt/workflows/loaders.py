@@ -1,0 +1,176 @@
+"""Packs, samplers and loaders of a run."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+
+from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
+from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack
+from vtadapt.data.pack import PackReader
+from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt.data.transforms import train_transform
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.tasks import Task
+from vtadapt.workflows.settings import TrainSettings
+
+
+def find_recipe(name: str, data_dir: Path) -> Recipe:
+    """The recipe of a data set: the one that its pack was made with, else the shipped one or your own ``.yaml``.
+
+    A pack keeps its recipe, so your own data set is known by its name once it is prepared, and what is stored is read
+    as it was stored. Only the tasks that were prepared are left in.
+
+    Raises:
+        UsageError: no such data set (with near matches).
+    """
+    try:
+        recipe = load_recipe(name)
+    except UsageError:
+        if "/" in name or not has_pack(data_dir, name):
+            raise
+        recipe = None
+    known = name if recipe is None else recipe.name
+    if recipe is not None and not has_pack(data_dir, known):
+        return recipe
+    manifest = open_manifest(data_dir, known)
+    packed = manifest_recipe(manifest)
+    if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
+        print(
+            f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
+            f"vtadapt prepare-data {name} --force prepares it with this one",
+            file=sys.stderr,
+        )
+    stored = manifest.get("tasks", list(packed.tasks))
+    return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})
+
+
+def load_recipes(settings: TrainSettings) -> list[Recipe]:
+    """Recipes of the data sets of a run.
+
+    Raises:
+        UsageError: no such data set.
+        ConfigError: one is named twice.
+    """
+    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"data set {name!r} is named twice in {settings.data!r}; wanted each once")
+    return recipes
+
+
+class RunSampler(Sampler[int]):
+    """The order of one epoch: drawn from (seed, epoch), cut over ranks, able to start in the middle.
+
+    Every rank gets the same number of samples, a multiple of ``batch``; what is left over is dropped this epoch.
+    """
+
+    def __init__(self, dataset: Dataset[Any], batch: int, seed: int, rank: int, world: int) -> None:
+        """Draw over ``dataset``; a :class:`MixedDataset` is balanced over its sets."""
+        self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
+        self.total = len(dataset)  # type: ignore[arg-type]
+        self.balanced = BalancedSampler(dataset.lengths, seed=seed) if isinstance(dataset, MixedDataset) else None
+        self.epoch = self.start = 0
+        self.batches = self.total // (batch * world)
+        if not self.batches:
+            raise ConfigError(f"{self.total} training images are fewer than one batch ({batch} x {world} ranks)")
+
+    def set(self, epoch: int, start_batch: int = 0) -> None:
+        """Choose the epoch and the batch to begin with."""
+        self.epoch, self.start = epoch, start_batch
+
+    def __len__(self) -> int:
+        return (self.batches - self.start) * self.batch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.balanced is None:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+            order = torch.randperm(self.total, generator=generator).tolist()
+        else:
+            self.balanced.set_epoch(self.epoch)
+            order = list(self.balanced)
+        step = self.batch * self.world
+        for start in range(self.start * step, self.batches * step, step):
+            yield from order[start + self.rank * self.batch : start + (self.rank + 1) * self.batch]
+
+
+@dataclass
+class TrainData:
+    """What a training run reads: the mixed or single training set, and one validation pack per data set."""
+
+    train: PackDataset | MixedDataset
+    val: dict[str, PackReader]
+    sampler: RunSampler
+    loader: DataLoader[Any]
+    size: tuple[int, int]
+
+
+def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
+    """Open one split of a pack (see :func:`vtadapt.data.manifest.open_pack` for errors)."""
+    return open_pack(settings.data_dir, name, split)
+
+
+def build_train(
+    settings: TrainSettings, recipes: Sequence[Recipe], tasks: Mapping[str, Task], fabric: Fabric
+) -> TrainData:
+    """Open the packs and make the training loader.
+
+    Raises:
+        DataError: a pack is missing or broken, or a task has no label in any of them.
+        ConfigError: fewer images than one batch.
+    """
+    readers = [open_reader(settings, recipe.name, "train") for recipe in recipes]
+    val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
+    size = settings.size or readers[0].size(0)
+    transform = train_transform(size, settings.scale, 0.5 if settings.flip else 0.0, settings.colour_jitter)
+    sets = [PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache) for r in readers]
+    for name in tasks:
+        if not any(r.present(name).any() for r in readers):
+            raise DataError(f"no training image of {settings.data!r} has a label for task {name!r}; leave it out")
+    train = sets[0] if len(sets) == 1 else MixedDataset(sets)
+    sampler = RunSampler(train, settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size)
+    loader: DataLoader[Any] = DataLoader(
+        train,
+        batch_size=settings.batch_size,
+        sampler=sampler,
+        num_workers=settings.workers,
+        collate_fn=functools.partial(collate, tasks=tasks),
+        pin_memory=fabric.device.type == "cuda",
+    )
+    return TrainData(train, val, sampler, loader, size)
+
+
+def build_eval(
+    reader: PackReader,
+    tasks: Mapping[str, Task],
+    batch_size: int,
+    limit: int | None,
+    label_maps: Mapping[str, Sequence[int]] | None = None,
+) -> DataLoader[Any]:
+    """A loader over (evenly spaced) samples of a split, at the size they are stored in.
+
+    Args:
+        reader: the pack.
+        tasks: the tasks wanted.
+        batch_size: images per batch; 1 where their sizes differ.
+        limit: at most so many samples.
+        label_maps: see :class:`vtadapt.data.dataset.PackDataset`.
+    """
+    dataset = PackDataset(reader, tasks, label_maps=label_maps)
+    count = len(dataset)
+    picks = range(count) if limit is None or limit >= count else [i * count // limit for i in range(limit)]
+    same = len({reader.size(i) for i in picks}) == 1
+    return DataLoader(
+        Subset(dataset, list(picks)),
+        batch_size=batch_size if same else 1,
+        collate_fn=functools.partial(collate, tasks=tasks),
+    )
