@@ -55,7 +55,7 @@ class SwinDecoder(nn.Module):
             for _, fine in levels
         )
         self.final = PatchExpand(channels[0], channels[0], scale=4)
-        self.width = channels[0]
+        self.width, self.scale = channels[0], 1  # pixels per side that a head makes of one token
 
     def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
         """Decode.
@@ -99,12 +99,12 @@ class ConvBlock(nn.Module):
 class LightDecoder(nn.Module):
     """Projects the trunk's skips once for all tasks, adds each task's adapted features, one block per level, to H/4."""
 
-    def __init__(self, channels: tuple[int, ...], width: int = 48) -> None:
-        """Create projections of all stages' ``channels`` (finest first) to ``width``."""
+    def __init__(self, channels: tuple[int, ...], width: int = 48, patch: int = 4) -> None:
+        """Create projections of all stages' ``channels`` (finest first) to ``width``; ``patch``: pixels per finest token."""
         super().__init__()
         self.project = nn.ModuleList(nn.Sequential(nn.LayerNorm(c), nn.Linear(c, width)) for c in channels)
         self.blocks = nn.ModuleList(ConvBlock(width) for _ in channels)
-        self.width = width
+        self.width, self.scale = width, patch
 
     def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
         """Decode; arguments as for :class:`SwinDecoder`.
@@ -126,17 +126,22 @@ class LightDecoder(nn.Module):
 
 
 class TaskHeads(nn.Module):
-    """One 1x1 convolution per task on the decoder's features, then bilinear to the image's resolution."""
+    """One 1x1 convolution per task on the decoder's features, brought to the image's resolution.
 
-    def __init__(self, width: int, channels: Mapping[str, int]) -> None:
+    With ``scale`` s each token predicts its own s x s pixels (sub-pixel convolution, Shi et al. 2016; all s x s start
+    equal, ICNR), so that detail finer than a token can be drawn; with scale 1 the logits are resized bilinearly.
+    """
+
+    def __init__(self, width: int, channels: Mapping[str, int], scale: int = 1) -> None:
         """Create a head per task; ``channels`` maps task name to the number of output channels."""
         super().__init__()
-        heads = {name: nn.Conv2d(width, n, 1) for name, n in channels.items()}
-        for head in heads.values():
-            nn.init.trunc_normal_(head.weight, std=0.02)
-            if head.bias is not None:
-                nn.init.zeros_(head.bias)
-        self.heads = nn.ModuleDict(heads)
+        self.scale = scale
+        self.heads = nn.ModuleDict({name: nn.Conv2d(width, n * scale * scale, 1) for name, n in channels.items()})
+        for head in self.heads.values():
+            first = torch.empty(head.out_channels // scale**2, *head.weight.shape[1:])
+            nn.init.trunc_normal_(first, std=0.02)
+            head.weight.data.copy_(first.repeat_interleave(scale**2, dim=0))
+            nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
         """Predict.
@@ -151,7 +156,7 @@ class TaskHeads(nn.Module):
         """
         out = {}
         for index, (name, head) in enumerate(self.heads.items()):
-            logits = head(x[:, index])
+            logits = F.pixel_shuffle(head(x[:, index]), self.scale)
             if logits.shape[-2:] != padded:
                 logits = F.interpolate(logits, size=padded, mode="bilinear", align_corners=False)
             out[name] = logits[..., : size[0], : size[1]]

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from vtadapt.data.atomic import remove_leftovers
+from vtadapt.data.manifest import open_manifest
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.models.adapted import saved_state
@@ -43,6 +44,9 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     tasks = build_tasks(recipes, settings.tasks)
     for name in sorted(settings.loss_weights.keys() - tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
+    for recipe in recipes:
+        if not recipe.source.synthetic:
+            open_manifest(settings.data_dir, recipe.name)  # what is not prepared is told before processes start
     fabric = open_fabric(settings)
     if fabric.is_global_zero:
         for recipe in recipes:
@@ -128,7 +132,7 @@ class Trainer:
             loss = task.loss_fn(logits[name], batch["targets"][name])
             if loss.valid and not torch.isfinite(loss.value):
                 raise VtadaptError(
-                    f"loss of task {name!r} is {float(loss.value)} at step {self.step}; lower --lr or check its labels "
+                    f"loss of task {name!r} is {float(loss.value.detach())} at step {self.step + 1}; lower --lr or check its labels "
                     f"in images {', '.join(batch['name'][:4])}"
                 )
             weighted = self.settings.loss_weights.get(name, task.weight) * loss.value

@@ -1,0 +1,150 @@
+"""Predicting for photographs of any size and kind, and what happens where a file is none."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from vtadapt.errors import DataError, UsageError
+from vtadapt.workflows.predict import predict, predict_image, read_image
+from vtadapt.workflows.session import Loaded, load_run
+
+
+def photo(height: int, width: int) -> np.ndarray:
+    """A smooth picture with some noise."""
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(0).integers(0, 40, (height, width))
+    return np.stack([x * 200 // max(width, 1) + noise, y * 200 // max(height, 1) + noise, noise * 3], -1).astype(np.uint8)
+
+
+def save(path: Path, height: int = 20, width: int = 30) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(photo(height, width)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny: Any) -> Loaded:
+    return load_run(tiny.run)
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 517), (517, 33), (1, 1), (7, 9), (1, 300)])
+@pytest.mark.parametrize("size", ["auto", "native", "64x96"])
+def test_any_size(loaded: Loaded, height: int, width: int, size: str) -> None:
+    found = predict_image(loaded, photo(height, width), size)
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        "semseg": (height, width),
+        "depth": (1, height, width),
+        "normals": (3, height, width),
+        "edges": (1, height, width),
+    }
+    assert all(bool(value.isfinite().all()) for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1500, 2000), pytest.param(3000, 4000, marks=pytest.mark.slow)], ids=str
+)
+def test_a_large_photograph(tiny: Any, tmp_path: Path, height: int, width: int) -> None:
+    result = predict([save(tmp_path / "large.jpg", height, width)], tiny.run, tmp_path / "out")
+    assert result[0]["size"] == [height, width]
+    assert Image.open(result[0]["panel"]).width > 500
+
+
+def test_bands_equal_the_whole(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Class maps of large photographs are decoded in bands of rows; here with one band, and with many.
+    image = photo(200, 130)
+    whole = predict_image(loaded, image)["semseg"]
+    linspace = predict_image.__globals__["torch"].linspace
+    monkeypatch.setattr("torch.linspace", lambda start, end, count: linspace(start, end, 9 * count))
+    assert (predict_image(loaded, image)["semseg"] == whole).all()
+
+
+def test_raw_arrays_have_the_photographs_size(tiny: Any, tmp_path: Path) -> None:
+    images = [save(tmp_path / f"{h}.png", h, w) for h, w in ((1, 1), (9, 1), (1, 9), (20, 31))]
+    for entry, (h, w) in zip(
+        predict(images, tiny.run, tmp_path / "out", raw=True), ((1, 1), (9, 1), (1, 9), (20, 31)), strict=True
+    ):
+        arrays = np.load(entry["raw"])
+        assert {name: (arrays[name].shape, str(arrays[name].dtype)) for name in arrays} == {
+            "semseg": ((h, w), "uint8"),
+            "depth": ((h, w), "float32"),
+            "normals": ((h, w, 3), "float32"),
+            "edges": ((h, w), "float32"),
+        }
+
+
+def test_a_folder_with_names_of_all_kinds(tiny: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "fotos mit leerzeichen"
+    for name in ("straße 1.PNG", "写真.jpg", "a.png", "a.bmp", "a-2.png", "a.b.webp"):
+        save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    results = predict([folder], tiny.run, tmp_path / "aus gabe")
+    panels = sorted(Path(r["panel"]).name for r in results)
+    names = ["a-2_panel.png", "a-3_panel.png", "a.b_panel.png", "a_panel.png", "straße 1_panel.png", "写真_panel.png"]
+    assert panels == names
+    assert sorted(p.name for p in (tmp_path / "aus gabe").iterdir()) == panels
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "wanted"),
+    [
+        ("grey.png", np.full((4, 5), 90, np.uint8), (90, 90, 90)),
+        ("grey16.png", np.full((4, 5), 90 * 256 + 3, np.uint16), (90, 90, 90)),
+        ("rgb16.png", np.full((4, 5, 3), 90 * 256, np.uint16), (90, 90, 90)),
+        ("rgba.png", np.full((4, 5, 4), (10, 20, 30, 128), np.uint8), (30, 20, 10)),
+    ],
+)
+def test_kinds_of_pictures(tmp_path: Path, name: str, array: np.ndarray, wanted: tuple[int, int, int]) -> None:
+    path = tmp_path / name
+    assert cv2.imwrite(str(path), array)  # its channels are BGR(A)
+    rgb = read_image(path)
+    assert (rgb.shape, rgb.dtype) == ((4, 5, 3), np.uint8)
+    assert tuple(rgb[0, 0]) == wanted
+
+
+def test_exif_turns_the_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    Image.fromarray(photo(20, 30)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (30, 20, 3)
+
+
+def cut_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(photo(64, 64)).save(buffer, "JPEG")
+    return buffer.getvalue()[:-300]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(cut_jpeg, "broken picture .*truncated"), (lambda: b"", "broken picture"), (lambda: b"hello", "broken picture")],
+    ids=["cut short", "empty", "text"],
+)
+def test_a_broken_picture(tiny: Any, tmp_path: Path, content: Callable[[], bytes], said: str) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(content())
+    with pytest.raises(DataError, match=f"broken.jpg: {said}"):
+        predict([broken], tiny.run, tmp_path / "out", raw=True)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_not_there_is_told_before_any_work(tiny: Any, tmp_path: Path) -> None:
+    good, empty = save(tmp_path / "good.png"), tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match=r"no image or folder at .*none.jpg"):
+        predict([good, tmp_path / "none.jpg"], tiny.run, tmp_path / "out")
+    with pytest.raises(DataError, match=r"no image in folder .*empty.*; wanted files ending in .jpg"):
+        predict([good, empty], tiny.run, tmp_path / "out")
+    for size in ("nonsense", "64", "0x64", "64x99999", "-1x5"):
+        with pytest.raises(UsageError, match="size"):
+            predict([good], tiny.run, tmp_path / "out", size=size)
+    with pytest.raises(UsageError, match="device 'nonsense' cannot be used"):
+        predict([good], tiny.run, tmp_path / "out", device="nonsense")
+    assert not (tmp_path / "out").exists()

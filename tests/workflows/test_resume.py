@@ -1,0 +1,176 @@
+"""Resuming is exact: a run that was cut anywhere ends bit for bit like one that was not."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vtadapt.errors import ConfigError, DataError
+from vtadapt.workflows import runs
+from vtadapt.workflows.settings import load
+from vtadapt.workflows.train import LAST, Trainer, train
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vtadapt.workflows.settings import load
+from vtadapt.workflows.train import Trainer, train
+
+step = Trainer._step
+def kill_at_five(self, batch):
+    if self.step == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+
+Trainer._step = kill_at_five
+train(load(Path(sys.argv[1])), quiet=True)
+"""
+
+
+class CutError(Exception):
+    """Stands for whatever ends a run."""
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, method: str, when: Callable[[Trainer], bool]) -> None:
+    """End the run where ``method`` is called and ``when`` holds."""
+    whole = getattr(Trainer, method)
+
+    def guarded(self: Trainer, *arguments: Any) -> Any:
+        if when(self):
+            raise CutError
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(Trainer, method, guarded)
+
+
+def assert_same(run: Path, reference: Path) -> None:
+    """Weights, optimiser state, best checkpoint, log and results are equal, bit for bit."""
+    for name in ("model.safetensors", "checkpoints/best/model.safetensors", "checkpoints/last/state.safetensors"):
+        (found, about), (wanted, wanted_about) = (runs.read_tensors(path / name) for path in (run, reference))
+        assert about == wanted_about
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[key], wanted[key]) for key in wanted), name
+    assert (run / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
+    results, wanted_results = (json.loads((path / "results.json").read_text()) for path in (run, reference))
+    assert results["metrics"] == wanted_results["metrics"]
+    assert not list(run.rglob(".*")), "no temporary file is left"
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines() if "train" in line]
+
+
+def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(tiny.other(tmp_path / "runs").to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-c", KILLED, str(settings)]
+    # Sums are added in another order on another number of threads.
+    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    ended = subprocess.run(command, timeout=120, check=False, env=environ)
+    assert ended.returncode == -signal.SIGKILL
+    run = tmp_path / "runs" / "tiny-0001"
+    assert steps(run) == [1, 2, 3, 4, 5]
+    assert runs.load_state(run / LAST)[2]["step"] == 4
+    # What a kill in the middle of writing leaves.
+    (run / "checkpoints" / "last" / ".state.safetensors.123.partial").write_bytes(b"half")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "spl')
+    train(load(settings), resume=run, quiet=True)
+    assert_same(run, tiny.run)
+    assert steps(run) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("method", "when", "restored"),
+    [
+        pytest.param("_step", lambda t: t.step == 1, None, id="before the first checkpoint"),
+        pytest.param("_epoch", lambda t: t.step == 3, 3, id="between two epochs"),
+        pytest.param("_validate", lambda t: t.step == 3, 2, id="before the evaluation of an epoch"),
+        pytest.param("_finish", lambda t: True, 6, id="before the results"),  # noqa: ARG005
+    ],
+)
+def test_wherever_it_was_cut(
+    tiny: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    when: Callable[[Trainer], bool],
+    restored: int | None,
+) -> None:
+    settings = tiny.other(tmp_path)
+    with monkeypatch.context() as patch:
+        cut(patch, method, when)
+        with pytest.raises(CutError):
+            train(settings, quiet=True)
+    run = tmp_path / "tiny-0001"
+    assert (run / LAST).exists() == (restored is not None)
+    if restored is not None:
+        assert runs.load_state(run / LAST)[2]["step"] == restored
+    train(settings, resume=run, quiet=True)
+    assert_same(run, tiny.run)
+
+
+def test_a_checkpoint_at_the_last_step_does_not_skip_the_evaluation(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny.other(tmp_path, checkpoint_steps=3)  # an epoch has 3 steps
+    with monkeypatch.context() as patch:
+        cut(patch, "_validate", lambda t: t.step == 3)
+        with pytest.raises(CutError):
+            train(settings, quiet=True)
+    run = tmp_path / "tiny-0001"
+    train(settings, resume=run, quiet=True)
+    assert_same(run, tiny.run)
+
+
+def test_a_finished_run_is_only_measured_again(tiny: Any, tmp_path: Path) -> None:
+    first = train(tiny.other(tmp_path, epochs=1, val_images=2), quiet=True)
+    log = (Path(first["run"]) / "metrics.jsonl").read_text()
+    again = train(tiny.settings, resume=Path(first["run"]), quiet=True)
+    assert again["metrics"] == first["metrics"]
+    assert (Path(first["run"]) / "metrics.jsonl").read_text() == log
+
+
+def test_a_full_disk_while_training_keeps_the_last_checkpoint(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, written = os.replace, []
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == runs.STATE:
+            if len(written) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(DataError, match="no space left on the disk while writing .*state.safetensors"):
+            train(tiny.other(tmp_path), quiet=True)
+    run = tmp_path / "tiny-0001"
+    assert runs.load_state(run / LAST)[2]["step"] == 3
+    train(tiny.settings, resume=run, quiet=True)
+    assert_same(run, tiny.run)
+
+
+def test_a_checkpoint_that_does_not_fit(tiny: Any, tmp_path: Path) -> None:
+    run = tmp_path / "tiny-0001"
+    state = run / LAST
+    runs.write_tensors(state, runs.read_tensors(tiny.run / LAST)[0], {"step": 4, "best": None})
+    (run / "settings.yaml").write_text(tiny.other(tmp_path, reduction=8).to_yaml(), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"of another architecture: adapters.*bottleneck.* found .* wanted"):
+        train(tiny.settings, resume=run, quiet=True)
+    (run / "settings.yaml").write_text(tiny.other(tmp_path).to_yaml(), encoding="utf-8")
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"broken checkpoint .*state.safetensors"):
+        train(tiny.settings, resume=run, quiet=True)
