@@ -121,7 +121,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
     folder = tmp_path_factory.mktemp("tiny")
     data_dir = folder / "data"
-    for name, tasks, seed in (("tiny", None, 0), ("look", ["semseg", "edges"], 200), ("shape", ["depth", "normals"], 400)):
+    for name, tasks, seed in (
+        ("tiny", None, 0),
+        ("look", ["semseg", "edges"], 200),
+        ("shape", ["depth", "normals"], 400),
+    ):
         recipe = tiny_recipe(folder, name, seed)
         prepare_data(str(recipe), None, data_dir, PrepareOptions(tasks=tasks), quiet=True)
     settings = TrainSettings(

@@ -21,7 +21,9 @@ def photo(height: int, width: int) -> np.ndarray:
     """A smooth picture with some noise."""
     y, x = np.mgrid[:height, :width]
     noise = np.random.default_rng(0).integers(0, 40, (height, width))
-    return np.stack([x * 200 // max(width, 1) + noise, y * 200 // max(height, 1) + noise, noise * 3], -1).astype(np.uint8)
+    return np.stack([x * 200 // max(width, 1) + noise, y * 200 // max(height, 1) + noise, noise * 3], -1).astype(
+        np.uint8
+    )
 
 
 def save(path: Path, height: int = 20, width: int = 30) -> Path:
@@ -48,13 +50,12 @@ def test_any_size(loaded: Loaded, height: int, width: int, size: str) -> None:
     assert all(bool(value.isfinite().all()) for value in found.values())
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(1500, 2000), pytest.param(3000, 4000, marks=pytest.mark.slow)], ids=str
-)
+@pytest.mark.parametrize(("height", "width"), [(1500, 2000), pytest.param(3000, 4000, marks=pytest.mark.slow)], ids=str)
 def test_a_large_photograph(tiny: Any, tmp_path: Path, height: int, width: int) -> None:
     result = predict([save(tmp_path / "large.jpg", height, width)], tiny.run, tmp_path / "out")
     assert result[0]["size"] == [height, width]
-    assert Image.open(result[0]["panel"]).width > 500
+    with Image.open(result[0]["panel"]) as panel:
+        assert panel.width > 500
 
 
 def test_bands_equal_the_whole(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,12 +68,12 @@ def test_bands_equal_the_whole(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_raw_arrays_have_the_photographs_size(tiny: Any, tmp_path: Path) -> None:
-    images = [save(tmp_path / f"{h}.png", h, w) for h, w in ((1, 1), (9, 1), (1, 9), (20, 31))]
-    for entry, (h, w) in zip(
-        predict(images, tiny.run, tmp_path / "out", raw=True), ((1, 1), (9, 1), (1, 9), (20, 31)), strict=True
-    ):
-        arrays = np.load(entry["raw"])
-        assert {name: (arrays[name].shape, str(arrays[name].dtype)) for name in arrays} == {
+    sizes = [(1, 1), (9, 1), (1, 9), (20, 31)]
+    images = [save(tmp_path / f"{h} {w}.png", h, w) for h, w in sizes]
+    for entry, (h, w) in zip(predict(images, tiny.run, tmp_path / "out", raw=True), sizes, strict=True):
+        with np.load(entry["raw"]) as arrays:
+            found = {name: (arrays[name].shape, str(arrays[name].dtype)) for name in arrays}
+        assert found == {
             "semseg": ((h, w), "uint8"),
             "depth": ((h, w), "float32"),
             "normals": ((h, w, 3), "float32"),

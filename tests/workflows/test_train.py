@@ -142,7 +142,11 @@ def test_what_cannot_be_trained(tiny: Any, tmp_path: Path) -> None:
     refused(ConfigError, "no task given", tasks=[])
     refused(ConfigError, "loss weight for 'dept', which is not trained", loss_weights={"dept": 1.0})
     refused(ConfigError, "'tiny' is named twice", data="tiny+tiny")
-    refused(ConfigError, r"12 training images are fewer than one batch \(16 x 1 ranks\)", batch_size=16)
+    refused(
+        ConfigError,
+        r"12 training images are fewer than one batch \(16 x 1 processes\); lower --batch-size",
+        batch_size=16,
+    )
     refused(ConfigError, "accelerator 'gpx', 1 devices.*not possible on this machine", accelerator="gpx")
     refused(ConfigError, "unknown backbone 'swin_tini'.*Did you mean", backbone="swin_tini")
     refused(ConfigError, "no weights at", weights="none.safetensors")
@@ -158,9 +162,7 @@ def test_a_task_that_no_image_has(tiny: Any, tmp_path: Path, monkeypatch: pytest
         train(tiny.other(tmp_path, data="look", tasks=["semseg", "depth"]), quiet=True)
 
 
-def test_a_loss_that_is_no_number_names_its_task(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loss_that_is_no_number_names_its_task(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Task.loss_fn
 
     def broken(self: Task, logits: Tensor, target: Tensor) -> Loss:
@@ -168,7 +170,9 @@ def test_a_loss_that_is_no_number_names_its_task(
         return Loss(loss.value * math.nan, loss.valid) if self.name == "normals" else loss
 
     monkeypatch.setattr(Task, "loss_fn", broken)
-    with pytest.raises(VtadaptError, match="loss of task 'normals' is nan at step 1; lower --lr .* images room-") as caught:
+    with pytest.raises(
+        VtadaptError, match="loss of task 'normals' is nan at step 1; lower --lr .* images room-"
+    ) as caught:
         train(tiny.other(tmp_path), quiet=True)
     assert caught.value.exit_code == 5
 
@@ -181,9 +185,7 @@ def test_a_pack_keeps_its_recipe(tiny: Any) -> None:
         find_recipe("../look", tiny.data_dir)
 
 
-def test_another_version_of_the_recipe_is_told(
-    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_version_of_the_recipe_is_told(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = tmp_path / "look.yaml"
     recipe = (tiny.data_dir.parent / "look.yaml").read_text(encoding="utf-8")
     changed.write_text(recipe.replace("title: ", "title: New "), encoding="utf-8")

@@ -71,7 +71,7 @@ class AdaptedModel(nn.Module):
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
         decoders = [self._decoder() for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
-        self.heads = TaskHeads(decoders[0].width, channels)
+        self.heads = TaskHeads(decoders[0].width, channels, decoders[0].scale)
         self.register_buffer("affinity", torch.eye(len(channels)))
         trained = {id(p) for _, _, group in self.components() if group.trained for p in group.parameters}
         for parameter in self.parameters():

@@ -136,12 +136,14 @@ class TaskHeads(nn.Module):
         """Create a head per task; ``channels`` maps task name to the number of output channels."""
         super().__init__()
         self.scale = scale
-        self.heads = nn.ModuleDict({name: nn.Conv2d(width, n * scale * scale, 1) for name, n in channels.items()})
-        for head in self.heads.values():
+        heads = {name: nn.Conv2d(width, n * scale * scale, 1) for name, n in channels.items()}
+        for head in heads.values():
             first = torch.empty(head.out_channels // scale**2, *head.weight.shape[1:])
             nn.init.trunc_normal_(first, std=0.02)
             head.weight.data.copy_(first.repeat_interleave(scale**2, dim=0))
-            nn.init.zeros_(head.bias)
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleDict(heads)
 
     def forward(self, x: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
         """Predict.

@@ -82,7 +82,8 @@ class RunSampler(Sampler[int]):
         self.epoch = self.start = 0
         self.batches = self.total // (batch * world)
         if not self.batches:
-            raise ConfigError(f"{self.total} training images are fewer than one batch ({batch} x {world} ranks)")
+            wanted = f"{batch} x {world} processes"
+            raise ConfigError(f"{self.total} training images are fewer than one batch ({wanted}); lower --batch-size")
 
     def set(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch and the batch to begin with."""

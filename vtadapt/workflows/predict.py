@@ -97,7 +97,7 @@ def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: s
     """
     h, w = rgb.shape[:2]
     height, width = _parse_size(size, (h, w), loaded.size)
-    image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float().div_(255)
+    image = torch.from_numpy(np.require(rgb, requirements="W")).permute(2, 0, 1)[None].float().div_(255)
     if (height, width) != (h, w):
         shrinks = height < h or width < w
         image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=shrinks, align_corners=False)

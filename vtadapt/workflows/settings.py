@@ -39,14 +39,14 @@ class TrainSettings(BaseModel):
         "adapters", description="adapters only; with the adapted blocks; everything"
     )
     epochs: int = Field(6, ge=1, description="passes over the training images")
-    batch_size: int = Field(16, ge=1, description="images per step and rank")
+    batch_size: int = Field(8, ge=1, description="images per step and rank")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of what is added to the backbone")
     backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
     clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
     loss_weights: dict[str, Weight] = Field(default_factory=dict, description="task -> weight; default: the task's own")
-    scale: tuple[float, float] = Field((0.8, 1.4), description="range of the random zoom")
+    scale: tuple[float, float] = Field((1.0, 1.3), description="range of the random zoom")
     flip: bool = True
     colour_jitter: float = Field(0.2, ge=0, le=1)
     size: tuple[Side, Side] | None = Field(None, description="height, width of training crops; default: the pack's")
