@@ -2,8 +2,8 @@
 
     python benchmarks/rooms_table.py --out runs/rooms_table --seeds 0 1 2 --jobs 2
 
-Finished cells (one run folder per system and seed) are kept, so the script can be stopped and started again. Each job is
-one process with one thread; the table is printed as Markdown, mean and standard deviation over the seeds.
+Finished cells (one run folder per system and seed) are kept, so the script can be stopped and started again. Each job
+is one process with one thread; the table is printed as Markdown, mean and standard deviation over the seeds.
 """
 
 from __future__ import annotations

@@ -100,7 +100,10 @@ class LightDecoder(nn.Module):
     """Projects the trunk's skips once for all tasks, adds each task's adapted features, one block per level, to H/4."""
 
     def __init__(self, channels: tuple[int, ...], width: int = 48, patch: int = 4) -> None:
-        """Create projections of all stages' ``channels`` (finest first) to ``width``; ``patch``: pixels per finest token."""
+        """Create projections of all stages' ``channels`` (finest first) to ``width``.
+
+        Each token of the finest stage covers ``patch`` x ``patch`` pixels.
+        """
         super().__init__()
         self.project = nn.ModuleList(nn.Sequential(nn.LayerNorm(c), nn.Linear(c, width)) for c in channels)
         self.blocks = nn.ModuleList(ConvBlock(width) for _ in channels)

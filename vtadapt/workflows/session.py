@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ def open_fabric(settings: TrainSettings) -> Fabric:
     """Start Fabric with the settings' device, precision and number of processes."""
     strategy = "ddp" if settings.devices * settings.num_nodes > 1 else "auto"
     precision = resolve_precision(settings.precision, settings.accelerator)
+    if strategy == "ddp":  # depthwise kernels: their one input channel has another stride, which changes nothing
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     try:
         fabric = Fabric(
             accelerator=settings.accelerator,

@@ -54,7 +54,12 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     fabric.barrier()
     data = build_train(settings, recipes, tasks, fabric)
     trainer = Trainer(settings, recipes, tasks, data, fabric)
-    return trainer.run(_run_folder(settings, resume, fabric), resume is not None, quiet)
+    try:
+        return trainer.run(_run_folder(settings, resume, fabric), resume is not None, quiet)
+    except RuntimeError as error:
+        if fabric.world_size > 1 and "onnection" in str(error):
+            raise VtadaptError("another process of this run has ended; its own message says why") from error
+        raise
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:
@@ -132,8 +137,8 @@ class Trainer:
             loss = task.loss_fn(logits[name], batch["targets"][name])
             if loss.valid and not torch.isfinite(loss.value):
                 raise VtadaptError(
-                    f"loss of task {name!r} is {float(loss.value.detach())} at step {self.step + 1}; lower --lr or check its labels "
-                    f"in images {', '.join(batch['name'][:4])}"
+                    f"loss of task {name!r} is {float(loss.value.detach())} at step {self.step + 1}; "
+                    f"lower --lr or check its labels in images {', '.join(batch['name'][:4])}"
                 )
             weighted = self.settings.loss_weights.get(name, task.weight) * loss.value
             total = weighted if total is None else total + weighted
