@@ -236,6 +236,7 @@ def test_padding_does_not_leak_from_the_border_into_the_adapted_blocks(backbone)
 
 
 def test_frozen_backbone_stays_in_eval_mode_and_trunk_has_no_graph(backbone):
+    AdaptedModel(backbone, CHANNELS, AdapterConfig()).train()
     assert not backbone.training
     assert not backbone.trunk(torch.rand(1, 3, 64, 64)).tokens.requires_grad
 
