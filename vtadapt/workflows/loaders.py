@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+from torch.utils.data import DataLoader, Sampler, Subset
 
 from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
 from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack
@@ -71,19 +71,24 @@ def load_recipes(settings: TrainSettings) -> list[Recipe]:
 class RunSampler(Sampler[int]):
     """The order of one epoch: drawn from (seed, epoch), cut over ranks, able to start in the middle.
 
-    Every rank gets the same number of samples, a multiple of ``batch``; what is left over is dropped this epoch.
+    Every rank gets the same number of whole batches; what is left over is dropped this epoch. Over several sets each
+    batch holds images of one of them, so that each keeps its own size, and they take turns (:class:`BalancedSampler`).
     """
 
-    def __init__(self, dataset: Dataset[Any], batch: int, seed: int, rank: int, world: int) -> None:
-        """Draw over ``dataset``; a :class:`MixedDataset` is balanced over its sets."""
-        self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
-        self.total = len(dataset)  # type: ignore[arg-type]
-        self.balanced = BalancedSampler(dataset.lengths, seed=seed) if isinstance(dataset, MixedDataset) else None
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, rank: int, world: int) -> None:
+        """Draw from sets of ``lengths`` samples, one after the other in the data set."""
+        self.lengths, self.batch, self.seed, self.rank, self.world = list(lengths), batch, seed, rank, world
         self.epoch = self.start = 0
-        self.batches = self.total // (batch * world)
-        if not self.batches:
+        if sum(lengths) < batch * world:
             wanted = f"{batch} x {world} processes"
-            raise ConfigError(f"{self.total} training images are fewer than one batch ({wanted}); lower --batch-size")
+            raise ConfigError(f"{sum(lengths)} training images are fewer than one batch ({wanted}); lower --batch-size")
+        # A set smaller than a batch still gives one, with some of its images twice.
+        self.counts = [max(1, n // (batch * world)) for n in self.lengths]
+
+    @property
+    def batches(self) -> int:
+        """Batches of every rank in an epoch."""
+        return sum(self.counts)
 
     def set(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch and the batch to begin with."""
@@ -93,15 +98,20 @@ class RunSampler(Sampler[int]):
         return (self.batches - self.start) * self.batch
 
     def __iter__(self) -> Iterator[int]:
-        if self.balanced is None:
-            generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-            order = torch.randperm(self.total, generator=generator).tolist()
-        else:
-            self.balanced.set_epoch(self.epoch)
-            order = list(self.balanced)
-        step = self.batch * self.world
-        for start in range(self.start * step, self.batches * step, step):
-            yield from order[start + self.rank * self.batch : start + (self.rank + 1) * self.batch]
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        step, offset = self.batch * self.world, 0
+        chunks: list[list[int]] = []
+        for length, count in zip(self.lengths, self.counts, strict=True):
+            order = (torch.randperm(length, generator=generator) + offset).tolist()
+            chunks += [[order[(i * step + k) % length] for k in range(step)] for i in range(count)]
+            offset += length
+        turns = range(len(chunks))
+        if len(self.lengths) > 1:
+            sampler = BalancedSampler(self.counts, seed=self.seed)
+            sampler.set_epoch(self.epoch)
+            turns = list(sampler)  # type: ignore[assignment]
+        for turn in list(turns)[self.start :]:
+            yield from chunks[turn][self.rank * self.batch : (self.rank + 1) * self.batch]
 
 
 @dataclass
@@ -131,14 +141,20 @@ def build_train(
     """
     readers = [open_reader(settings, recipe.name, "train") for recipe in recipes]
     val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
-    size = settings.size or readers[0].size(0)
-    transform = train_transform(size, settings.scale, 0.5 if settings.flip else 0.0, settings.colour_jitter)
-    sets = [PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache) for r in readers]
+    sizes = [settings.size or r.size(0) for r in readers]
+    flip = 0.5 if settings.flip else 0.0
+    augment = [train_transform(size, settings.scale, flip, settings.colour_jitter) for size in sizes]
+    sets = [
+        PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache)
+        for r, transform in zip(readers, augment, strict=True)
+    ]
     for name in tasks:
         if not any(r.present(name).any() for r in readers):
             raise DataError(f"no training image of {settings.data!r} has a label for task {name!r}; leave it out")
     train = sets[0] if len(sets) == 1 else MixedDataset(sets)
-    sampler = RunSampler(train, settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size)
+    sampler = RunSampler(
+        [len(d) for d in sets], settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
+    )
     loader: DataLoader[Any] = DataLoader(
         train,
         batch_size=settings.batch_size,
@@ -147,7 +163,7 @@ def build_train(
         collate_fn=functools.partial(collate, tasks=tasks),
         pin_memory=fabric.device.type == "cuda",
     )
-    return TrainData(train, val, sampler, loader, size)
+    return TrainData(train, val, sampler, loader, sizes[0])
 
 
 def build_eval(

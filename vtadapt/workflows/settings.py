@@ -38,7 +38,9 @@ class TrainSettings(BaseModel):
     train_blocks: Literal["adapters", "full", "all"] = Field(
         "adapters", description="adapters only; with the adapted blocks; everything"
     )
-    epochs: int = Field(6, ge=1, description="passes over the training images")
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the training images; default: about 1000 steps a set"
+    )
     batch_size: int = Field(8, ge=1, description="images per step and rank")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of what is added to the backbone")
     backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")

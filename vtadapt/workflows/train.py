@@ -26,6 +26,7 @@ from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Model, build_model, build_tasks, describe, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
 
+STEPS = 1000  # per data set, where the number of epochs is not given: the same effort for small and large sets
 LAST = Path("checkpoints") / "last" / runs.STATE
 BEST = Path("checkpoints") / "best" / runs.MODEL
 
@@ -53,6 +54,9 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
             ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     fabric.barrier()
     data = build_train(settings, recipes, tasks, fabric)
+    if settings.epochs is None:
+        epochs = max(1, round(STEPS * len(recipes) / data.sampler.batches))
+        settings = settings.model_copy(update={"epochs": epochs})
     trainer = Trainer(settings, recipes, tasks, data, fabric)
     try:
         return trainer.run(_run_folder(settings, resume, fabric), resume is not None, quiet)
@@ -90,7 +94,9 @@ class Trainer:
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
-        self.total = settings.epochs * data.sampler.batches
+        assert settings.epochs is not None
+        self.epochs = settings.epochs
+        self.total = self.epochs * data.sampler.batches
         self.step, self.best = 0, -math.inf
         self.board: Any = None
 
@@ -102,12 +108,12 @@ class Trainer:
         if self.fabric.is_global_zero:
             self.board = _board(path, self.step)
         settings, batches = self.settings, self.data.sampler.batches
-        every = math.ceil(settings.epochs / settings.evals)
+        every = math.ceil(self.epochs / settings.evals)
         started = time.time()
         with Progress(self.total, self.step, f"train {settings.data}", quiet or not self.fabric.is_global_zero) as bar:
-            for epoch in range(self.step // batches, settings.epochs):
+            for epoch in range(self.step // batches, self.epochs):
                 self._epoch(epoch, bar)
-                if (epoch + 1) % every == 0 or epoch + 1 == settings.epochs:
+                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
                     self._validate(epoch, bar)
                 self._checkpoint()
         return self._finish(time.time() - started)
@@ -172,7 +178,7 @@ class Trainer:
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
-            bar.message(f"epoch {epoch + 1}/{self.settings.epochs}  {summary(results, self.tasks)}")
+            bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
             if value > self.best or self.best == -math.inf:
                 runs.write_tensors(self.path / BEST, saved_state(self.core), {"epoch": epoch, "step": self.step})
         self.best = max(self.best, value)
