@@ -266,3 +266,14 @@ def test_shared_decoder_does_not_grow_with_tasks(backbone):
 def test_no_task_is_an_error(backbone):
     with pytest.raises(ConfigError, match="at least one"):
         AdaptedModel(backbone, {}, AdapterConfig())
+
+
+@pytest.mark.parametrize("sharing", ["shared", "per_task"])
+def test_asking_for_some_tasks_gives_the_same_as_all(backbone, sharing):
+    model = AdaptedModel(backbone, CHANNELS, AdapterConfig(decoder_sharing=sharing)).eval()
+    disturb(model)
+    image = torch.rand(2, 3, 64, 64)
+    whole, some = model(image), model(image, ["normals", "semseg"])
+    assert list(some) == ["normals", "semseg"]
+    for name, logits in some.items():
+        assert torch.allclose(logits, whole[name], atol=1e-5)

@@ -121,28 +121,31 @@ class AdaptedModel(nn.Module):
             self.backbone.eval()
         return self
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Predict all tasks.
+    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Predict all tasks, or only some of them for less work.
 
         Args:
             image: (B, 3, H, W) in 0..1, any size.
+            tasks: names; None for all.
 
         Returns:
             task name -> logits (B, channels, H, W).
         """
+        names = self.tasks if tasks is None else tuple(tasks)
+        index = [self.tasks.index(name) for name in names]
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
-        z = self.embedding(self.affinity)  # (T, E)
-        x = trunk.tokens[:, None].expand(-1, len(self.tasks), -1, -1, -1)  # (B, T, h, w, C)
+        z = self.embedding(self.affinity)[index]  # (T, E)
+        x = trunk.tokens[:, None].expand(-1, len(names), -1, -1, -1)  # (B, T, h, w, C)
         features = self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
-        decoded = self._decode(features, trunk.skips)
+        decoded = self._decode(features, trunk.skips, index)
         stride = self.backbone.stride
         h, w = trunk.size
-        return self.heads(decoded, (h + -h % stride, w + -w % stride), trunk.size)
+        return self.heads(decoded, names, (h + -h % stride, w + -w % stride), trunk.size)
 
-    def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+    def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...], index: list[int]) -> Tensor:
         if len(self.decoders) == 1:
             return self.decoders[0](features, skips)
-        parts = [decoder([f[:, i : i + 1] for f in features], skips) for i, decoder in enumerate(self.decoders)]
+        parts = [self.decoders[t]([f[:, i : i + 1] for f in features], skips) for i, t in enumerate(index)]
         return torch.cat(parts, dim=1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
@@ -148,11 +148,14 @@ class TaskHeads(nn.Module):
                 nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, x: Tensor, padded: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
+    def forward(
+        self, x: Tensor, names: Sequence[str], padded: tuple[int, int], size: tuple[int, int]
+    ) -> dict[str, Tensor]:
         """Predict.
 
         Args:
-            x: (B, T, width, h, w), one slice per task in the order of construction.
+            x: (B, T, width, h, w), one slice per name.
+            names: of the tasks.
             padded: (H', W') of the padded image, which x covers.
             size: (H, W) of the image.
 
@@ -160,8 +163,8 @@ class TaskHeads(nn.Module):
             name -> (B, channels, H, W).
         """
         out = {}
-        for index, (name, head) in enumerate(self.heads.items()):
-            logits = F.pixel_shuffle(head(x[:, index]), self.scale)
+        for index, name in enumerate(names):
+            logits = F.pixel_shuffle(self.heads[name](x[:, index]), self.scale)
             if logits.shape[-2:] != padded:
                 logits = F.interpolate(logits, size=padded, mode="bilinear", align_corners=False)
             out[name] = logits[..., : size[0], : size[1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,11 +44,12 @@ class LinearProbe(nn.Module):
         self.backbone.eval()
         return self
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W)."""
+    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
+        names = self.tasks if tasks is None else tuple(tasks)
         levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.backbone.features(image)]
         finest = levels[0].shape[-2:]
         pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         stride, (h, w) = self.backbone.stride, image.shape[-2:]
-        features = pixels[:, None].expand(-1, len(self.tasks), -1, -1, -1)
-        return self.heads(features, (h + -h % stride, w + -w % stride), (h, w))
+        features = pixels[:, None].expand(-1, len(names), -1, -1, -1)
+        return self.heads(features, names, (h + -h % stride, w + -w % stride), (h, w))

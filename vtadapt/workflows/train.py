@@ -136,10 +136,11 @@ class Trainer:
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
         for group, factor in zip(self.optimiser.param_groups, self.scales, strict=True):
             group["lr"] = self._lr() * factor
-        logits = self.model(batch["image"])
+        tasks = self._labelled(batch)
+        logits = self.model(batch["image"], list(tasks))
         total: Tensor | None = None
         shown = {}
-        for name, task in self.tasks.items():
+        for name, task in tasks.items():
             loss = task.loss_fn(logits[name], batch["targets"][name])
             if loss.valid and not torch.isfinite(loss.value):
                 raise VtadaptError(
@@ -158,6 +159,16 @@ class Trainer:
         )
         self.optimiser.step()
         return shown
+
+    def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Task]:
+        """The tasks that have a label in the batch; only they are computed.
+
+        Several processes compute all of them, since their gradients are summed and a label may be there in one only.
+        """
+        if self.fabric.world_size > 1:
+            return self.tasks
+        found = {name: task for name, task in self.tasks.items() if task.valid(batch["targets"][name]).any()}
+        return found or self.tasks
 
     def _lr(self) -> float:
         """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
