@@ -149,7 +149,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("train", 2, "no data set given"),
     (
         "train tiny --tasks dept",
-        4,
+        2,
         "unknown task 'dept' for 'tiny'; it has semseg, depth, normals, edges. Did you mean",
     ),
     ("train camvid", 3, "vtadapt prepare-data camvid --source PATH"),

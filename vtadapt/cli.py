@@ -59,7 +59,7 @@ def prepare_data(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples per split.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load and derive.")] = 2,
     skip_broken: Annotated[
-        bool, typer.Option(help="Leave broken samples out and list them, instead of stopping.")
+        bool, typer.Option(help="Leave samples with broken or missing files out and list them.")
     ] = False,
     force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
     json_: Json = False,
@@ -132,6 +132,7 @@ def train(
             raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
         folder = find_unfinished(resume, run_dir or RUNS)
         settings = load(folder / SETTINGS)
+        settings = settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
     results = work(settings, resume=folder, quiet=quiet or json_)
     if is_first_rank():
         show_results(results, json_)

@@ -87,10 +87,6 @@ def test_folder_errors(tmp_path: Path) -> None:
     write_folder(tmp_path)
     with pytest.raises(DataError, match="no pictures match 'pics/"):
         make_reader(folder_recipe(image="pics/*.jpg")).find(tmp_path, "train")
-    with pytest.raises(DataError, match="no picture of split 'train' has a label .* for task 'heat'"):
-        (tmp_path / "heat").rename(tmp_path / "warm")
-        make_reader(folder_recipe()).find(tmp_path, "train")
-    (tmp_path / "warm").rename(tmp_path / "heat")
     reader = make_reader(folder_recipe())
     item = reader.find(tmp_path, "train")[0]
     Image.fromarray(np.full((4, 6), 77, np.uint8)).save(item.paths["semseg"])
@@ -98,6 +94,70 @@ def test_folder_errors(tmp_path: Path) -> None:
         reader.load(item)
     with pytest.raises(ConfigError, match="fractions has no split 'test'"):
         reader.find(tmp_path, "test")
+
+
+def test_a_split_may_lack_all_labels_of_a_task_but_not_all_of_all(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    for kind in ("heat", "lab", "depth", "normals"):
+        (tmp_path / kind).rename(tmp_path / f"no {kind}")
+    reader = make_reader(folder_recipe())
+    found = {s: reader.find(tmp_path, s) for s in ("train", "val")}
+    reader.check(tmp_path, found)
+    assert set(reader.load(found["val"][0])) == {"image", "outline"}
+    (tmp_path / "edge").rename(tmp_path / "no edge")
+    with pytest.raises(DataError, match="none of 4 pictures has a label of any task; wanted 'lab/{path}.png'"):
+        reader.check(tmp_path, {s: reader.find(tmp_path, s) for s in ("train", "val")})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image": "img/{name}.jpg", "split": {"lists": "{split}.txt"}}, r"options: image: unknown placeholder {name}"),
+        ({"image": "/img/*.jpg"}, "options: image: wanted a pattern below the source, not an absolute path"),
+        ({"image": "img/{*.jpg"}, "options: image: expected '}'.*; the placeholders are {split}"),
+        ({"image": " "}, "options: image: wanted a pattern below the source"),
+        (
+            {"labels": {"semseg": {"files": "lab/{}.png"}}},
+            r"labels.semseg.files: unknown placeholder {}; wanted {path}",
+        ),
+        ({"labels": {"semseg": {"files": "C:/lab/{stem}.png"}}}, "labels.semseg.files: .*not an absolute path"),
+        ({"labels": {"semseg": {"files": "{stem!r}.png"}}}, "labels.semseg.files: unknown placeholder {stem}"),
+        ({"split": {"lists": "{split}{0}.txt"}}, "options: split.lists: unknown placeholder [{]0}; wanted {split}"),
+    ],
+)
+def test_malformed_patterns_name_the_key(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        make_reader(folder_recipe(**options))
+    assert "\n" not in str(caught.value)
+
+
+def test_patterns_that_cannot_be_searched_and_lists_that_cannot_be_read(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    with pytest.raises(ConfigError, match="recipe 'mine', options.image: '.' is no pattern of files"):
+        make_reader(folder_recipe(image=".")).find(tmp_path, "train")
+    (tmp_path / "train.txt").write_bytes(b"b/\xff3\n")
+    with pytest.raises(DataError, match="train.txt: cannot be read as UTF-8 text"):
+        make_reader(folder_recipe(split={"lists": "{split}.txt"})).find(tmp_path, "train")
+
+
+def test_optional_splits_may_be_absent(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    absent: tuple[dict, ...] = (
+        {"image": "{split}/*.jpg", "split": None},
+        {"split": {"lists": "{split}.txt"}},
+        {"split": {"fractions": {"train": 1.0}}},
+    )
+    for options in absent:
+        assert make_reader(folder_recipe(optional_splits=["test"], **options)).find(tmp_path, "test") == []
+
+
+def test_npy_of_something_else_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    reader = make_reader(folder_recipe())
+    item = reader.find(tmp_path, "train")[0]
+    np.save(item.paths["heat"], np.array([["a", "b"]]))
+    with pytest.raises(DataError, match=r"npy: holds <U1 \(1, 2\), wanted numbers"):
+        reader.load(item)
 
 
 def test_npy_with_code_in_it_is_not_run(tmp_path: Path) -> None:

@@ -62,8 +62,14 @@ def test_native_size_keeps_the_labels_to_the_bit(camvid: Path, tmp_path: Path) -
     for i, name in enumerate(reader.names):
         raw = np.asarray(Image.open(camvid / "valannot" / f"{name}.png"))
         np.testing.assert_array_equal(reader.read(i)["semseg"], np.where(raw == 11, 255, raw))
-    with pytest.raises(UsageError, match="data set 'camvid' has no split 'train'"):
+    with pytest.raises(
+        DataError, match=r"without split 'train' \(it has val\); run: .*--source PATH --splits train,val$"
+    ):
         open_pack(tmp_path / "out", "camvid", "train")
+    with pytest.raises(DataError, match=r"run \(where the source has it\): .* --splits val,test$"):
+        open_pack(tmp_path / "out", "camvid", "test")
+    with pytest.raises(UsageError, match="has no split 'vall'. Did you mean 'val'"):
+        open_pack(tmp_path / "out", "camvid", "vall")
 
 
 def test_derived_normals_of_sevenscenes(tmp_path: Path) -> None:
@@ -93,7 +99,8 @@ def test_the_same_pack_is_kept_and_another_replaces_it(camvid: Path, tmp_path: P
     recipe, out = load_recipe("camvid"), tmp_path / "out"
     first = prepare(recipe, camvid, out, SMALL)
     stamp = (out / "camvid" / "train.h5").stat().st_ino
-    assert prepare(recipe, camvid, out, SMALL) == first
+    assert prepare(recipe, camvid, out, SMALL) == first | {"kept": True}
+    assert "kept" not in open_manifest(out, "camvid")
     assert (out / "camvid" / "train.h5").stat().st_ino == stamp
     assert prepare(recipe, None if recipe.source.synthetic else camvid, out, PrepareOptions(size=(12, 16), force=True))
     assert (out / "camvid" / "train.h5").stat().st_ino != stamp
@@ -112,28 +119,6 @@ def test_the_same_pack_is_kept_and_another_replaces_it(camvid: Path, tmp_path: P
 def test_edges_can_be_derived_from_a_task_that_is_not_kept(camvid: Path, tmp_path: Path) -> None:
     prepare(load_recipe("camvid"), camvid, tmp_path, PrepareOptions(size=(12, 16), tasks=["edges"]))
     assert set(open_pack(tmp_path, "camvid", "train").read(0)) == {"image", "edges"}
-
-
-def test_broken_samples_stop_or_are_listed(camvid: Path, tmp_path: Path) -> None:
-    recipe, out = load_recipe("camvid"), tmp_path / "out"
-    prepare(recipe, camvid, out, SMALL)
-    before = contents(out / "camvid")
-    for i in (1, 2):
-        path = camvid / "train" / f"train bücher {i}.png"
-        path.write_bytes(path.read_bytes()[:-100])
-    force = PrepareOptions(size=(12, 16), force=True)
-    with pytest.raises(DataError, match="bücher 1.png: broken picture.*2 of 4 samples of split 'train'.*--skip-broken"):
-        prepare(recipe, camvid, out, force)
-    assert contents(out / "camvid") == before
-    manifest = prepare(recipe, camvid, out, PrepareOptions(size=(12, 16), skip_broken=True))
-    train = manifest["splits"]["train"]
-    assert train["samples"] == 2
-    assert [b["name"] for b in train["broken"]] == ["train bücher 1", "train bücher 2"]
-    assert "broken picture" in train["broken"][0]["problem"]
-    for path in (camvid / "val").iterdir():
-        path.write_bytes(b"x")
-    with pytest.raises(DataError, match="every sample of split 'val' is broken"):
-        prepare(recipe, camvid, out, PrepareOptions(size=(12, 16), skip_broken=True, force=True))
 
 
 @pytest.mark.parametrize("place", ["fsync", "replace"])
@@ -204,7 +189,10 @@ def test_two_runs_at_once_are_refused(camvid: Path, tmp_path: Path) -> None:
 def test_a_missing_pack_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no data set 'camvid' in .*vtadapt prepare-data camvid --source PATH"):
         open_pack(tmp_path, "camvid", "train")
-    assert prepare_command("nyuv2") == "vtadapt prepare-data nyuv2 --source PATH"
+    assert prepare_command("rooms", splits=["val"]) == "vtadapt prepare-data rooms --splits val"
+    assert prepare_command("mine") == "vtadapt prepare-data YOUR.yaml --source PATH"
+    own = load_recipe("rooms").model_copy(update={"name": "mine"})
+    assert prepare_command("mine", own) == "vtadapt prepare-data YOUR.yaml"
 
 
 def test_broken_packs_are_named(camvid: Path, tmp_path: Path) -> None:
@@ -253,6 +241,7 @@ def test_a_set_with_files_needs_a_source(tmp_path: Path) -> None:
         prepare(load_recipe("camvid"), None, tmp_path)
     with pytest.raises(DataError, match="nowhere: no such folder"):
         prepare(load_recipe("camvid"), tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="unknown key 'voids'"):
         prepare(load_recipe("camvid").with_options({"voids": 1}), tmp_path, tmp_path / "out")
 

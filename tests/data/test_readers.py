@@ -42,10 +42,6 @@ def _remove_split(root: Path) -> None:
     (root / "train").rename(root / "trains")
 
 
-def _remove_annotation(root: Path) -> None:
-    (root / "trainannot" / "train bücher 1.png").unlink()
-
-
 def _remove_annotations(root: Path) -> None:
     (root / "trainannot").rename(root / "other")
 
@@ -64,7 +60,6 @@ def _duplicate(root: Path) -> None:
     [
         (_remove_split, "train: no such folder; wanted one with pictures"),
         (_remove_annotations, "trainannot: no such folder"),
-        (_remove_annotation, "train bücher 1.png: no such file; wanted a label map for each picture"),
         (_empty_split, "no .png or .jpg pictures"),
         (_duplicate, "two pictures are named 'train bücher 1'"),
     ],
@@ -135,6 +130,17 @@ def test_pictures_of_other_modes(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "a.png")[0, 0].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0", b"Exif\0\0?"]
+)
+def test_pictures_are_turned_upright(tmp_path: Path, exif: bytes) -> None:
+    stored = np.zeros((8, 16, 3), np.uint8)
+    stored[:, :8] = 255
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    wanted = np.rot90(stored, -1) if len(exif) > 10 else stored  # orientation 6: turned clockwise; else unreadable
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), wanted)
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -162,9 +168,20 @@ def test_sevenscenes_lists_win_over_sequences(tmp_path: Path) -> None:
     assert {i.name[:6] for i in reader.find(tmp_path, "train")} == {"seq-02"}
     (tmp_path / "train.txt").write_text("seq-01/frame-000001\n\n")
     assert [i.name for i in reader.find(tmp_path, "train")] == ["seq-01/frame-000001"]
-    (tmp_path / "train.txt").write_text("seq-01/frame-000007\n")
-    with pytest.raises(DataError, match=r"frame-000007.color.png: no such file \(and 1 more of 2\)"):
+    (tmp_path / "train.txt").write_bytes(b"seq-01/fr\xe4me\n")
+    with pytest.raises(DataError, match="train.txt: cannot be read as UTF-8 text"):
         reader.find(tmp_path, "train")
+    (tmp_path / "TestSplit.txt").write_bytes(b"sequence\xff2\n")
+    with pytest.raises(DataError, match="TestSplit.txt: cannot be read as UTF-8 text"):
+        reader.find(tmp_path, "val")
+
+
+def test_sevenscenes_frames_that_lack_a_picture_are_seen(tmp_path: Path) -> None:
+    write_sevenscenes(tmp_path, 2)
+    (tmp_path / "seq-01" / "frame-000000.depth.png").unlink()
+    (tmp_path / "seq-01" / "frame-000001.color.png").unlink()
+    items = make_reader(load_recipe("sevenscenes")).find(tmp_path, "train")
+    assert [i.name for i in items] == ["seq-01/frame-000000", "seq-01/frame-000001"]
 
 
 def test_sevenscenes_refuses_8_bit_depth_and_one_lone_sequence(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from vtadapt.data.readers import READERS, folder, make_reader
-from vtadapt.data.recipe import Intrinsics, Recipe, list_recipes, load_recipe
+from vtadapt.data.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
 from vtadapt.errors import ConfigError, UsageError
 
 BASE = {
@@ -47,6 +47,25 @@ def test_rooms_recipe_has_the_classes_and_colours_that_the_renderer_uses() -> No
     semseg = load_recipe("rooms").tasks["semseg"]
     assert semseg.classes == catalogue.CLASSES
     assert semseg.colours == catalogue.COLOURS
+
+
+@pytest.mark.parametrize(
+    ("task", "distance"),
+    [
+        ({"kind": "regression", "units": "m"}, True),
+        ({"kind": "regression", "units": "Metres"}, True),
+        ({"kind": "regression", "units": "meter", "distance": None}, True),
+        ({"kind": "regression", "units": "m", "distance": False}, False),
+        ({"kind": "regression", "units": "m", "channels": 3}, False),  # coordinates, not a distance
+        ({"kind": "regression", "units": "mm"}, False),
+        ({"kind": "regression"}, False),
+        ({"kind": "boundary", "units": "m"}, False),
+    ],
+)
+def test_a_regression_in_metres_is_a_distance(task: dict, distance: bool) -> None:
+    found = RecipeTask.model_validate(task)
+    assert found.distance is distance
+    assert RecipeTask.model_validate(found.model_dump(mode="json")) == found
 
 
 def test_hash_depends_on_content_only(tmp_path: Path) -> None:

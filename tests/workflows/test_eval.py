@@ -45,7 +45,7 @@ def test_another_split_and_other_data(run: Path) -> None:
         "look": ["semseg", "edges"],
         "shape": ["depth", "normals"],
     }
-    assert (run / "eval-val-look+shape.json").is_file()
+    assert (run / "eval-val-look+shape-2images.json").is_file()
     with pytest.raises(UsageError, match="no split 'vall'.*Did you mean 'val'"):
         evaluate_run(run, split="vall")
     with pytest.raises(DataError, match="vtadapt prepare-data camvid --source PATH"):

@@ -137,8 +137,8 @@ def test_what_cannot_be_trained(tiny: Any, tmp_path: Path) -> None:
             train(tiny.other(tmp_path / "runs", **changes), quiet=True)
         assert "\n" not in str(caught.value)
 
-    refused(ConfigError, r"unknown task 'dept' for 'tiny'.*Did you mean 'depth'", tasks=["dept"])
-    refused(ConfigError, "unknown task 'depth' for 'look'; it has semseg, edges", data="look", tasks=["depth"])
+    refused(UsageError, r"unknown task 'dept' for 'tiny'.*Did you mean 'depth'", tasks=["dept"])
+    refused(UsageError, "unknown task 'depth' for 'look'; it has semseg, edges", data="look", tasks=["depth"])
     refused(ConfigError, "no task given", tasks=[])
     refused(ConfigError, "loss weight for 'dept', which is not trained", loss_weights={"dept": 1.0})
     refused(ConfigError, "'tiny' is named twice", data="tiny+tiny")

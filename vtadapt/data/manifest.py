@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vtadapt.data.atomic import write_json
 from vtadapt.data.pack import PackReader
-from vtadapt.data.recipe import Recipe, explain
+from vtadapt.data.recipe import Recipe, explain, list_recipes, load_recipe
 from vtadapt.errors import DataError, UsageError, near_matches
 
 FORMAT = "vtadapt-manifest"
@@ -78,9 +78,19 @@ def manifest_recipe(manifest: Mapping[str, Any]) -> Recipe:
         raise DataError(f"pack {name!r}: its recipe cannot be read ({text}); prepare it again") from error
 
 
-def prepare_command(name: str) -> str:
-    """The command that makes the pack ``name``."""
-    return f"vtadapt prepare-data {name} --source PATH"
+def prepare_command(name: str, recipe: Recipe | None = None, splits: Sequence[str] = ()) -> str:
+    """The command that makes the pack ``name``.
+
+    Args:
+        name: data set; one that is no shipped recipe needs its user's own file.
+        recipe: of the pack, where there is one; default: the shipped one.
+        splits: only these; default all.
+    """
+    shipped = name in list_recipes()
+    recipe = recipe or (load_recipe(name) if shipped else None)
+    source = "" if recipe is not None and recipe.source.synthetic else " --source PATH"
+    only = f" --splits {','.join(splits)}" if splits else ""
+    return f"vtadapt prepare-data {name if shipped else 'YOUR.yaml'}{source}{only}"
 
 
 def locate(root: Path, name: str) -> Path:
@@ -111,23 +121,36 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
         split: one of those it was prepared with.
 
     Raises:
-        DataError: no such pack (the message is the command that makes it), or a file missing, cut short or broken.
-        UsageError: the pack has no such split.
+        DataError: no such pack or split in it (the message has the command that makes it), or a file missing, cut short
+            or broken.
+        UsageError: the data set has no such split.
     """
     manifest = open_manifest(root, name)
+    recipe = manifest_recipe(manifest)
     splits = manifest.get("splits", {})
     if split not in splits:
-        known = ", ".join(splits)
-        raise UsageError(f"data set {name!r} has no split {split!r}.{near_matches(split, splits)} Known: {known}")
+        raise _no_split(name, recipe, splits, split)
     folder = locate(root, name)
     path = folder / str(splits[split]["file"])
     if path.parent != folder:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")
     if path.is_file() and path.stat().st_size != splits[split]["bytes"]:
         found, wanted = path.stat().st_size, splits[split]["bytes"]
-        raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {prepare_command(name)}")
-    recipe = manifest_recipe(manifest)
+        raise DataError(
+            f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {prepare_command(name, recipe)}"
+        )
     return PackReader(path, {t: recipe.tasks[t] for t in manifest["tasks"]})
+
+
+def _no_split(name: str, recipe: Recipe, splits: Mapping[str, Any], split: str) -> DataError | UsageError:
+    """What to say of a split that the pack lacks: the command that makes it, or the splits that there are."""
+    if split not in recipe.splits:
+        hint = f"{near_matches(split, splits)} Known: {', '.join(splits)}"
+        return UsageError(f"data set {name!r} has no split {split!r}.{hint}")
+    command = prepare_command(name, recipe, [s for s in recipe.splits if s in splits or s == split])
+    where = " (where the source has it)" if split in recipe.options.get("optional_splits", ()) else ""
+    found = ", ".join(splits)
+    return DataError(f"data set {name!r} was prepared without split {split!r} (it has {found}); run{where}: {command}")
 
 
 def verify(root: Path, name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 The pack is built in ``.NAME.building`` beside its place and exchanged by renaming when it is whole, so a run that is
 killed at any point leaves the previous pack; the splits that it had finished (noted in ``.NAME.state``) are not done
-again by the next run.
+again by the next run if their files are the same. A run that ends with an error leaves nothing but such splits.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.data.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
+from vtadapt.data.finding import find_splits, listing
 from vtadapt.data.manifest import describe_split, locate, open_manifest, verify, write_manifest
 from vtadapt.data.pack import PackWriter
 from vtadapt.data.process import process_sample
 from vtadapt.data.readers import Item, Reader, make_reader
-from vtadapt.data.readers.base import Arrays
+from vtadapt.data.readers.base import Arrays, need_folder
 from vtadapt.data.recipe import Recipe
-from vtadapt.errors import DataError, UsageError, near_matches
+from vtadapt.errors import DataError, UsageError, VtadaptError, near_matches
 
 Progress = Callable[[str, int, int], None]
-PLAN = "plan.json"
+_How = tuple[int, Progress | None]
+PLAN, ENTRY = "plan.json", "{}.entry.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class PrepareOptions:
         tasks: only these; default all of the recipe.
         limit: at most so many samples per split.
         workers: processes that load and derive; 0 = in this one.
-        skip_broken: leave broken samples out and list them in the manifest, instead of stopping.
+        skip_broken: leave samples with broken or missing files out and list them in the manifest, instead of stopping.
         force: prepare again even if the same pack is there.
     """
 
@@ -66,10 +68,11 @@ class _Plan:
     limit: int | None
     skip_broken: bool
 
-    @property
-    def key(self) -> str:
-        """Equal keys make equal packs from equal files."""
-        content = [self.recipe.hash, self.splits, self.tasks, self.size, self.limit, self.skip_broken]
+    def key(self, listings: dict[str, str] | None = None) -> str:
+        """Equal keys make equal packs; without ``listings`` (of the files of each split) only from equal files."""
+        content: list[Any] = [self.recipe.hash, self.splits, self.tasks, self.size, self.limit, self.skip_broken]
+        if listings is not None and not self.recipe.source.synthetic:
+            content.append(listings)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -83,7 +86,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Write the pack ``out_dir/NAME`` and return its manifest.
 
-    A pack that was made with the same recipe and options and whose checksums are right is kept as it is.
+    A pack that was made with the same recipe, options and files (by path, size and time of change) and whose checksums
+    are right is kept as it is; the manifest returned (not the one on disk) then has ``"kept": True``.
 
     Args:
         recipe: the data set (``load_recipe``).
@@ -93,7 +97,8 @@ def prepare(
         on_progress: called with (split, done, total) after each sample.
 
     Raises:
-        DataError: missing or broken files (the first is named, all are counted), a full disk, another run at work.
+        DataError: no such source, a split without samples, missing or broken files (the first is named, all are
+            counted), a full disk, another run at work.
         UsageError: unknown split or task.
         ConfigError: options that the reader does not know.
     """
@@ -101,33 +106,41 @@ def prepare(
     plan = _resolve(recipe, options)
     if source is None and not recipe.source.synthetic:
         raise UsageError(f"data set {recipe.name!r} needs --source PATH: {recipe.source.hint or recipe.source.layout}")
+    if source is not None and not recipe.source.synthetic:
+        need_folder(source, recipe.source.layout or "the files")
     out_dir = Path(out_dir)
     with disk_error(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(out_dir / f".{recipe.name}.lock"):
         _tidy(out_dir, recipe.name)
-        if not options.force and (kept := _reusable(out_dir, plan)):
-            return kept
         reader = make_reader(recipe, plan.size)
-        items = {s: found for s in plan.splits if (found := reader.find(source, s)[: plan.limit])}
-        if not items:
-            raise DataError(f"{source}: no samples in any of the splits {', '.join(plan.splits)}")
+        items = find_splits(reader, source, plan.splits, plan.limit, plan.skip_broken)
+        work = {split: (found, listing(found, source)) for split, found in items.items()}
+        key = plan.key({split: files for split, (_, files) in work.items()})
+        if not options.force and (kept := _reusable(out_dir, recipe.name, key)):
+            return {**kept, "kept": True}
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
-        _start(building, notes, {"key": plan.key, "source": str(source)})
-        how = (options.workers, on_progress)
-        splits = {s: _prepare_split(plan, reader, (building, notes, s), found, how) for s, found in items.items()}
-        write_manifest(building, _content(plan, splits))
-        _exchange(building, out_dir / recipe.name)
+        try:
+            _start(building, notes, {"key": plan.key(), "source": str(source)})
+            how = (options.workers, on_progress)
+            splits = {s: _prepare_split(plan, reader, (building, notes, s), work[s], how) for s in work}
+            write_manifest(building, _content(plan, key, splits))
+            _exchange(building, out_dir / recipe.name)
+        except VtadaptError:
+            if not any(notes.glob(ENTRY.format("*"))):  # nothing that the next run could take up
+                shutil.rmtree(building, ignore_errors=True)
+                shutil.rmtree(notes, ignore_errors=True)
+            raise
         shutil.rmtree(notes, ignore_errors=True)
     return open_manifest(out_dir, recipe.name)
 
 
-def _content(plan: _Plan, splits: dict[str, Any]) -> dict[str, Any]:
+def _content(plan: _Plan, key: str, splits: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says beside its format."""
     recipe = plan.recipe
     return {
         "name": recipe.name,
-        "key": plan.key,
+        "key": key,
         "recipe_hash": recipe.hash,
         "recipe": recipe.model_dump(mode="json"),
         "tasks": list(plan.tasks),
@@ -169,11 +182,11 @@ def _resolve(recipe: Recipe, options: PrepareOptions) -> _Plan:
     return _Plan(recipe, splits, tasks, size, options.limit, options.skip_broken)
 
 
-def _reusable(out_dir: Path, plan: _Plan) -> dict[str, Any] | None:
+def _reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
     """The manifest of the pack in place if it is the one that would be made, and whole."""
     try:
-        manifest = open_manifest(out_dir, plan.recipe.name)
-        same = manifest.get("key") == plan.key and not verify(out_dir, plan.recipe.name)
+        manifest = open_manifest(out_dir, name)
+        same = manifest.get("key") == key and not verify(out_dir, name)
     except DataError:
         return None
     return manifest if same else None
@@ -194,16 +207,26 @@ def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
     write_json(notes / PLAN, plan)
 
 
+def _finished(building: Path, described: Path, files: str) -> dict[str, Any] | None:
+    """The entry of a split that an interrupted run finished from the same files, if it is still there."""
+    if not described.is_file():
+        return None
+    noted = json.loads(described.read_text(encoding="utf-8"))
+    entry: dict[str, Any] = noted.get("entry", {})
+    path = building / entry.get("file", "")
+    whole = noted.get("files") == files and path.is_file() and path.stat().st_size == entry["bytes"]
+    return entry if whole else None
+
+
 def _prepare_split(
-    plan: _Plan, reader: Reader, place: tuple[Path, Path, str], items: list[Item], how: tuple[int, Progress | None]
+    plan: _Plan, reader: Reader, place: tuple[Path, Path, str], work: tuple[list[Item], str], how: _How
 ) -> dict[str, Any]:
-    """Write one split, unless a killed run finished it, and describe it."""
-    (building, notes, split), (workers, on_progress) = place, how
-    described = notes / f"{split}.entry.json"
-    if described.is_file():
-        kept: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
-        if (building / kept["file"]).is_file() and (building / kept["file"]).stat().st_size == kept["bytes"]:
-            return kept
+    """Write one split, unless an interrupted run finished it, and describe it."""
+    (building, notes, split), (items, files), (workers, on_progress) = place, work, how
+    described = notes / ENTRY.format(split)
+    if entry := _finished(building, described, files):
+        return entry
+    described.unlink(missing_ok=True)
     broken: list[dict[str, str]] = []
     tasks = {t: plan.recipe.tasks[t] for t in plan.tasks}
     path = building / f"{split}.h5"
@@ -223,7 +246,7 @@ def _prepare_split(
             raise DataError(f"{broken[0]['problem']} (every sample of split {split!r} is broken)")
     stats = {t: writer.stats[t].summary(tasks[t]) for t in plan.tasks}
     entry = describe_split(path, stats, writer.names, broken)
-    write_json(described, entry)
+    write_json(described, {"files": files, "entry": entry})
     return entry
 
 

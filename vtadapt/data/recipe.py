@@ -24,6 +24,7 @@ Colour = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
 VOID = 255
+METRES = ("m", "metre", "metres", "meter", "meters")
 
 
 class _Strict(BaseModel):
@@ -80,12 +81,25 @@ class RecipeTask(_Strict):
     classes: tuple[str, ...] = ()
     colours: tuple[Colour, ...] = ()
     label_set: str = Field("", description="name of the list of classes, the key other recipes' class maps use")
-    distance: bool = Field(False, description="metric distance: 0 = missing, divided by scale augmentation")
+    distance: bool = Field(
+        False,
+        description="metric distance: 0 = missing, divided by scale augmentation; where it is not given, true for a "
+        "regression of one channel in metres",
+    )
     max_value: float | None = Field(None, gt=0)
     loss: str | None = None
     derived: bool = Field(False, description="computed from other labels or by a model, not measured or drawn")
     derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
     conventions: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metres_are_a_distance(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("distance") is not None:
+            return given
+        metres = str(given.get("units", "")).lower() in METRES
+        single = given.get("channels") in (None, 1)
+        return {**given, "distance": metres and single and given.get("kind") == "regression"}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -115,10 +115,14 @@ class AdaptedModel(nn.Module):
         ]
 
     def train(self, mode: bool = True) -> AdaptedModel:
-        """Switch modes; a frozen backbone always stays in eval mode."""
+        """Switch modes; what is frozen of the backbone always stays in eval mode."""
         super().train(mode)
-        if self.config.train_blocks == "adapters":
+        if self.config.train_blocks != "all":
             self.backbone.eval()
+        if self.config.train_blocks == "full":
+            for stage in self.backbone.adapted_stages:
+                for block in stage.blocks:
+                    block.train(mode)
         return self
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ BUNDLED = "swin_pico"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # 18-block stages adapt their last 4 blocks (slides); other depths keep that share.
 ADAPTED_SHARE = 4 / 18
+COMPUTED = ("attn_mask", "relative_position_index")  # buffers of older checkpoints that timm computes by itself
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) 
     """
     if name == BUNDLED:
         return _load_pico(weights, seed)
-    if name not in timm.list_models():
+    if name.split(".")[0] not in timm.list_models():  # a name may carry the tag of its weights after a point
         close = near_matches(name, [BUNDLED, *timm.list_models("swin_*")])
         raise ConfigError(f"unknown backbone {name!r}; wanted {BUNDLED!r} or the name of a Swin in timm.{close}")
     if weights == "auto":
@@ -252,8 +253,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise many kinds; for the user they all mean the same
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"cannot read weights {os.fspath(path)!r}: {reason}; wanted safetensors or .pth") from error
+        # torch's own text advises to allow code; ours does not.
+        raise ConfigError(
+            f"cannot read weights {os.fspath(path)!r} ({type(error).__name__}): broken, or more than tensors in it; "
+            "wanted a whole safetensors file or a .pth of a state dict"
+        ) from error
     for key in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -270,18 +274,23 @@ def load_weights(net: SwinTransformer, path: Path) -> None:
     Raises:
         ConfigError: weights are missing or have other shapes; the message names the first of them.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # timm's interpolation of position biases warns about memory layout
-        state = checkpoint_filter_fn(read_state(path), net)
-    own = net.state_dict()
-    state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith("attn_mask")}
+    own, state = net.state_dict(), read_state(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # timm's interpolation of position biases warns about memory layout
+            state = checkpoint_filter_fn(state, net)
+    except (AttributeError, IndexError, KeyError, RuntimeError, ValueError):
+        pass  # it walks into blocks that this backbone lacks: told below by key
+    state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith(COMPUTED)}
     missing = [k for k in own if k not in state and not k.startswith("head.")]
-    other = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
-    if missing or other:
-        key = (other or missing)[0]
-        found = f"{key} has shape {tuple(state[key].shape)}" if other else f"{key} is missing"
+    shapes = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
+    unknown = [k for k in state if k not in own]
+    if missing or shapes or unknown:
+        key = (shapes or missing or unknown)[0]
+        found = f"shape {tuple(state[key].shape)}" if key in state else "nothing"
+        wanted = f"shape {tuple(own[key].shape)}" if key in own else "nothing"
         raise ConfigError(
-            f"weights {os.fspath(path)!r} do not fit the backbone: {found}, wanted {tuple(own[key].shape)}; "
+            f"weights {os.fspath(path)!r} do not fit the backbone: {key}: found {found}, wanted {wanted}; "
             "choose the --backbone that these weights were saved from"
         )
     net.load_state_dict(state, strict=False)

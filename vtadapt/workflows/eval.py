@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,10 +26,17 @@ Metrics = dict[str, dict[str, float]]
 MAX_LEGEND = 24  # classes named under a panel
 
 
+class Evaluation(NamedTuple):
+    """What was measured, and on how much: task -> {metric key: value}, task -> {"pixels", "images"} with a label."""
+
+    metrics: Metrics
+    counts: dict[str, dict[str, int]]
+
+
 def evaluate(
     model: nn.Module, loader: Iterable[Mapping[str, Any]], tasks: Mapping[str, Task], fabric: Fabric
-) -> Metrics:
-    """Metrics of all tasks that have labels in ``loader``: task -> {metric key: value}.
+) -> Evaluation:
+    """Measure all tasks that have labels in ``loader``.
 
     Each rank takes every world_size-th batch; counts are summed over ranks before anything is divided, so the result
     does not depend on their number.
@@ -49,8 +56,8 @@ def evaluate(
     if fabric.world_size > 1:
         for meter in meters.values():
             meter.load_state({k: fabric.all_reduce(v, reduce_op="sum").cpu() for k, v in meter.state().items()})  # type: ignore[union-attr]
-    results = {name: meter.compute() for name, meter in meters.items()}
-    return {name: metrics for name, metrics in results.items() if metrics}
+    metrics = {name: values for name, meter in meters.items() if (values := meter.compute())}
+    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics})
 
 
 def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
@@ -80,7 +87,8 @@ def evaluate_run(
     """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
 
     Returns:
-        {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}}, "panels": [paths]}.
+        {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
+        "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}.
 
     Raises:
         DataError: a pack is missing or broken, or has no label of any of the run's tasks.
@@ -100,19 +108,21 @@ def evaluate_run(
     readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
-    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "panels": []}
+    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "counts": {}, "panels": []}
+    tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
     for recipe in recipes:
         name, reader = recipe.name, readers[recipe.name]
         maps = _label_maps(loaded, recipe)
         loader = build_eval(reader, loaded.tasks, settings.batch_size, limit, maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
-        results["metrics"][name] = evaluate(loaded.model, loader, loaded.tasks, fabric)
+        measured = evaluate(loaded.model, loader, loaded.tasks, fabric)
+        results["metrics"][name], results["counts"][name] = measured
         if not results["metrics"][name]:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
-        picture = run / f"panel-{name}-{split}.png"
+        picture = run / f"panel-{name}-{split}{tag}.png"
         results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, picture, label_maps=maps)))
-    tag = "" if data is None else "-" + "+".join(readers)
-    runs.write_json(run / f"eval-{split}{tag}.json", results)
+    other = "" if data is None else "-" + "+".join(readers)
+    runs.write_json(run / f"eval-{split}{other}{tag}.json", results)
     return results
 
 
@@ -152,7 +162,7 @@ def draw_panel(
             rows.append(
                 [Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)]
             )
-            rows.append([None, *_truth_cells(tasks, truth, ranges)])
+            rows.append([Cell(np.full_like(image, 255)), *_truth_cells(tasks, truth, ranges)])
             titles += ["prediction", "ground truth"]
     model.train(training)
     save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, strips=legends(tasks)))
@@ -164,7 +174,10 @@ def _range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[f
 
 
 def _note(task: Task, limits: tuple[float, float] | None) -> str:
-    return "" if limits is None else f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units}".strip()
+    if limits is None:
+        return ""
+    ends = "bright .. dark" if task.distance else "dark .. bright"
+    return f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units} ({ends})".replace("  ", " ")
 
 
 def prediction_cells(

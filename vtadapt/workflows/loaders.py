@@ -99,18 +99,21 @@ class RunSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        step, offset = self.batch * self.world, 0
+        step, offset, sets = self.batch * self.world, 0, len(self.lengths)
+        turns = -(-self.batches // sets)  # of every set; a small one is gone through several times, each time anew
         chunks: list[list[int]] = []
         for length, count in zip(self.lengths, self.counts, strict=True):
-            order = (torch.randperm(length, generator=generator) + offset).tolist()
-            chunks += [[order[(i * step + k) % length] for k in range(step)] for i in range(count)]
+            for done in range(0, turns, count):
+                drawn = (torch.randperm(length, generator=generator) + offset).tolist()
+                whole = range(min(count, turns - done))
+                chunks += [[drawn[(i * step + k) % length] for k in range(step)] for i in whole]
             offset += length
-        turns = range(len(chunks))
-        if len(self.lengths) > 1:
-            sampler = BalancedSampler(self.counts, seed=self.seed)
+        order = list(range(self.batches))
+        if sets > 1:
+            sampler = BalancedSampler([turns] * sets, samples=self.batches, seed=self.seed)
             sampler.set_epoch(self.epoch)
-            turns = list(sampler)  # type: ignore[assignment]
-        for turn in list(turns)[self.start :]:
+            order = list(sampler)
+        for turn in order[self.start :]:
             yield from chunks[turn][self.rank * self.batch : (self.rank + 1) * self.batch]
 
 

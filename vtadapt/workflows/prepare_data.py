@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from vtadapt.workflows.progress import Progress
 def prepare_data(
     name: str, source: Path | None, out_dir: Path, options: PrepareOptions | None = None, *, quiet: bool = False
 ) -> dict[str, Any]:
-    """Convert and verify a data set; returns its manifest.
+    """Convert and verify a data set; returns its manifest, with ``"kept": True`` where nothing had to be done.
 
     Args:
         name: of a shipped recipe, or the path of your own.
@@ -23,7 +24,10 @@ def prepare_data(
         options: size, tasks, limit and so on.
         quiet: no progress.
     """
-    return _prepare(load_recipe(name), source, out_dir, options, quiet)
+    manifest = _prepare(load_recipe(name), source, out_dir, options, quiet)
+    if manifest.get("kept") and not quiet:
+        print(f"kept {out_dir / manifest['name']}: nothing changed; --force prepares it again", file=sys.stderr)
+    return manifest
 
 
 def ensure_synthetic(recipe: Recipe, out_dir: Path, *, quiet: bool = False, workers: int = 2) -> None:

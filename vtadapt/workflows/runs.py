@@ -36,12 +36,12 @@ def new_run(folder: Path, name: str) -> Path:
     number = max(numbers, default=0) + 1
     while True:
         path = folder / f"{name}-{number:04d}"
-        try:
-            with disk_error(path):
+        with disk_error(path):
+            try:
                 path.mkdir()
-        except FileExistsError:  # another process took it in the meantime
-            number += 1
-            continue
+            except FileExistsError:  # another process took it in the meantime
+                number += 1
+                continue
         return path
 
 

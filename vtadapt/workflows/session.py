@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from vtadapt.data.recipe import Recipe
-from vtadapt.errors import ConfigError, near_matches
+from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbone import load_backbone
 from vtadapt.models.probe import LinearProbe
@@ -76,27 +76,33 @@ def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict
         wanted: names; None for all that any of the recipes declares.
 
     Raises:
-        ConfigError: a task that no data set declares (with near matches), or declared differently by two of them.
+        UsageError: a task that no data set declares (with near matches).
+        ConfigError: a wanted task that two of them declare differently, or no task at all.
     """
     declared: dict[str, Any] = {}
     for recipe in recipes:
         for name, spec in recipe.tasks.items():
-            other = declared.setdefault(name, spec)
-            if (other.kind, other.classes, other.distance) != (spec.kind, spec.classes, spec.distance):
+            same = _meaning(declared.setdefault(name, spec)) == _meaning(spec)
+            if not same and (wanted is None or name in wanted):
                 raise ConfigError(
                     f"task {name!r} of {recipe.name!r} is not the {name!r} of {recipes[0].name!r} "
-                    "(kind or classes differ); train them apart, or leave it out with --tasks"
+                    "(kind, classes or units differ); train them apart, or leave it out with --tasks"
                 )
     names = list(declared) if wanted is None else list(dict.fromkeys(wanted))
     for name in names:
         if name not in declared:
             sets = "+".join(r.name for r in recipes)
-            raise ConfigError(
+            raise UsageError(
                 f"unknown task {name!r} for {sets!r}; it has {', '.join(declared)}.{near_matches(name, declared)}"
             )
     if not names:
         raise ConfigError("no task given; wanted at least one in --tasks")
     return {name: _task(name, declared[name]) for name in names}
+
+
+def _meaning(spec: Any) -> tuple[Any, ...]:
+    """What must agree for two data sets' tasks of one name to be the same task."""
+    return spec.kind, spec.classes, spec.distance, spec.out_channels, spec.units, spec.max_value
 
 
 def _task(name: str, spec: Any) -> Task:

@@ -39,7 +39,9 @@ class TrainSettings(BaseModel):
         "adapters", description="adapters only; with the adapted blocks; everything"
     )
     epochs: int | None = Field(
-        None, ge=1, description="passes over the training images; default: about 1000 steps a set"
+        None,
+        ge=1,
+        description="epochs, each of as many images as the sets hold together; default: about 1000 steps a set",
     )
     batch_size: int = Field(8, ge=1, description="images per step and rank")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of what is added to the backbone")

@@ -19,7 +19,7 @@ from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
-from vtadapt.workflows.eval import draw_panel, evaluate, score
+from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score
 from vtadapt.workflows.loaders import TrainData, build_eval, build_train, load_recipes
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
@@ -35,11 +35,12 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     """Train and evaluate; returns what ``results.json`` holds, with the run's folder under ``run``.
 
     Args:
-        settings: of the run; ignored when resuming, the run's own are read.
+        settings: of the run; when resuming its own are read, but for the folder of the packs: it may have moved.
         resume: folder of a run that was interrupted.
         quiet: no progress.
     """
-    settings = load(resume / runs.SETTINGS) if resume else settings
+    if resume:
+        settings = load(resume / runs.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
     tasks = build_tasks(recipes, settings.tasks)
@@ -177,7 +178,7 @@ class Trainer:
             return self.settings.lr * (self.step + 1) / warm
         return self.settings.lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
 
-    def _evaluate(self, limit: int | None) -> dict[str, dict[str, dict[str, float]]]:
+    def _evaluate(self, limit: int | None) -> dict[str, Evaluation]:
         results = {}
         for name, reader in self.data.val.items():
             loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
@@ -185,7 +186,7 @@ class Trainer:
         return results
 
     def _validate(self, epoch: int, bar: Progress) -> None:
-        results = self._evaluate(self.settings.val_images)
+        results = _metrics(self._evaluate(self.settings.val_images))
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
@@ -226,7 +227,7 @@ class Trainer:
         self.fabric.barrier()
         tensors, _ = runs.read_tensors(self.path / BEST)
         runs.load_into(self.core, tensors, self.path / BEST)
-        metrics = self._evaluate(None)
+        measured = self._evaluate(None)
         trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
         results = {
             "run": str(self.path),
@@ -237,7 +238,8 @@ class Trainer:
             "train_seconds": round(seconds, 1),
             "trained_parameters": trained,
             "total_parameters": sum(p.numel() for p in self.core.parameters()),
-            "metrics": metrics,
+            "metrics": _metrics(measured),
+            "counts": {name: result.counts for name, result in measured.items()},
         }
         if self.fabric.is_global_zero:
             runs.write_tensors(self.path / runs.MODEL, tensors)
@@ -259,6 +261,10 @@ class Trainer:
             for task, metrics in tasks.items():
                 for key, value in metrics.items():
                     self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
+
+
+def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
+    return {name: result.metrics for name, result in results.items()}
 
 
 def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:

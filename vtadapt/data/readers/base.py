@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vtadapt.data.recipe import VOID, Recipe, explain
@@ -29,10 +30,16 @@ class Item:
     seed: int | None = None
 
 
-class ReaderOptions(BaseModel):
-    """Base of the readers' options: an unknown key in a recipe is an error."""
+class Strict(BaseModel):
+    """An unknown key in a recipe's options is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReaderOptions(Strict):
+    """Base of the readers' options. ``optional_splits``: those that may be absent or empty."""
+
+    optional_splits: tuple[str, ...] = ()
 
 
 class Reader(ABC):
@@ -47,6 +54,7 @@ class Reader(ABC):
     """
 
     Options: ClassVar[type[ReaderOptions]] = ReaderOptions
+    every_sample_has: ClassVar[str] = "its files"  # said where one of an item's files is missing
 
     def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
         self.recipe = recipe
@@ -61,11 +69,15 @@ class Reader(ABC):
         """Samples of a split, in a fixed order, without opening them.
 
         Returns:
-            Empty where the split is optional and absent.
+            Items, whose files need not be there: ``prepare`` refuses those that lack one, or leaves them out. Empty
+            where the split is optional and absent.
 
         Raises:
-            DataError: a folder or file is missing; the message names it and what was expected.
+            DataError: a folder or a list is missing; the message names it and what was expected.
         """
+
+    def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:  # noqa: B027
+        """Raise a DataError where what ``find`` gave for the splits is no use as a whole; most readers accept all."""
 
     @abstractmethod
     def load(self, item: Item) -> Arrays:
@@ -93,6 +105,15 @@ def need_files(paths: Sequence[Path], wanted: str) -> None:
         raise DataError(f"{missing[0]}: no such file{more}; wanted {wanted}")
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file without surrounding blanks and empty ones; DataError where it is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text ({' '.join(str(error).split())[:120]})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def decode(path: Path) -> Image.Image:
     """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb."""
     try:
@@ -110,8 +131,12 @@ def decode(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W, 3) RGB, see :func:`to_rgb`."""
-    return to_rgb(decode(path))
+    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`."""
+    image = decode(path)
+    try:
+        return to_rgb(ImageOps.exif_transpose(image))
+    except (SyntaxError, ValueError, KeyError, struct.error):  # EXIF that cannot be read says nothing about upright
+        return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:

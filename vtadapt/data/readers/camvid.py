@@ -10,7 +10,6 @@ from vtadapt.data.readers.base import (
     Item,
     Reader,
     ReaderOptions,
-    need_files,
     need_folder,
     read_classes,
     read_rgb,
@@ -20,19 +19,19 @@ from vtadapt.errors import DataError
 
 
 class CamVidOptions(ReaderOptions):
-    """``void``: the id that means void in the label files; ``optional_splits``: those that may be absent."""
+    """``void``: the id that means void in the label files."""
 
     void: int = 11
-    optional_splits: tuple[str, ...] = ()
 
 
 class CamVid(Reader):
     """Street photographs with one label map each; the folder may be the one that holds ``CamVid``."""
 
     Options = CamVidOptions
+    every_sample_has = "a label map for each picture"
 
     def find(self, source: Path | None, split: str) -> list[Item]:
-        """One item per picture of ``SPLIT``; every one must have its label map."""
+        """One item per picture of ``SPLIT``; every one is to have its label map."""
         root = need_folder(source, self.recipe.source.layout)
         if not (root / split).is_dir() and (root / "CamVid" / split).is_dir():
             root = root / "CamVid"
@@ -45,9 +44,7 @@ class CamVid(Reader):
         if twice:
             raise DataError(f"{root / split}: two pictures are named {twice[0]!r} (as .png and .jpg?); keep one")
         labels = need_folder(root / f"{split}annot", "label maps NAME.png")
-        items = [Item(p.stem, {"image": p, "semseg": labels / f"{p.stem}.png"}) for p in images]
-        need_files([i.paths["semseg"] for i in items], "a label map for each picture")
-        return items
+        return [Item(p.stem, {"image": p, "semseg": labels / f"{p.stem}.png"}) for p in images]
 
     def load(self, item: Item) -> Arrays:
         """Picture and class ids, void as 255."""

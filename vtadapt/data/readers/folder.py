@@ -9,7 +9,7 @@ Example of a recipe (save it as ``mine.yaml``; then ``vtadapt prepare-data ./min
     splits: [train, val]
     tasks:
       semseg: {kind: classes, classes: [ground, plant, other], colours: [[120, 90, 60], [60, 160, 60], [90, 90, 90]]}
-      depth: {kind: regression, units: m, distance: true}
+      depth: {kind: regression, units: m}   # metres: 0 = missing
       normals: {kind: unit_vector}
       edges: {kind: boundary, derived: true, derive: {method: class_boundaries, source: semseg}}
     options:
@@ -21,37 +21,41 @@ Example of a recipe (save it as ``mine.yaml``; then ``vtadapt prepare-data ./min
       split: {fractions: {train: 0.9, val: 0.1}, seed: 0}  # or {lists: "{split}.txt"}, one image name a line
 
 ``{path}`` is the picture's path without suffix below the pattern's fixed part, ``{stem}`` its name without suffix. A
-sample may lack any label. Pictures, ``.png`` maps and ``.npy`` arrays (read without pickle) are understood.
+sample may lack any label, and a split all labels of a task, as long as some sample of the set has some label. Pictures,
+``.png`` maps and ``.npy`` arrays (read without pickle) are understood; patterns are relative to the source.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vtadapt.data.readers.base import (
     Arrays,
     Item,
     Reader,
     ReaderOptions,
+    Strict,
     decode,
     need_folder,
     read_classes,
+    read_lines,
     read_map,
     read_rgb,
     same_size,
 )
+from vtadapt.data.readers.patterns import check_pattern, fixed_part, matching_files
 from vtadapt.data.recipe import VOID, Recipe, RecipeTask
 from vtadapt.errors import ConfigError, DataError
 
 
-class LabelFiles(ReaderOptions):
+class LabelFiles(Strict):
     """Where the labels of one task are, and how their numbers are to be read.
 
     ``files``: pattern with ``{path}``, ``{stem}`` or ``{split}``. ``void``: ids that mean "no class". ``ids``: class
@@ -69,13 +73,23 @@ class LabelFiles(ReaderOptions):
     flip: tuple[Annotated[str, Field(pattern="^[xyz]$")], ...] = ()
     threshold: float | None = None
 
+    @field_validator("files")
+    @classmethod
+    def _known_placeholders(cls, value: str) -> str:
+        return check_pattern(value, ("path", "stem", "split"))
 
-class Splitting(ReaderOptions):
+
+class Splitting(Strict):
     """How pictures are divided: ``lists`` (a pattern with ``{split}``) or ``fractions`` with a ``seed``."""
 
     lists: str | None = None
     fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     seed: int = 0
+
+    @field_validator("lists")
+    @classmethod
+    def _known_placeholders(cls, value: str | None) -> str | None:
+        return None if value is None else check_pattern(value, ("split",))
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -94,6 +108,11 @@ class FolderOptions(ReaderOptions):
     image: str
     labels: dict[str, LabelFiles] = Field(default_factory=dict)
     split: Splitting | None = None
+
+    @field_validator("image")
+    @classmethod
+    def _known_placeholders(cls, value: str) -> str:
+        return check_pattern(value, ("split",))
 
     @model_validator(mode="after")
     def _split_known(self) -> Self:
@@ -119,20 +138,27 @@ class Folder(Reader):
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per picture of the split, with those label files that exist."""
         root = need_folder(source, f"pictures {self.options.image}")
-        pattern = self.options.image.replace("{split}", split)
-        images = sorted(p for p in root.glob(pattern) if p.is_file())
+        pattern = self.options.image.format(split=split)
+        images = matching_files(root, pattern, f"recipe {self.recipe.name!r}, options.image")
+        if not images and split in self.options.optional_splits:
+            return []
         if not images:
             raise DataError(f"{root}: no pictures match {pattern!r} (option 'image' of the recipe)")
-        fixed = _fixed_part(root, pattern)
+        fixed = fixed_part(root, pattern)
         names = {p.relative_to(fixed).with_suffix("").as_posix(): p for p in images}
         if len(names) < len(images):
             raise DataError(f"{fixed}: two pictures differ only in their suffix; their labels could not be told apart")
-        items = [self._item(root, split, name, names[name]) for name in self._chosen(root, split, names)]
-        for task in self.options.labels:
-            if items and not any(task in i.paths for i in items):
-                wanted = self.options.labels[task].files
-                raise DataError(f"{root}: no picture of split {split!r} has a label {wanted!r} for task {task!r}")
-        return items
+        return [self._item(root, split, name, names[name]) for name in self._chosen(root, split, names)]
+
+    def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
+        """At least one picture must have a label."""
+        if self.options.labels and not any(len(item.paths) > 1 for items in found.values() for item in items):
+            task, how = next(iter(self.options.labels.items()))
+            count = sum(map(len, found.values()))
+            raise DataError(
+                f"{source}: none of {count} pictures has a label of any task; "
+                f"wanted {how.files!r} for {task!r} (options.labels.{task}.files)"
+            )
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist."""
@@ -161,14 +187,18 @@ class Folder(Reader):
             return list(names)
         if how.lists is not None:
             path = root / how.lists.format(split=split)
+            if not path.is_file() and split in self.options.optional_splits:
+                return []
             if not path.is_file():
                 raise DataError(f"{path}: no such list of the pictures of split {split!r}")
-            wanted = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            wanted = read_lines(path)
             stems = {key: n for n, p in names.items() for key in (p.stem, p.name)} | {n: n for n in names}
             if lost := [w for w in wanted if w not in stems]:
                 raise DataError(f"{path}: {lost[0]!r} is none of the {len(names)} pictures ({len(lost)} such lines)")
             return [stems[w] for w in wanted]
         fractions = how.fractions or {}
+        if split not in fractions and split in self.options.optional_splits:
+            return []
         if split not in fractions:
             raise ConfigError(f"recipe {self.recipe.name!r}: options.split.fractions has no split {split!r}")
         order = np.random.default_rng(how.seed).permutation(len(names))
@@ -176,13 +206,6 @@ class Folder(Reader):
         which = list(fractions).index(split)
         chosen = order[ends[which - 1] if which else 0 : ends[which]]
         return sorted(list(names)[i] for i in chosen)
-
-
-def _fixed_part(root: Path, pattern: str) -> Path:
-    """The folder that every match lies in: the pattern's parts before the first wildcard."""
-    parts = Path(pattern).parts[:-1]
-    wild = next((i for i, p in enumerate(parts) if any(c in p for c in "*?[")), len(parts))
-    return root.joinpath(*parts[:wild])
 
 
 def _numbers(path: Path) -> NDArray[Any]:
@@ -193,6 +216,9 @@ def _numbers(path: Path) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: broken or unsafe .npy ({' '.join(str(error).split())[:120]})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise DataError(f"{path}: holds {found}, wanted numbers of shape (H, W) or (H, W, C)")
     return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
 
 

@@ -17,8 +17,9 @@ from vtadapt.data.readers.base import (
     Item,
     Reader,
     ReaderOptions,
-    need_files,
+    Strict,
     need_folder,
+    read_lines,
     read_map,
     read_rgb,
     same_size,
@@ -27,9 +28,10 @@ from vtadapt.data.recipe import Intrinsics
 from vtadapt.errors import DataError
 
 OFFICIAL_LISTS = {"train": "TrainSplit.txt", "val": "TestSplit.txt", "test": "TestSplit.txt"}
+ENDS = (".color.png", ".color.jpg", ".depth.png")
 
 
-class DepthCamera(ReaderOptions):
+class DepthCamera(Strict):
     """The depth camera seen from the colour camera: X_colour = ``rotation`` X_depth + ``translation`` (metres)."""
 
     focal: float
@@ -48,7 +50,6 @@ class SevenScenesOptions(ReaderOptions):
     metres: float = 0.001
     depth_camera: DepthCamera | None = None
     missing: tuple[int, ...] = (0, 65535)
-    optional_splits: tuple[str, ...] = ()
 
 
 class SevenScenes(Reader):
@@ -60,24 +61,23 @@ class SevenScenes(Reader):
     """
 
     Options = SevenScenesOptions
+    every_sample_has = "the colour and depth picture of each frame"
 
     def find(self, source: Path | None, split: str) -> list[Item]:
-        """One item per frame; each must have a colour and a depth picture."""
+        """One item per frame; each is to have a colour and a depth picture."""
         root = need_folder(source, self.recipe.source.layout)
         listed = root / f"{split}.txt"
         if listed.is_file():
-            lines = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
-            frames = [root / line for line in lines if line]
+            frames = [root / line for line in read_lines(listed)]
         elif split in self.options.optional_splits:
             return []
         else:
-            depths = [p for folder in self._sequences(root, split) for p in folder.glob("frame-*.depth.png")]
-            frames = sorted(p.with_name(p.name.removesuffix(".depth.png")) for p in depths)
+            folders = self._sequences(root, split)
+            found = ((p, end) for folder in folders for end in ENDS for p in folder.glob(f"frame-*{end}"))
+            frames = sorted({p.with_name(p.name.removesuffix(end)) for p, end in found})
         if not frames:
             raise DataError(f"{root}: no frames for split {split!r}; wanted {self.recipe.source.layout}")
-        items = [_item(frame, root) for frame in frames]
-        need_files([p for item in items for p in item.paths.values()], "the colour and depth picture of each frame")
-        return items
+        return [_item(frame, root) for frame in frames]
 
     def load(self, item: Item) -> Arrays:
         """Picture, and depth in metres with 0 = missing."""
@@ -98,7 +98,7 @@ class SevenScenes(Reader):
         folders = sorted(p for p in root.glob("seq-*") if p.is_dir())
         official = root / OFFICIAL_LISTS.get(split, "")
         if official.is_file():
-            numbers = re.findall(r"\d+", official.read_text(encoding="utf-8"))
+            numbers = re.findall(r"\d+", "\n".join(read_lines(official)))
             return [need_folder(root / f"seq-{int(n):02d}", "frames") for n in numbers]
         if len(folders) < 2:
             raise DataError(

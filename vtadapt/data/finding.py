@@ -1,0 +1,64 @@
+"""Which samples ``prepare`` works on, and what tells whether their files have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vtadapt.data.readers import Item, Reader
+from vtadapt.data.readers.base import need_files
+from vtadapt.errors import DataError
+
+
+def find_splits(
+    reader: Reader, source: Path | None, splits: Sequence[str], limit: int | None, skip_broken: bool
+) -> dict[str, list[Item]]:
+    """Samples of each split, at most ``limit``; optional splits that are absent are left out.
+
+    Args:
+        reader: knows the files.
+        source: the user's folder; None for synthetic sets.
+        splits: those wanted.
+        limit: at most so many samples of each.
+        skip_broken: let samples pass whose files are missing; loading them then says so.
+
+    Raises:
+        DataError: a split without samples, or a missing file (the first is named, all are counted).
+    """
+    found = {split: reader.find(source, split) for split in splits}
+    for split, items in found.items():
+        if not items and split not in reader.options.optional_splits:
+            raise DataError(
+                f"{source or reader.recipe.name}: no samples for split {split!r}; give it a larger share, "
+                "leave it out with --splits, or list it in options.optional_splits of the recipe"
+            )
+    if not any(found.values()):
+        raise DataError(f"{source}: no samples in any of the splits {', '.join(splits)}")
+    reader.check(source, found)
+    found = {split: items[:limit] for split, items in found.items() if items}
+    if not skip_broken:
+        paths = [path for items in found.values() for item in items for path in item.paths.values()]
+        need_files(paths, f"{reader.every_sample_has} (--skip-broken leaves such samples out)")
+    return found
+
+
+def listing(items: Sequence[Item], source: Path | None) -> str:
+    """Digest of the samples' names and of path below ``source``, size and time of change of their files."""
+    digest = hashlib.sha256()
+    for item in items:
+        files = [(role, *_state(path, source)) for role, path in sorted(item.paths.items())]
+        digest.update(json.dumps([item.name, item.seed, files]).encode())
+    return digest.hexdigest()
+
+
+def _state(path: Path, source: Path | None) -> tuple[str, int, int]:
+    """Relative path, bytes and nanoseconds; (-1, 0) where there is no such file."""
+    name = path.as_posix() if source is None else Path(os.path.relpath(path, source)).as_posix()
+    try:
+        state = path.stat()
+    except OSError:
+        return name, -1, 0
+    return name, state.st_size, state.st_mtime_ns
