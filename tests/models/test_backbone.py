@@ -108,3 +108,16 @@ def test_any_size_is_padded_and_the_padding_is_known():
     assert trunk.valid is not None
     assert trunk.valid.sum() == 3 * 7
     assert backbone.trunk(torch.rand(1, 3, 64, 96)).valid is None
+
+
+def test_weights_of_a_deeper_swin_are_refused_by_key(tmp_path):
+    path = tmp_path / "w.safetensors"
+    deeper = timm.create_model("swin_small_patch4_window7_224", pretrained=False, num_classes=0)
+    save_file(deeper.state_dict(), path)
+    with pytest.raises(ConfigError, match=r"layers.2.blocks.\d+.*do not fit|do not fit.*layers.2.blocks"):
+        load_backbone("swin_tiny_patch4_window7_224", str(path))
+
+
+def test_a_timm_name_may_carry_the_tag_of_its_weights():
+    backbone = load_backbone("swin_tiny_patch4_window7_224.ms_in1k", "random")
+    assert backbone.name == "swin_tiny_patch4_window7_224.ms_in1k"

@@ -107,3 +107,17 @@ def test_lines_after_a_step_are_cut(tmp_path: Path) -> None:
         file.write('{"step": 2, "los')  # killed while writing
     runs.cut_lines(path, 3)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_two_runs_that_start_at_once_get_folders_of_their_own(tmp_path, monkeypatch):
+    real = Path.mkdir
+    taken = []
+
+    def mkdir(self, *args, **kwargs):
+        if self.name == "rooms-0001" and not taken:
+            taken.append(self)
+            real(self)  # another process is quicker
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    assert runs.new_run(tmp_path / "runs", "rooms").name == "rooms-0002"

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
-from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack
+from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack, prepare_command
 from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe, load_recipe
 from vtadapt.data.transforms import train_transform
@@ -46,7 +46,7 @@ def find_recipe(name: str, data_dir: Path) -> Recipe:
     if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
         print(
             f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
-            f"vtadapt prepare-data {name} --force prepares it with this one",
+            f"to prepare it with this one: {prepare_command(known, packed)} --force",
             file=sys.stderr,
         )
     stored = manifest.get("tasks", list(packed.tasks))

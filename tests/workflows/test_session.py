@@ -1,0 +1,36 @@
+"""From recipes to the tasks of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from vtadapt.data.recipe import load_recipe
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.session import build_tasks, resolve_precision
+
+
+def test_sets_whose_classes_differ_can_share_their_other_tasks():
+    recipes = [load_recipe("rooms"), load_recipe("camvid")]
+    assert list(build_tasks(recipes, ["edges"])) == ["edges"]
+    assert list(build_tasks(recipes, ["depth", "edges"])) == ["depth", "edges"]
+    for wanted in (None, ["semseg"]):
+        with pytest.raises(ConfigError, match="'semseg' of 'camvid' is not the 'semseg' of 'rooms'"):
+            build_tasks(recipes, wanted)
+
+
+def test_tasks_come_in_the_order_asked_for_and_once():
+    assert list(build_tasks([load_recipe("rooms")], ["edges", "depth", "edges"])) == ["edges", "depth"]
+
+
+def test_a_misspelt_task_is_a_usage_error_with_near_matches():
+    with pytest.raises(UsageError, match="Did you mean 'normals'"):
+        build_tasks([load_recipe("rooms")], ["normal"])
+
+
+def test_precision_follows_the_hardware(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False, raising=False)
+    assert resolve_precision("auto") == "32-true"
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True, raising=False)
+    assert resolve_precision("auto") == "bf16-mixed"
+    assert resolve_precision("32-true") == "32-true"
