@@ -75,6 +75,17 @@ def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
+def summary(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> str:
+    """Headline metrics in one line."""
+    parts = []
+    for data, by_task in results.items():
+        for name, metrics in by_task.items():
+            if tasks[name].headline in metrics:
+                prefix = f"{data} " if len(results) > 1 else ""
+                parts.append(f"{prefix}{name} {tasks[name].headline} {metrics[tasks[name].headline]:.3f}")
+    return "  ".join(parts)
+
+
 def evaluate_run(
     run: Path,
     *,

@@ -19,7 +19,7 @@ from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
-from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score
+from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score, summary
 from vtadapt.workflows.loaders import TrainData, build_eval, build_train, load_recipes
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
@@ -294,14 +294,3 @@ def _board(path: Path, step: int) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(path / "tensorboard"), purge_step=step + 1 if step else None)
-
-
-def summary(results: Mapping[str, Mapping[str, Mapping[str, float]]], tasks: Mapping[str, Task]) -> str:
-    """Headline metrics in one line."""
-    parts = []
-    for data, by_task in results.items():
-        for name, metrics in by_task.items():
-            if tasks[name].headline in metrics:
-                prefix = f"{data} " if len(results) > 1 else ""
-                parts.append(f"{prefix}{name} {tasks[name].headline} {metrics[tasks[name].headline]:.3f}")
-    return "  ".join(parts)

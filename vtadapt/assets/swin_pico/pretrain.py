@@ -132,7 +132,7 @@ def batch(arrays: dict[str, Any], index: np.ndarray, random: np.random.Generator
             mode = "nearest" if key in ("instance", "kind") else "bilinear"
             options = {} if mode == "nearest" else {"align_corners": False}
             value = F.interpolate(value, size=(SIZE, SIZE), mode=mode, **options)
-        maps[key] = value.flip(-1) if random.random() < 0 else value
+        maps[key] = value
     if random.random() < 0.5:
         maps = {k: v.flip(-1) for k, v in maps.items()}
     return maps
