@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
-from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack, prepare_command
+from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack
 from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe, load_recipe
 from vtadapt.data.transforms import train_transform
@@ -44,9 +44,10 @@ def find_recipe(name: str, data_dir: Path) -> Recipe:
     manifest = open_manifest(data_dir, known)
     packed = manifest_recipe(manifest)
     if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
+        source = "" if recipe.source.synthetic else " --source PATH"
         print(
             f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
-            f"to prepare it with this one: {prepare_command(known, packed)} --force",
+            f"vtadapt prepare-data {name}{source} --force prepares it with this one",
             file=sys.stderr,
         )
     stored = manifest.get("tasks", list(packed.tasks))
