@@ -24,6 +24,12 @@ SYSTEMS: dict[str, tuple[str, list[str]]] = {
     "all": ("everything fine-tuned from the same start", ["--train-blocks", "all"]),
     "random": ("adapters on a random frozen encoder", ["--weights", "random"]),
     "full": ("adapters, and the adapted blocks trained too", ["--train-blocks", "full"]),
+    "identity": ("A = identity", ["--set", "affinity=identity", "--set", "troa_weights=false"]),
+    "uniform": ("A uniform", ["--set", "affinity=uniform", "--set", "troa_weights=false"]),
+    "troa": ("A by TROA", ["--set", "affinity=troa", "--set", "troa_weights=false"]),
+    "identity-w": ("A = identity, losses weighted by W", ["--set", "affinity=identity", "--set", "troa_weights=true"]),
+    "uniform-w": ("A uniform, losses weighted by W", ["--set", "affinity=uniform", "--set", "troa_weights=true"]),
+    "troa-w": ("A by TROA, losses weighted by W", ["--set", "affinity=troa", "--set", "troa_weights=true"]),
 }
 HEADLINES = {
     "semseg": ("miou/dataset", "mIoU", 1),

@@ -19,7 +19,7 @@ from PIL import Image
 
 from vtadapt import __version__
 
-COMMANDS = ("prepare-data", "train", "eval", "predict", "info", "data-sets", "demo")
+COMMANDS = ("prepare-data", "train", "eval", "predict", "visualize-attention", "info", "data-sets", "demo")
 
 SMALL = {"WEIGHTS": "random", "BATCH_SIZE": "6", "EPOCHS": "1", "ACCELERATOR": "cpu", "PRECISION": "32-true"}
 
@@ -103,6 +103,7 @@ def test_json_is_one_document_and_nothing_else(cli: Callable[..., Any], project:
         ("train", "shape"),
         ("eval", run),
         ("predict", "photo.png", "--run", run, "--raw"),
+        ("visualize-attention", "photo.png", "--run", run, "--query", "auto", "--tasks", "depth"),
         ("info", run),
         ("info", "--data", "look", "--set", "weights=random", "--tasks", "edges"),
         ("prepare-data", str(own_recipe(project)), "--workers", 0),
@@ -183,6 +184,22 @@ WRONG: list[tuple[str, int, str]] = [
     ("predict photo.png --size nonsense", 2, "wanted auto, native or HEIGHTxWIDTH"),
     ("predict photo.png --device nonsense", 2, "device 'nonsense' cannot be used"),
     ("predict photo.png --run none", 4, "no run 'none'"),
+    ("visualize-attention none.jpg", 3, "no image or folder at 'none.jpg'"),
+    ("visualize-attention photo.png --run none", 4, "no run 'none'"),
+    ("visualize-attention photo.png --tasks dept", 2, "unknown task 'dept' for run 'tiny-0001'; it has semseg, depth"),
+    ("visualize-attention photo.png --block 4", 2, "block 4: no such adapted block; there are 0 = stage 3 block 5"),
+    ("visualize-attention photo.png --head 16", 2, "head 16: stage 4 block 2 has 16 heads; wanted mean or 0 to 15"),
+    ("visualize-attention photo.png --head max", 2, "head 'max'; wanted mean or a number"),
+    (
+        "visualize-attention photo.png --query 31,5",
+        2,
+        "query 31,5 is outside photo.png, which is 31 x 20; wanted X from",
+    ),
+    ("visualize-attention photo.png --query 3", 2, "query '3'; wanted X,Y in pixels"),
+    ("visualize-attention photo.png --mode recieved", 2, "Did you mean 'received'"),
+    ("visualize-attention photo.png --mode received --query auto", 2, "leave --query out, or use --mode query"),
+    ("visualize-attention photo.png --alpha 2", 2, "alpha 2; wanted 0 (photograph only) to 1"),
+    ("visualize-attention photo.png --size big", 2, "wanted auto, native or HEIGHTxWIDTH"),
     ("info --size 0x3", 2, "both sides must be positive"),
     ("info --tasks depth", 2, "add --data NAME"),
     ("info --data roms", 2, "Did you mean 'rooms'"),

@@ -18,13 +18,15 @@ import torch
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.workflows import runs
 from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import LAST, Trainer, train
+from vtadapt.workflows.train import train
+from vtadapt.workflows.trainer import LAST, Trainer
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import Trainer, train
+from vtadapt.workflows.train import train
+from vtadapt.workflows.trainer import Trainer
 
 step = Trainer._step
 def kill_at_five(self, batch):
@@ -80,7 +82,7 @@ def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path) -> No
     assert ended.returncode == -signal.SIGKILL
     run = tmp_path / "runs" / "tiny-0001"
     assert steps(run) == [1, 2, 3, 4, 5]
-    assert runs.load_state(run / LAST)[2]["step"] == 4
+    assert runs.load_state(run / LAST)[3]["step"] == 4
     # What a kill in the middle of writing leaves.
     (run / "checkpoints" / "last" / ".state.safetensors.123.partial").write_bytes(b"half")
     with (run / "metrics.jsonl").open("a") as file:
@@ -115,7 +117,7 @@ def test_wherever_it_was_cut(
     run = tmp_path / "tiny-0001"
     assert (run / LAST).exists() == (restored is not None)
     if restored is not None:
-        assert runs.load_state(run / LAST)[2]["step"] == restored
+        assert runs.load_state(run / LAST)[3]["step"] == restored
     train(settings, resume=run, quiet=True)
     assert_same(run, tiny.run)
 
@@ -158,7 +160,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint(
         with pytest.raises(DataError, match="no space left on the disk while writing .*state.safetensors"):
             train(tiny.other(tmp_path), quiet=True)
     run = tmp_path / "tiny-0001"
-    assert runs.load_state(run / LAST)[2]["step"] == 3
+    assert runs.load_state(run / LAST)[3]["step"] == 3
     train(tiny.settings, resume=run, quiet=True)
     assert_same(run, tiny.run)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapter import AdapterBlock, AdapterChain
-from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.backbone import SwinBackbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
 
@@ -138,12 +138,67 @@ class AdaptedModel(nn.Module):
         names = self.tasks if tasks is None else tuple(tasks)
         index = [self.tasks.index(name) for name in names]
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
+        features = self._adapt(trunk, index)
+        return self._predict(self._decode(features, trunk.skips, index), names, trunk)
+
+    def cross(
+        self, trunk: TrunkFeatures, target: str, sources: Sequence[str]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Predict the ``sources`` from features that are conditioned on ``target``: head of s on z_t (TROA's u[s|t]).
+
+        Args:
+            trunk: of a batch of B images; it serves all targets.
+            target: whose conditioning vector z_t goes into attention and norms.
+            sources: whose heads (and decoders, where each task has its own) read the result.
+
+        Returns:
+            source -> logits (B, channels of the source, H, W); and what entered each adapted block, (B, 1, h, w, C),
+            the first of them being ``trunk.tokens``.
+        """
+        entered: list[Tensor] = []
+        blocks = [m for m in self.adapters.modules() if isinstance(m, AdapterBlock)]
+        handles = [block.register_forward_pre_hook(lambda _, args: entered.append(args[1])) for block in blocks]
+        try:
+            features = self._adapt(trunk, [self.tasks.index(target)])  # (B, 1, h, w, C)
+        finally:
+            for handle in handles:
+                handle.remove()
+        out: dict[str, Tensor] = {}
+        decoded: Tensor | None = None
+        for source in sources:
+            if decoded is None or len(self.decoders) > 1:
+                decoded = self._decode(features, trunk.skips, [self.tasks.index(source)])
+            out |= self._predict(decoded, (source,), trunk)
+        return out, entered
+
+    def shared_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters that all tasks train through the adapted blocks, by the block's name ("stage 3 block 6", from 1).
+
+        A0, gamma' and beta' of the norms, bottlenecks, and the skip's patch merging (counted with the block that reads
+        it); not the embeddings, nor the layers that read z_t, nor decoder and heads. The order is that of the blocks.
+        """
+        first = len(self.backbone.channels) - len(self.adapters.blocks) + 1
+        out: dict[str, list[nn.Parameter]] = {}
+        for stage, adapters in enumerate(self.adapters.blocks):
+            for index, adapter in enumerate(cast(nn.ModuleList, adapters)):
+                block = cast(AdapterBlock, adapter)
+                number = index + 1 + (self.backbone.first_adapted if stage == 0 else 0)
+                norms = (block.norm_features, block.norm_out)
+                found = [block.attention.a0, *(p for norm in norms for p in (norm.gamma, norm.beta))]
+                found += list(block.bottleneck.parameters())
+                if stage and not index:
+                    found += list(self.adapters.skip_merge[stage - 1].parameters())
+                out[f"stage {first + stage} block {number}"] = found
+        return out
+
+    def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> list[Tensor]:
         z = self.embedding(self.affinity)[index]  # (T, E)
-        x = trunk.tokens[:, None].expand(-1, len(names), -1, -1, -1)  # (B, T, h, w, C)
-        features = self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
-        decoded = self._decode(features, trunk.skips, index)
-        stride = self.backbone.stride
+        x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)
+        return self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
+
+    def _predict(self, decoded: Tensor, names: Sequence[str], trunk: TrunkFeatures) -> dict[str, Tensor]:
         h, w = trunk.size
+        stride = self.backbone.stride
         return self.heads(decoded, names, (h + -h % stride, w + -w % stride), trunk.size)
 
     def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...], index: list[int]) -> Tensor:

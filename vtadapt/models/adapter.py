@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
 
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import Tensor, nn
 
-from vtadapt.models.attention import TaskAdaptedAttention
+from vtadapt.models.attention import TaskAdaptedAttention, recording
+from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.conditioning import TaskScaledNorm
 
 
@@ -25,6 +27,20 @@ class AdaptedStage:
     blocks: tuple[SwinTransformerBlock, ...]
     downsample: nn.Module | None
     dim: int
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of each block."""
+        return int(self.blocks[0].attn.num_heads)
+
+    def recording(
+        self, index: int, attention: TaskAdaptedAttention | None, head: Head = "mean"
+    ) -> AbstractContextManager[list[AttentionMaps]]:
+        """Note where block ``index`` looks, see :func:`vtadapt.models.attention.recording`.
+
+        This is all that the capture of attention asks of a backbone: one of another kind gives its own maps here.
+        """
+        return recording(self.blocks[index], attention, head)
 
 
 class Bottleneck(nn.Module):
@@ -101,6 +117,10 @@ class AdapterChain(nn.Module):
         self.skip_merge = nn.ModuleList(
             PatchMerging(before.dim, after.dim) for before, after in zip(stages, stages[1:], strict=False)
         )
+
+    def attentions(self, stage: int) -> list[TaskAdaptedAttention]:
+        """The task-adapted attention of each block of an adapted stage."""
+        return [cast(AdapterBlock, block).attention for block in cast(nn.ModuleList, self.blocks[stage])]
 
     def forward(self, stages: tuple[AdaptedStage, ...], x: Tensor, z: Tensor, valid: Tensor | None) -> list[Tensor]:
         """Run the adapted part of the backbone for all tasks at once.

@@ -1,15 +1,24 @@
-"""Task-adapted attention: timm's window attention with one learned, task-modulated bias per adapted block."""
+"""Task-adapted attention: timm's window attention with one learned, task-modulated bias per adapted block.
+
+Also the capture of attention probabilities, of the block's own attention and of the task-adapted one.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.conditioning import FiLM
 
 MASKED = -100.0  # added to the logits of keys that must not be seen; timm's own value for shifted windows
+CAPTURED_AT_ONCE = 64  # windows whose probabilities of all heads are in memory together
 
 
 class TaskAdaptedAttention(nn.Module):
@@ -113,3 +122,103 @@ def _static_mask(block: SwinTransformerBlock, x: Tensor, size: tuple[int, int], 
     keys = window_partition(keep, block.window_size).flatten(1)  # (nW, N)
     padding = ((1 - keys) * MASKED)[:, None, :]
     return padding.expand(-1, keys.shape[1], -1) if mask is None else mask + padding
+
+
+@contextmanager
+def recording(
+    block: SwinTransformerBlock, attention: TaskAdaptedAttention | None, head: Head = "mean"
+) -> Iterator[list[AttentionMaps]]:
+    """Note the attention probabilities of a block each time it runs; what it computes does not change by a bit.
+
+    Fused attention never holds the probabilities. So before the block attends, timm's own unfused formula is run once
+    more on the very same windows and mask, and its softmax is read; the block's own run then follows untouched. Where
+    the windows lie is learnt by sending the tokens' numbers down the same road. Nothing of either is written anew.
+
+    Args:
+        block: the backbone's block.
+        attention: the task-adapted attention that runs ``block``; None for the block's own forward.
+        head: "mean" over heads, one head's number, or "all".
+
+    Yields:
+        A list that gets one entry per image and task, in the order of the folded batch (B, T). Entries lie on the CPU.
+    """
+    found: list[AttentionMaps] = []
+    layout: list[tuple[Tensor, Tensor, tuple[int, int]]] = []
+
+    def before(_: nn.Module, args: Any) -> None:
+        layout[:] = [_layout(block, attention, args)]
+
+    def attend(attn: nn.Module, args: Any, kwargs: Any) -> None:
+        if not layout:  # someone else runs the block
+            return
+        places, visible, size = layout.pop()
+        weights = _probabilities(attn, args[0], kwargs.get("mask"), head)
+        found.extend(AttentionMaps(w, places, visible, size, size) for w in weights.split(len(places)))
+
+    runner: nn.Module = block if attention is None else attention
+    handles = [
+        runner.register_forward_pre_hook(before),
+        block.attn.register_forward_pre_hook(attend, with_kwargs=True),
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _layout(
+    block: SwinTransformerBlock, attention: TaskAdaptedAttention | None, args: Any
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Places (M, N) and visibility (M, N, N) of a block's windows, see :class:`AttentionMaps`, and the map's size.
+
+    Args:
+        block: the backbone's block.
+        attention: what runs it, or None.
+        args: what the runner is about to be called with.
+    """
+    x = args[0] if attention is None else args[1]
+    h, w, c = x.shape[-3:]
+    # Numbers from 1, in float32, which holds them exactly up to 16 million; padding adds zeros.
+    numbers = torch.arange(1.0, h * w + 1, device=x.device).view(1, h, w, 1).expand(-1, -1, -1, c)
+    heard: list[tuple[Tensor, Tensor | None]] = []
+    handle = block.attn.register_forward_pre_hook(
+        lambda _, inputs, named: heard.append((inputs[0], named.get("mask"))), with_kwargs=True
+    )
+    try:
+        if attention is None:
+            block._attn(numbers)
+        else:
+            attention.forward(block, numbers[:, None], args[2][:1], *args[3:])
+    finally:
+        handle.remove()
+    windows, mask = heard[0]
+    places = windows[..., 0].round().long() - 1
+    if mask is None:
+        visible = torch.ones(*places.shape, places.shape[1], dtype=torch.bool)
+    else:
+        mask = mask if attention is None else mask - attention.bias(args[2][:1])
+        visible = mask > MASKED / 2
+    return places.cpu(), visible.cpu(), (h, w)
+
+
+@torch.no_grad()
+def _probabilities(attn: Any, x: Tensor, mask: Tensor | None, head: Head) -> Tensor:
+    """Run timm's unfused attention on windows x (M, N, C) and return its probabilities, (M, heads or 1, N, N)."""
+    heard: list[Tensor] = []
+
+    def read(_: nn.Module, inputs: Any) -> None:
+        p = inputs[0].float()
+        p = p.mean(1, keepdim=True) if head == "mean" else p if isinstance(head, str) else p[:, head : head + 1]
+        heard.append(p.cpu())
+
+    handle = attn.attn_drop.register_forward_pre_hook(read)  # its input is the softmax
+    fused, attn.fused_attn = attn.fused_attn, False
+    try:
+        for chosen in torch.arange(len(x), device=x.device).split(CAPTURED_AT_ONCE):
+            attn.forward(x[chosen], mask=None if mask is None else mask[chosen % len(mask)])
+    finally:
+        attn.fused_attn = fused
+        handle.remove()
+    return torch.cat(heard)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from vtadapt.errors import DataError
 from vtadapt.tasks import colour
-from vtadapt.tasks.losses import IGNORE, LOSSES, MIN_DISTANCE, Loss, no_valid_pixel
+from vtadapt.tasks.losses import IGNORE, LOSSES, MIN_DISTANCE, Loss, at_least_float32, no_valid_pixel
 from vtadapt.tasks.meters import BoundaryMeter, ClassesMeter, UnitVectorMeter
 from vtadapt.tasks.meters_regression import RegressionMeter
 from vtadapt.tasks.metrics import Meter
@@ -73,8 +73,8 @@ class Kind(ABC):
         if count == 0:
             return no_valid_pixel(logits)
         # Selecting (not multiplying by 0) keeps whatever missing pixels hold, NaN included, out of the gradient.
-        prediction = self.for_loss(task, logits.float()).movedim(1, -1)[mask]
-        wanted = self.target_for_loss(target.movedim(1, -1)[mask].float())
+        prediction = self.for_loss(task, at_least_float32(logits)).movedim(1, -1)[mask]
+        wanted = self.target_for_loss(target.movedim(1, -1)[mask].to(prediction.dtype))
         return Loss(LOSSES[task.kind][task.loss](prediction, wanted), count)
 
 
@@ -115,7 +115,7 @@ class Classes(Kind):
         count = int(self.valid(task, target).sum())
         if count == 0:
             return no_valid_pixel(logits)
-        return Loss(LOSSES[task.kind][task.loss](logits.float(), target.long()), count)
+        return Loss(LOSSES[task.kind][task.loss](at_least_float32(logits), target.long()), count)
 
     @override
     def colour(self, task: Task, x: np.ndarray, value_range: tuple[float, float] | None) -> colour.Picture:
@@ -143,7 +143,7 @@ class Regression(Kind):
 
     @override
     def decode(self, task: Task, logits: Tensor) -> Tensor:
-        value = self.for_loss(task, logits.float())
+        value = self.for_loss(task, at_least_float32(logits))
         return value if task.max_value is None else value.clamp(max=task.max_value)
 
     @override
@@ -196,7 +196,7 @@ class UnitVector(Kind):
 
     @override
     def decode(self, task: Task, logits: Tensor) -> Tensor:
-        return self.for_loss(task, logits.float())
+        return self.for_loss(task, at_least_float32(logits))
 
     @override
     def valid(self, task: Task, target: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ class Boundary(Kind):
 
     @override
     def decode(self, task: Task, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits.float())
+        return torch.sigmoid(at_least_float32(logits))
 
     @override
     def valid(self, task: Task, target: Tensor) -> Tensor:

@@ -36,10 +36,15 @@ class Loss(NamedTuple):
     valid: int
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision becomes float32; float64, which a test may want, stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def no_valid_pixel(logits: Tensor) -> Loss:
     """Return a zero that is connected to ``logits`` (gradient exactly 0), for a batch without a single label."""
     # The product comes before the sum: the sum of huge finite values may be inf, and inf * 0 is NaN.
-    return Loss((torch.nan_to_num(logits.float()) * 0.0).sum(), 0)
+    return Loss((torch.nan_to_num(at_least_float32(logits)) * 0.0).sum(), 0)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

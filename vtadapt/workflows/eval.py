@@ -123,7 +123,7 @@ def evaluate_run(
     tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
     for recipe in recipes:
         name, reader = recipe.name, readers[recipe.name]
-        maps = _label_maps(loaded, recipe)
+        maps = label_maps_of(loaded, recipe)
         loader = build_eval(reader, loaded.tasks, settings.batch_size, limit, maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
         measured = evaluate(loaded.model, loader, loaded.tasks, fabric)
@@ -137,7 +137,7 @@ def evaluate_run(
     return results
 
 
-def _label_maps(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
+def label_maps_of(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
     """For tasks whose classes are others in ``recipe``: the run's class of each of them."""
     return {
         name: recipe.class_ids(name, loaded.label_sets[name], task.classes)

@@ -15,12 +15,13 @@ from PIL import ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from vtadapt.data.atomic import disk_error, replace_file, temporary_name
+from vtadapt.data.atomic import disk_error
 from vtadapt.data.readers.base import decode, to_rgb
 from vtadapt.errors import DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, panel, save_png
 from vtadapt.workflows.eval import legends, prediction_cells
+from vtadapt.workflows.runs import write_arrays
 from vtadapt.workflows.session import Loaded, load_run
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -47,21 +48,21 @@ def predict(
         DataError: no photograph found, or one that cannot be read.
         UsageError: a size that is none, or a device that is not there.
     """
-    _parse_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
-    files = list(_find(images))
+    parse_run_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
+    files = list(find_images(images))
     loaded = load_run(run)
     _move(loaded, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
     results = []
-    for name, file in zip(_unique_stems(files), files, strict=True):
+    for name, file in zip(unique_stems(files), files, strict=True):
         rgb = read_image(file)
         predictions = predict_image(loaded, rgb, size, device)
         path = out / f"{name}_panel.png"
         save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
         entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
         if raw:
-            entry["raw"] = str(_write_raw(out / f"{name}.npz", predictions))
+            entry["raw"] = str(_write_predictions(out / f"{name}.npz", predictions))
         print(f"{file} -> {path}", file=sys.stderr)
         results.append(entry)
     return results
@@ -95,15 +96,27 @@ def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: s
         size: see :func:`predict`.
         device: where the model is.
     """
+    with torch.no_grad():
+        logits = loaded.model(network_input(rgb, size, loaded.size).to(device))
+    whole = (rgb.shape[0], rgb.shape[1])
+    return {name: _decode(task, logits[name].float().cpu(), whole) for name, task in loaded.tasks.items()}
+
+
+def network_input(rgb: np.ndarray, size: str, trained: tuple[int, int]) -> Tensor:
+    """The photograph (H, W, 3) uint8 as the network is given it: (1, 3, H', W') in 0..1, at the size asked for.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        size: see :func:`predict`.
+        trained: (height, width) of the run's training crops.
+    """
     h, w = rgb.shape[:2]
-    height, width = _parse_size(size, (h, w), loaded.size)
+    height, width = parse_run_size(size, (h, w), trained)
     image = torch.from_numpy(np.require(rgb, requirements="W")).permute(2, 0, 1)[None].float().div_(255)
     if (height, width) != (h, w):
         shrinks = height < h or width < w
         image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=shrinks, align_corners=False)
-    with torch.no_grad():
-        logits = loaded.model(image.to(device))
-    return {name: _decode(task, logits[name].float().cpu(), (h, w)) for name, task in loaded.tasks.items()}
+    return image
 
 
 def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
@@ -128,8 +141,12 @@ def _band(logits: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tenso
     return F.interpolate(rows, size=(bottom - top, size[1]), mode="bilinear", align_corners=False)
 
 
-def _parse_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
-    """The size to run at, from "auto", "native" or "HxW"."""
+def parse_run_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
+    """The size to run at, (height, width), from "auto", "native" or "HxW".
+
+    Raises:
+        UsageError: something else.
+    """
     if text == "native":
         return image
     if text == "auto":
@@ -144,7 +161,12 @@ def _parse_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> 
     return height, width
 
 
-def _find(paths: Sequence[Path]) -> Iterator[Path]:
+def find_images(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the photographs meant by files and folders, those of a folder in order of their names.
+
+    Raises:
+        DataError: nothing there, or a folder without any.
+    """
     for path in paths:
         if not path.is_dir():
             if not path.is_file():
@@ -157,7 +179,7 @@ def _find(paths: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _unique_stems(files: Sequence[Path]) -> list[str]:
+def unique_stems(files: Sequence[Path]) -> list[str]:
     """Names for the outputs: the stem, with a number where it is taken (a.jpg, a.png -> a, a-2)."""
     stems = {file.stem for file in files}
     taken: set[str] = set()
@@ -181,7 +203,7 @@ def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, 
     return panel([cells], title=title, strips=legends(tasks))
 
 
-def _write_raw(path: Path, predictions: Mapping[str, Tensor]) -> Path:
+def _write_predictions(path: Path, predictions: Mapping[str, Tensor]) -> Path:
     """Write one array per task: (H, W), or (H, W, C) where there are several channels; class ids are uint8."""
     arrays: dict[str, Any] = {}
     for name, value in predictions.items():
@@ -189,12 +211,4 @@ def _write_raw(path: Path, predictions: Mapping[str, Tensor]) -> Path:
         if array.ndim == 3:
             array = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
         arrays[name] = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.uint8)
-    temporary = temporary_name(path)
-    try:
-        with disk_error(path):
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_arrays(path, arrays)

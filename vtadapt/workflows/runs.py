@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -26,6 +27,7 @@ SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
     "results.json",
 )
 STATE = "state.safetensors"
+AFFINITY = "affinity.json"
 
 
 def new_run(folder: Path, name: str) -> Path:
@@ -142,6 +144,20 @@ def cut_lines(path: Path, step: int) -> None:
     write_text(path, "".join(kept))
 
 
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
+    """Write a compressed .npz atomically."""
+    temporary = temporary_name(path)
+    try:
+        with disk_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+            replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:
     """Write a safetensors file atomically; ``about`` is kept in its header as JSON."""
     temporary = temporary_name(path)
@@ -199,21 +215,30 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path
     model.load_state_dict(dict(tensors), strict=False)
 
 
-def save_state(path: Path, model: Mapping[str, Tensor], optimiser: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def save_state(
+    path: Path,
+    model: Mapping[str, Tensor],
+    optimiser: Mapping[str, Any],
+    troa: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+) -> None:
     """Write all that resuming needs into one file, so that it is either the old state or the new one."""
-    tensors = {f"model.{k}": v for k, v in model.items()}
+    tensors = {f"model.{k}": v for k, v in model.items()} | {f"troa.{k}": v for k, v in troa.items()}
     for index, state in optimiser["state"].items():
         tensors.update({f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()})
     write_tensors(path, tensors, about)
 
 
-def load_state(path: Path) -> tuple[dict[str, Tensor], dict[int, dict[str, Tensor]], dict[str, Any]]:
-    """Read a file of :func:`save_state`: model tensors, optimiser state by parameter index, and ``about``."""
+def load_state(
+    path: Path,
+) -> tuple[dict[str, Tensor], dict[int, dict[str, Tensor]], dict[str, Tensor], dict[str, Any]]:
+    """Read a file of :func:`save_state`: model, optimiser state by parameter index, state of TROA, and ``about``."""
     tensors, about = read_tensors(path)
     model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    troa = {k.removeprefix("troa."): v for k, v in tensors.items() if k.startswith("troa.")}
     optimiser: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser."):
             _, index, name = key.split(".", 2)
             optimiser.setdefault(int(index), {})[name] = value
-    return model, optimiser, about
+    return model, optimiser, troa, about

@@ -38,6 +38,13 @@ class TrainSettings(BaseModel):
     train_blocks: Literal["adapters", "full", "all"] = Field(
         "adapters", description="adapters only; with the adapted blocks; everything"
     )
+    affinity: Literal["troa", "identity", "uniform"] = Field(
+        "troa", description="A, which mixes the task embeddings: learned, each task alone, or all alike"
+    )
+    troa_weights: bool = Field(False, description="weight the losses by TROA's W")
+    troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
+    troa_momentum: float = Field(0.9, ge=0, lt=1, description="weight that the past keeps at each update of A")
+    troa_eta: float = Field(0.1, ge=0, description="step size of W")
     epochs: int | None = Field(
         None,
         ge=1,

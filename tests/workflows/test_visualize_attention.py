@@ -1,0 +1,129 @@
+"""The panels and raw maps of visualize-attention, for pictures of any size and runs of each kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.models.capture import regular_attention, task_attention
+from vtadapt.workflows.predict import network_input, read_image
+from vtadapt.workflows.session import load_run
+from vtadapt.workflows.train import train
+from vtadapt.workflows.visualize_attention import AttentionOptions, visualize_attention
+
+
+def save(path: Path, height: int, width: int) -> Path:
+    rgb = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def test_files_and_raw_maps(tiny: Any, tmp_path: Path) -> None:
+    image = save(tmp_path / "a photo.png", 200, 300)
+    entry = visualize_attention([image], tiny.run, tmp_path / "out", AttentionOptions(block=1, size="native"))[0]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a photo_attention.npz", "a photo_attention.png"]
+    json.dumps(entry, allow_nan=False)
+    assert entry["block"] == "stage 3 block 6"
+    assert (entry["size"], entry["run_size"], entry["tokens"]) == ([200, 300], [200, 300], [13, 19])
+    assert (entry["mode"], entry["query"], entry["head"]) == ("received", None, "mean")
+    assert entry["on_padding"]["taa_depth"] == 0
+    loaded = load_run(tiny.run)
+    batch = network_input(read_image(image), "native", loaded.size)
+    _, found = task_attention(loaded.model, batch, 1)
+    with np.load(entry["raw"]) as arrays:
+        assert set(arrays) == {"regular", "pixels_per_token", *(f"taa_{name}" for name in loaded.tasks)}
+        for name in loaded.tasks:
+            assert np.array_equal(arrays[f"taa_{name}"], found[name][0].received().numpy())
+        regular = regular_attention(loaded.model.backbone, batch, 1)[0]
+        assert np.array_equal(arrays["regular"], regular.received().numpy())
+        assert arrays["pixels_per_token"].tolist() == [16, 16]
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 517), (1, 1), (20, 31)])
+@pytest.mark.parametrize("mode", ["received", "query", "rollout-windows"])
+def test_any_size_and_mode(tiny: Any, tmp_path: Path, height: int, width: int, mode: str) -> None:
+    image = save(tmp_path / "a.png", height, width)
+    options = AttentionOptions(tasks=["depth"], mode=mode, size="native" if height == 33 else "auto", head="3")
+    entry = visualize_attention([image], tiny.run, tmp_path, options)[0]
+    with np.load(entry["raw"]) as arrays:
+        assert {"regular", "taa_depth"} <= set(arrays)
+        assert list(arrays["taa_depth"].shape) == entry["tokens"]
+        assert all(np.isfinite(arrays[name]).all() for name in arrays)
+        whole = 1 if mode == "query" else arrays["taa_depth"].size
+        assert float(arrays["taa_depth"].sum()) == pytest.approx(whole, rel=1e-3)
+    with Image.open(entry["panel"]) as page:
+        assert page.width > 300
+
+
+def test_the_query_is_a_pixel_of_the_photograph(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = save(tmp_path / "a.png", 480, 640)  # run at half that size
+    options = AttentionOptions(tasks=["edges"], block=0, query="639,0", size="240x320")
+    entry = visualize_attention([image], tiny.run, tmp_path, options)[0]
+    assert (entry["mode"], entry["query"], entry["query_from"]) == ("query", [639, 0], None)
+    assert "took" not in capsys.readouterr().err
+    with np.load(entry["raw"]) as arrays:
+        assert arrays["pixels_per_token"].tolist() == [32, 32]
+        wanted = np.zeros((15, 20), bool)
+        wanted[:8, 16:] = True  # windows of 8, not shifted
+        assert np.array_equal(arrays["reach_taa"], wanted)
+        assert np.array_equal(arrays["taa_edges"] > 0, wanted)
+
+
+def test_an_automatic_query_is_told_and_always_the_same(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = save(tmp_path / "a.png", 48, 80)
+    entries = [
+        visualize_attention([image], tiny.run, tmp_path / str(i), AttentionOptions(query="auto"))[0] for i in range(2)
+    ]
+    assert entries[0]["query"] == entries[1]["query"]
+    x, y = entries[0]["query"]
+    assert 0 <= x < 80
+    assert 0 <= y < 48
+    assert f"a.png: --query auto took {x},{y}: " in capsys.readouterr().err
+
+
+def test_exif_is_heeded_as_in_predict(tiny: Any, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "turned.jpg", exif=exif)
+    entry = visualize_attention([tmp_path / "turned.jpg"], tiny.run, tmp_path, AttentionOptions(query="39,59"))[0]
+    assert entry["size"] == [60, 40]
+
+
+def test_a_broken_picture_and_a_query_outside(tiny: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"hello")
+    with pytest.raises(DataError, match=r"broken.jpg: broken picture"):
+        visualize_attention([tmp_path / "broken.jpg"], tiny.run, tmp_path / "out")
+    image = save(tmp_path / "a.png", 20, 30)
+    for query in ("30,0", "0,20", "-1,3"):
+        with pytest.raises(UsageError, match=r"outside a.png, which is 30 x 20; wanted X from 0 to 29 and Y from 0"):
+            visualize_attention([image], tiny.run, tmp_path / "out", AttentionOptions(query=query))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_linear_probe_has_nothing_to_show(tiny: Any, tmp_path: Path) -> None:
+    run = train(tiny.other(tmp_path, method="linear", epochs=1), quiet=True)["run"]
+    image = save(tmp_path / "a.png", 20, 30)
+    with pytest.raises(ConfigError, match="is a linear probe, which has no adapters"):
+        visualize_attention([image], Path(run), tmp_path / "out")
+
+
+def test_regular_is_the_backbone_before_training(tiny: Any, tmp_path: Path) -> None:
+    run = Path(train(tiny.other(tmp_path, train_blocks="full", epochs=1, lr=0.05), quiet=True)["run"])
+    image = save(tmp_path / "a.png", 48, 48)
+    entry = visualize_attention([image], run, tmp_path / "out")[0]
+    untouched, trained = load_run(tiny.run), load_run(run)  # of one seed: the same random weights
+    batch = network_input(read_image(image), "auto", trained.size)
+    first = untouched.model.backbone.net.layers[3].blocks[1].attn.qkv.weight
+    assert not torch.equal(first, trained.model.backbone.net.layers[3].blocks[1].attn.qkv.weight)
+    wanted = regular_attention(untouched.model.backbone, batch)[0].received()
+    with np.load(entry["raw"]) as arrays:
+        assert np.array_equal(arrays["regular"], wanted.numpy())

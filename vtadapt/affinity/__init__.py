@@ -1,0 +1,1 @@
+"""Affinities between tasks: tensors in, matrix out; rows are sources, columns are targets, everywhere."""

@@ -1,0 +1,225 @@
+"""Attention over a photograph: heat, differences, the outline of a window, and the panel of an adapted block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from vtadapt.viz.palette import THEMES, Colour, colour_values, overlay, typeset
+from vtadapt.viz.panels import Cell, colour_bar, panel
+
+HEAT = "inferno"
+OUTLINE: Colour = (80, 230, 255)  # cyan, which neither map contains
+DIMMED = 0.55  # brightness of the grey photograph that colours are laid over
+# Pictures are drawn at a size between these (height; width only bounds from above), so that outlines stay crisp.
+MIN_HEIGHT, MAX_HEIGHT, MAX_WIDTH = 240, 480, 960
+BAR_WIDTH = 360
+
+
+def _diverging() -> np.ndarray:
+    """Blue through almost white to red, evenly: (255, 3) uint8; the middle is zero."""
+    ends = np.array([(18, 72, 160), (92, 156, 214), (244, 244, 244), (236, 128, 92), (166, 16, 38)], dtype=np.float64)
+    places = np.linspace(0, len(ends) - 1, 255)
+    return np.rint(np.stack([np.interp(places, range(len(ends)), channel) for channel in ends.T], -1)).astype(np.uint8)
+
+
+DIVERGING = _diverging()
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMap:
+    """Numbers of a map of tokens, and where the tokens lie in the photograph.
+
+    Attributes:
+        values: (rows, columns); not a number where there is none.
+        cell: height and width of a token in pixels of the photograph, not always whole.
+        reach: (rows, columns) bool, the tokens that a query can see; None where there is no query. Nothing is drawn
+            outside, its border is.
+        regions: (rows, columns) of whole numbers, the same for tokens that look at each other; None where unknown.
+    """
+
+    values: np.ndarray
+    cell: tuple[float, float]
+    reach: np.ndarray | None = None
+    regions: np.ndarray | None = None
+
+
+def spread(tokens: np.ndarray, cell: tuple[float, float], photo: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Give each pixel of a picture the value of the token it lies in: (rows, columns) -> (H, W).
+
+    Args:
+        tokens: any values.
+        cell: height and width of a token in pixels of the photograph.
+        photo: (height, width) of the photograph.
+        size: (H, W) of the picture, which shows the whole photograph at another size.
+    """
+    index = []
+    for count, step, whole, pixels in zip(tokens.shape, cell, photo, size, strict=True):
+        centres = (np.arange(pixels) + 0.5) * whole / pixels
+        index.append(np.clip((centres / step).astype(np.int64), 0, count - 1))
+    return tokens[np.ix_(*index)]
+
+
+def dimmed(rgb: np.ndarray) -> np.ndarray:
+    """The photograph in dark grey, so that every colour over it belongs to a map: (H, W, 3) uint8."""
+    grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    return np.repeat(np.rint(grey[..., None] * DIMMED).astype(np.uint8), 3, axis=-1)
+
+
+def heat(rgb: np.ndarray, values: np.ndarray, high: float, *, alpha: float = 0.6) -> np.ndarray:
+    """Lay attention (H, W), from 0 to ``high``, over the dimmed photograph; nothing where it is not a number."""
+    share = np.where(np.isfinite(values), alpha, 0.0)
+    return overlay(dimmed(rgb), colour_values(values, lo=0.0, hi=high, name=HEAT), share)
+
+
+def difference(rgb: np.ndarray, values: np.ndarray, limit: float, *, alpha: float = 0.6) -> np.ndarray:
+    """Lay a difference (H, W) over the dimmed photograph: blue is less, red is more, ``limit`` the darkest of both."""
+    known = np.isfinite(values)
+    unit = np.clip(np.where(known, values, 0.0) / (limit or 1.0), -1, 1)
+    colours = DIVERGING[np.rint((unit + 1) / 2 * (len(DIVERGING) - 1)).astype(np.int64)]
+    return overlay(dimmed(rgb), colours, np.where(known, alpha, 0.0))
+
+
+def outlined(rgb: np.ndarray, inside: np.ndarray, colour: Colour = OUTLINE, width: int = 2) -> np.ndarray:
+    """Draw the inner border of the region ``inside`` (H, W) bool, along the picture's edge too: (H, W, 3) uint8."""
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    core = cv2.erode(inside.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    out = rgb.copy()
+    out[inside & (core == 0)] = colour
+    return out
+
+
+def divided(rgb: np.ndarray, regions: np.ndarray, colour: Colour = OUTLINE) -> np.ndarray:
+    """Draw the borders between regions (H, W) of unequal numbers, and around them all: (H, W, 3) uint8."""
+    down, right = regions[1:] != regions[:-1], regions[:, 1:] != regions[:, :-1]
+    border = np.zeros(regions.shape, dtype=bool)
+    border[1:] |= down
+    border[:-1] |= down
+    border[:, 1:] |= right
+    border[:, :-1] |= right
+    border[:2] = border[-2:] = border[:, :2] = border[:, -2:] = True
+    out = rgb.copy()
+    out[border] = colour
+    return out
+
+
+def marked(rgb: np.ndarray, x: float, y: float, colour: Colour = OUTLINE) -> np.ndarray:
+    """Draw a ring and a dot, dark below bright, around a point of the picture: (H, W, 3) uint8."""
+    out, centre = np.ascontiguousarray(rgb.copy()), (round(x), round(y))
+    radius = max(6, round(min(rgb.shape[:2]) / 40))
+    for paint, width in (((0, 0, 0), 3), (colour, 1)):
+        cv2.circle(out, centre, radius, paint, width, cv2.LINE_AA)
+    cv2.circle(out, centre, 1, colour, -1, cv2.LINE_AA)
+    return out
+
+
+def attention_panel(
+    rgb: np.ndarray,
+    regular: TokenMap,
+    tasks: Mapping[str, TokenMap],
+    *,
+    title: str = "",
+    words: Sequence[str] = ("attention", ""),
+    alpha: float = 0.6,
+    query: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Draw image | regular self-attention | one map per task, and below them each task less the regular one.
+
+    Below image and regular attention stand the windows that attend, of the tasks and of the regular block.
+
+    Args:
+        rgb: (H, W, 3) uint8, the photograph.
+        regular: attention of the frozen block.
+        tasks: task -> its task-adapted attention in the same block; the maps' sizes are those of ``regular``.
+        title: headline.
+        words: what the numbers are, for the colour bar, and the small print.
+        alpha: share of the colours over the photograph, 0..1.
+        query: (x, y) pixel of the photograph that is asked about; it is marked.
+
+    Returns:
+        The page, (H, W, 3) uint8; all maps are on one scale, all differences on another.
+    """
+    picture = _at_drawing_size(rgb)
+    maps = {"regular": regular, **{f" {name}": each for name, each in tasks.items()}}
+    drawn = {name: _pixels(each, rgb, picture) for name, each in maps.items()}
+    high = max((float(np.nanmax(v)) for v, _ in drawn.values() if np.isfinite(v).any()), default=0.0)
+    gaps = {name: np.nan_to_num(drawn[f" {name}"][0]) - np.nan_to_num(drawn["regular"][0]) for name in tasks}
+    for name in tasks:
+        gaps[name][np.isnan(drawn[f" {name}"][0]) & np.isnan(drawn["regular"][0])] = np.nan
+    limit = max((float(np.nanmax(np.abs(v))) for v in gaps.values() if np.isfinite(v).any()), default=0.0)
+
+    def finish(page: np.ndarray, *inside: np.ndarray | None) -> np.ndarray:
+        for region in inside:
+            page = page if region is None else outlined(page, region)
+        if query is None:
+            return page
+        scale = picture.shape[0] / rgb.shape[0], picture.shape[1] / rgb.shape[1]
+        return marked(page, (query[0] + 0.5) * scale[1] - 0.5, (query[1] + 0.5) * scale[0] - 0.5)
+
+    note = f"{rgb.shape[1]} x {rgb.shape[0]}" + (f", pixel {query[0]},{query[1]}" if query else "")
+    top: list[Cell | None] = [Cell(finish(picture), "image", note)]
+    for name, (values, inside) in drawn.items():
+        caption = "regular self-attention" if name == "regular" else f"{name.strip()} (TAA)"
+        top.append(Cell(finish(heat(picture, values, high, alpha=alpha), inside), caption, _range(values)))
+    sources = (("windows (TAA)", next(iter(tasks.values()))), ("windows (regular)", regular))
+    below: list[Cell | None] = [_windows(picture, rgb, each, caption) for caption, each in sources]
+    for name, values in gaps.items():
+        page = difference(picture, values, limit, alpha=alpha)
+        below.append(Cell(finish(page, drawn[f" {name}"][1]), f"{name} - regular", _range(values)))
+
+    def bars(width: int) -> np.ndarray:
+        return _bars(width, high, limit, words[0])
+
+    return panel([top, below], title=title, footer=words[1], strips=[bars])
+
+
+def _windows(picture: np.ndarray, rgb: np.ndarray, tokens: TokenMap, caption: str) -> Cell | None:
+    if tokens.regions is None:
+        return None
+    regions = spread(tokens.regions, tokens.cell, (rgb.shape[0], rgb.shape[1]), (picture.shape[0], picture.shape[1]))
+    return Cell(divided(dimmed(picture), regions), caption)
+
+
+def _at_drawing_size(rgb: np.ndarray) -> np.ndarray:
+    h, w = rgb.shape[:2]
+    scale = min(max(MIN_HEIGHT / h, 1.0), MAX_HEIGHT / h, MAX_WIDTH / w)
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+
+
+def _pixels(tokens: TokenMap, rgb: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values and reach of a map for each pixel of the picture; outside the reach there is no value."""
+    photo, size = (rgb.shape[0], rgb.shape[1]), (picture.shape[0], picture.shape[1])
+    values = spread(tokens.values.astype(np.float64), tokens.cell, photo, size)
+    if tokens.reach is None:
+        return values, None
+    inside = spread(tokens.reach, tokens.cell, photo, size)
+    return np.where(inside, values, np.nan), inside
+
+
+def _range(values: np.ndarray) -> str:
+    known = values[np.isfinite(values)]
+    return f"{known.min():.3g} .. {known.max():.3g}" if known.size else ""
+
+
+def _bars(width: int, high: float, limit: float, what: str) -> np.ndarray:
+    """The scales of the two rows side by side, each under its name, or below each other on a narrow page."""
+    each = min(BAR_WIDTH, width)
+    parts = []
+    for text, colours, low, top in ((what, HEAT, 0.0, high), ("task - regular", DIVERGING, -limit, limit)):
+        theme = THEMES["light"]
+        head = typeset(text, 13, each, 2).image(theme.muted, theme.paper)
+        bar = colour_bar(colours, low, top, width=each)
+        canvas = Image.new("RGB", (each, head.height + 4 + bar.shape[0]), theme.paper)
+        canvas.paste(head, (0, 0))
+        canvas.paste(Image.fromarray(bar), (0, head.height + 4))
+        parts.append(np.asarray(canvas))
+    height = max(part.shape[0] for part in parts)
+    parts = [np.pad(p, ((height - p.shape[0], 0), (0, 0), (0, 0)), constant_values=255) for p in parts]
+    beside = 2 * each + 40 <= width
+    gap = np.full((height, 40, 3) if beside else (12, each, 3), 255, np.uint8)
+    return np.concatenate([parts[0], gap, parts[1]], axis=1 if beside else 0)

@@ -1,0 +1,260 @@
+"""The loop of a training run: steps, evaluation after epochs, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from vtadapt.data.atomic import remove_leftovers
+from vtadapt.data.recipe import Recipe
+from vtadapt.errors import ConfigError, VtadaptError
+from vtadapt.models.adapted import saved_state
+from vtadapt.tasks import Task
+from vtadapt.workflows import runs
+from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score, summary
+from vtadapt.workflows.loaders import TrainData, build_eval
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.session import Model, build_model, describe
+from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.troa import TroaUpdates, write_history
+
+LAST = Path("checkpoints") / "last" / runs.STATE
+BEST = Path("checkpoints") / "best" / runs.MODEL
+
+
+class Trainer:
+    """The loop: steps, evaluation after epochs, checkpoints."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        recipes: list[Recipe],
+        tasks: Mapping[str, Task],
+        data: TrainData,
+        fabric: Fabric,
+    ) -> None:
+        """Build model and optimiser."""
+        self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
+        self.core = build_model(settings, tasks)
+        self.troa = TroaUpdates(settings, self.core, self.tasks, fabric)
+        self.config = describe(settings, recipes, tasks, self.core, data.size)
+        optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
+        self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
+        network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
+        self.model, self.optimiser = fabric.setup(network, optimiser)
+        self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
+        assert settings.epochs is not None
+        self.epochs = settings.epochs
+        self.total = self.epochs * data.sampler.batches
+        self.step, self.best = 0, -math.inf
+        self.board: Any = None
+
+    def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
+        """Train to the end and write the run's results into ``path``."""
+        self.path = path
+        if resume:
+            self._restore()
+        if self.fabric.is_global_zero:
+            self.board = _board(path, self.step)
+        settings, batches = self.settings, self.data.sampler.batches
+        every = math.ceil(self.epochs / settings.evals)
+        started = time.time()
+        with Progress(self.total, self.step, f"train {settings.data}", quiet or not self.fabric.is_global_zero) as bar:
+            for epoch in range(self.step // batches, self.epochs):
+                self._epoch(epoch, bar)
+                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
+                    self._validate(epoch, bar)
+                self._checkpoint()
+        return self._finish(time.time() - started)
+
+    def _epoch(self, epoch: int, bar: Progress) -> None:
+        first = self.step - epoch * self.data.sampler.batches
+        self.data.train.set_epoch(epoch)
+        self.data.sampler.set(epoch, first)
+        self.model.train()
+        for batch in self.loader:
+            if self.troa.due(self.step):
+                self._log(self.troa.update(batch, self.step))
+            losses = self._step(batch)
+            self.step += 1
+            bar.update(self.step, losses)
+            if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
+                self._log({"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": self._lr()})
+            # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
+            if self.step % self.settings.checkpoint_steps == 0 and self.step % self.data.sampler.batches:
+                self._checkpoint()
+
+    def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        for group, factor in zip(self.optimiser.param_groups, self.scales, strict=True):
+            group["lr"] = self._lr() * factor
+        tasks = self._labelled(batch)
+        logits = self.model(batch["image"], list(tasks))
+        factors = self.troa.factors()
+        total: Tensor | None = None
+        shown = {}
+        for name, task in tasks.items():
+            loss = task.loss_fn(logits[name], batch["targets"][name])
+            if loss.valid and not torch.isfinite(loss.value):
+                raise VtadaptError(
+                    f"loss of task {name!r} is {float(loss.value.detach())} at step {self.step + 1}; "
+                    f"lower --lr or check its labels in images {', '.join(batch['name'][:4])}"
+                )
+            weighted = self.settings.loss_weights.get(name, task.weight) * factors.get(name, 1.0) * loss.value
+            total = weighted if total is None else total + weighted
+            if loss.valid:
+                shown[name] = round(float(loss.value.detach()), 5)
+        assert total is not None
+        self.optimiser.zero_grad()
+        self.fabric.backward(total)
+        self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+        )
+        self.optimiser.step()
+        return shown
+
+    def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Task]:
+        """The tasks that have a label in the batch; only they are computed.
+
+        Several processes compute all of them, since their gradients are summed and a label may be there in one only.
+        """
+        if self.fabric.world_size > 1:
+            return self.tasks
+        found = {name: task for name, task in self.tasks.items() if task.valid(batch["targets"][name]).any()}
+        return found or self.tasks
+
+    def _lr(self) -> float:
+        """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
+        warm = max(1, round(self.settings.warmup * self.total))
+        if self.step < warm:
+            return self.settings.lr * (self.step + 1) / warm
+        return self.settings.lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
+
+    def _evaluate(self, limit: int | None) -> dict[str, Evaluation]:
+        results = {}
+        for name, reader in self.data.val.items():
+            loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
+            results[name] = evaluate(self.core, loader, self.tasks, self.fabric)
+        return results
+
+    def _validate(self, epoch: int, bar: Progress) -> None:
+        results = _metrics(self._evaluate(self.settings.val_images))
+        value = score(results, self.tasks)
+        if self.fabric.is_global_zero:
+            self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
+            bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
+            if value > self.best or self.best == -math.inf:
+                runs.write_tensors(self.path / BEST, saved_state(self.core), {"epoch": epoch, "step": self.step})
+        self.best = max(self.best, value)
+
+    def _checkpoint(self) -> None:
+        if self.fabric.is_global_zero:
+            about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
+            optimiser = self.optimiser.optimizer.state_dict()
+            runs.save_state(self.path / LAST, saved_state(self.core), optimiser, self.troa.state.state(), about)
+        self.fabric.barrier()
+
+    def _restore(self) -> None:
+        """Go back to the last checkpoint, or to the beginning where there is none yet; forget what came after it."""
+        if (self.path / LAST).is_file():
+            self._load_last()
+        if self.fabric.is_global_zero:
+            runs.cut_lines(self.path / runs.METRICS, self.step)
+            for folder in {self.path, (self.path / LAST).parent, (self.path / BEST).parent}:
+                remove_leftovers(folder)
+        self.fabric.barrier()
+
+    def _load_last(self) -> None:
+        model, state, troa, about = runs.load_state(self.path / LAST)
+        runs.load_into(self.core, model, self.path / LAST)
+        full = self.optimiser.optimizer.state_dict()
+        if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
+            raise ConfigError(f"{self.path / LAST} has an optimiser of another architecture; train again")
+        full["state"] = state
+        self.optimiser.optimizer.load_state_dict(full)
+        if troa:
+            self.troa.state.load_state(troa)
+        self.step = int(about["step"])
+        self.best = -math.inf if about["best"] is None else float(about["best"])
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        """Evaluate the best weights on the whole validation split; write model, results and a panel."""
+        self.fabric.barrier()
+        tensors, about = runs.read_tensors(self.path / BEST)
+        runs.load_into(self.core, tensors, self.path / BEST)
+        measured = self._evaluate(None)
+        trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
+        results = {
+            "run": str(self.path),
+            "data": self.settings.data,
+            "split": "val",
+            "seed": self.settings.seed,
+            "steps": self.total,
+            "train_seconds": round(seconds, 1),
+            "trained_parameters": trained,
+            "total_parameters": sum(p.numel() for p in self.core.parameters()),
+            "metrics": _metrics(measured),
+            "counts": {name: result.counts for name, result in measured.items()},
+        }
+        if self.fabric.is_global_zero:
+            runs.write_tensors(self.path / runs.MODEL, tensors)
+            runs.write_json(self.path / runs.CONFIG, self.config)
+            runs.write_json(self.path / runs.RESULTS, results)
+            write_history(self.path, self.config, int(about["step"]))
+            for name, reader in self.data.val.items():
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png")
+        if self.board is not None:
+            self.board.close()
+        return results
+
+    def _log(self, record: dict[str, Any]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        runs.append_line(self.path / runs.METRICS, record)
+        if self.board is None:
+            return
+        for name, value in record.get("loss", {}).items():
+            self.board.add_scalar(f"loss/{name}", value, record["step"])
+        for data, tasks in record.get("metrics", {}).items():
+            for task, metrics in tasks.items():
+                for key, value in metrics.items():
+                    self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
+
+
+def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
+    return {name: result.metrics for name, result in results.items()}
+
+
+def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Optimiser groups: backbone weights that are trained get a smaller rate; vectors and embeddings no decay."""
+    backbone = {id(p) for p in model.backbone.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in backbone, parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.lr * (settings.backbone_lr_scale if old else 1.0),
+            "weight_decay": settings.weight_decay if decay else 0.0,
+        }
+        for (old, decay), parameters in groups.items()
+    ]
+
+
+def _board(path: Path, step: int) -> Any:
+    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all).
+
+    Events after ``step`` are marked as superseded: a resumed run goes on there.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(path / "tensorboard"), purge_step=step + 1 if step else None)
