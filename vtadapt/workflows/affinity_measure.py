@@ -175,7 +175,9 @@ def _observe(
         def losses() -> dict[str, Tensor]:
             logits = model(batch["image"])
             found = {name: task.loss_fn(logits[name], batch["targets"][name]) for name, task in tasks.items()}
-            return {name: loss.value if loss.valid else loss.value * torch.nan for name, loss in found.items()}
+            # Weighted as in training: a step of the source is then as long as it would be there.
+            weights = {name: loaded.settings.loss_weights.get(name, task.weight) for name, task in tasks.items()}
+            return {name: weights[name] * (v.value if v.valid else v.value * torch.nan) for name, v in found.items()}
 
         chosen = [every, *groups.values()] if options.per_block else [every]
         return [sums(measures.lookahead(losses, theta, tuple(tasks), lr)[None]) for theta in chosen]
@@ -199,7 +201,7 @@ def _describe(pair: list[Moments], measure: str) -> dict[str, Any]:
     for half in pair:
         both.add(half.weight, half.total, half.square)
     mean, error = both.mean, both.error
-    if bool((both.weight.fill_diagonal_(0) == 0).all()):
+    if not both.weight.clone().fill_diagonal_(0).any():
         raise DataError("no image has labels of two of the tasks, so nothing can be compared; wanted such images")
     shown = affinity(mean, error) if measure == "troa" else mean
     return {

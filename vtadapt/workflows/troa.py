@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -173,12 +174,12 @@ def describe(state: algorithm.Troa) -> dict[str, Any]:
         "mean": rows(moments.mean),
         "error": rows(moments.error),
         "sd": rows(moments.sd),
-        "effective": rows(moments.effective, 1),
+        "effective": rows(moments.effective),
         "marked": algorithm.marked(moments.mean, moments.error).tolist(),
         "weights": rows(state.weights),
     }
 
 
-def rows(matrix: Tensor, digits: int = 6) -> list[list[float | None]]:
-    """A matrix as rounded lists for JSON, NaN as null."""
-    return [[round(v, digits) if v == v and abs(v) != float("inf") else None for v in row] for row in matrix.tolist()]
+def rows(matrix: Tensor) -> list[list[float | None]]:
+    """A matrix as lists for JSON, to 7 digits; what is not finite is null."""
+    return [[float(f"{v:.7g}") if math.isfinite(v) else None for v in row] for row in matrix.tolist()]
