@@ -16,7 +16,6 @@ from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, checkpoint_filter_fn
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.adapter import AdaptedStage
 from vtadapt.models.attention import fit_shift
+from vtadapt.models.weights import read_state
 
 BUNDLED = "swin_pico"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -202,6 +202,7 @@ def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) 
         torch.manual_seed(seed)
         try:
             options: dict[str, Any] = {"strict_img_size": False, "drop_path_rate": 0.0, "num_classes": 0}
+            options["weight_init"] = _init(weights)
             net = timm.create_model(name, pretrained=weights == "timm", **options)
         except TypeError as error:
             raise ConfigError(f"backbone {name!r} is not a Swin of timm; wanted one such as swin_tiny") from error
@@ -215,9 +216,20 @@ def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) 
     return SwinBackbone(name, net, tuple(cfg["mean"]), tuple(cfg["std"]))
 
 
-def build_pico(config: dict[str, Any]) -> SwinTransformer:
-    """Build the architecture of the bundled encoder from its ``config.json``."""
-    return SwinTransformer(num_classes=0, strict_img_size=False, drop_path_rate=0.0, **config["architecture"])
+def _init(weights: str) -> str:
+    """What timm draws as initial values: nothing where they are about to be overwritten."""
+    return "" if weights == "random" else "skip"
+
+
+def build_pico(config: dict[str, Any], weights: str = "random") -> SwinTransformer:
+    """Build the architecture of the bundled encoder from its ``config.json``; ``weights``: what it will hold."""
+    options: dict[str, Any] = {
+        "num_classes": 0,
+        "strict_img_size": False,
+        "drop_path_rate": 0.0,
+        "weight_init": _init(weights),
+    }
+    return SwinTransformer(**options, **config["architecture"])
 
 
 def pico_config() -> dict[str, Any]:
@@ -229,7 +241,7 @@ def pico_config() -> dict[str, Any]:
 def _load_pico(weights: str, seed: int) -> SwinBackbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = build_pico(pico_config())
+        net = build_pico(pico_config(), weights)
     if weights == "timm":
         raise ConfigError(f"timm has no weights for {BUNDLED!r}; use --weights auto (bundled), random or FILE")
     if weights == "auto":
@@ -238,34 +250,6 @@ def _load_pico(weights: str, seed: int) -> SwinBackbone:
     elif weights != "random":
         load_weights(net, Path(weights))
     return SwinBackbone(BUNDLED, net, IMAGENET_MEAN, IMAGENET_STD)
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors or .pth file into a flat state dict, without running code from it.
-
-    Raises:
-        ConfigError: the file is missing, broken, or holds more than tensors.
-    """
-    if not path.is_file():
-        raise ConfigError(f"no weights at {os.fspath(path)!r}; wanted a safetensors or .pth file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise many kinds; for the user they all mean the same
-        # torch's own text advises to allow code; ours does not.
-        raise ConfigError(
-            f"cannot read weights {os.fspath(path)!r} ({type(error).__name__}): broken, or more than tensors in it; "
-            "wanted a whole safetensors file or a .pth of a state dict"
-        ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ConfigError(
-            f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone"
-        )
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def load_weights(net: SwinTransformer, path: Path) -> None:
