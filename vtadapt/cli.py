@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vtadapt import __version__
-from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.errors import DataError, UsageError, VtadaptError
 
 app = typer.Typer(
     name="vtadapt",
@@ -161,26 +161,33 @@ def eval_(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Photographs, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(help="Photographs and videos, or folders of them.")],
     run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the panels.")] = Path("predictions"),
     size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
-    raw: Annotated[bool, typer.Option(help="Also write the predictions as NAME.npz.")] = False,
+    raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
+    every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     run_dir: RunDir = None,
     json_: Json = False,
 ) -> None:
-    """Predict all tasks for photographs of any size; writes one panel each."""
+    """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
+    from vtadapt.workflows.predict import VideoOptions, failure_of
     from vtadapt.workflows.predict import predict as work
     from vtadapt.workflows.runs import find_run
     from vtadapt.workflows.tables import print_json
 
-    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device)
+    chosen = VideoOptions(every, limit)
+    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
     if json_:
         print_json(results)
-        return
-    for entry in results:
-        typer.echo(entry["panel"])
+    else:
+        for entry in results:
+            if "panel" in entry:
+                typer.echo(entry["panel"])
+    if failure := failure_of(results):
+        raise DataError(failure)
 
 
 @app.command()
@@ -188,8 +195,9 @@ def affinity(
     run: Run = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw heat maps.")] = False,
     measure: Annotated[
-        str, typer.Option(help="troa, cosine, lookahead, permuted, or learned: what training arrived at.")
-    ] = "troa",
+        str,
+        typer.Option(help="troa, cosine, lookahead, permuted; learned: in training; auto: troa if the data is there."),
+    ] = "auto",
     batches: Annotated[int, typer.Option(min=2, help="Batches to average over.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
     per_block: Annotated[bool, typer.Option("--per-block", help="Also for each adapted block.")] = False,
@@ -252,6 +260,32 @@ def visualize_attention(
         return
     for entry in results:
         typer.echo(entry["panel"])
+
+
+@app.command()
+def report(
+    run: Run = None,
+    out: Annotated[Path | None, typer.Option(help="The .html file [default: RUN/report.html].")] = None,
+    images: Annotated[int, typer.Option(min=0, help="Images scored per data set; 0: no pictures.")] = 100,
+    split: Annotated[str, typer.Option(help="That images are taken from: train, val or test.")] = "val",
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one self-contained HTML page on a run: settings, metrics, curves, affinities, pictures."""
+    from vtadapt.workflows.report import ReportOptions
+    from vtadapt.workflows.report import report as work
+    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.tables import print_json
+
+    chosen = ReportOptions(split, images, data_dir, accelerator)
+    document = work(find_run(run, run_dir or RUNS), out, chosen, quiet=quiet or json_)
+    if json_:
+        print_json(document)
+    else:
+        typer.echo(document["files"]["html"])
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""Several processes: they train together, do not wait for labels that one of them lacks, and measure the same."""
+"""Several processes: they train together, do not wait for labels that one of them lacks, and measure the same.
+
+So do affinities: their sums over the same images do not depend on how many processes took them.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,29 @@ from typing import Any
 
 import pytest
 
+from vtadapt.workflows.affinity_measure import AffinityOptions, measure_affinity
 from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.train import train
 
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")
 
 
 def launch(tiny: Any, run_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Train on two processes through the command line."""
-    folders = ("--data-dir", str(tiny.data_dir), "--run-dir", str(run_dir))
-    command = [sys.executable, "-m", "vtadapt", "train", *arguments, *SETTINGS, "--devices", "2", *folders]
+    return on_two("train", *arguments, *SETTINGS, "--data-dir", str(tiny.data_dir), "--run-dir", str(run_dir))
+
+
+def on_two(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on two processes."""
+    command = [sys.executable, "-m", "vtadapt", *arguments, "--devices", "2"]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environ)
+
+
+def assert_same_matrices(found: dict[str, Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> None:
+    for key in keys:
+        for row, wanted_row in zip(found[key], wanted[key], strict=True):
+            assert row == pytest.approx(wanted_row, rel=0, abs=1e-5), key
 
 
 def test_two_processes_train_and_measure_like_one(tiny: Any, tmp_path: Path) -> None:
@@ -38,3 +53,38 @@ def test_two_processes_train_and_measure_like_one(tiny: Any, tmp_path: Path) -> 
     for data, tasks in results["metrics"].items():
         for task, metrics in tasks.items():
             assert alone[data][task] == pytest.approx(metrics, rel=1e-9), (data, task)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_affinity_of_one(tiny: Any, tmp_path: Path) -> None:
+    ended = launch(
+        tiny, tmp_path / "two", "tiny", "--batch-size", "2", "--json", "--set", "troa_every=1", "--set", "val_images=2"
+    )
+    assert ended.returncode == 0, ended.stderr
+    one = train(tiny.other(tmp_path / "one", batch_size=4, epochs=1, troa_every=1, val_images=2), quiet=True)
+    two = json.loads(ended.stdout)
+    found, wanted = (json.loads((Path(r["run"]) / "affinity.json").read_text()) for r in (two, one))
+    assert len(found["history"]) == len(wanted["history"]) == 3
+    # The first update, before the weights have been trained: the very same images, halved.
+    keys = ("matrix", "mean", "sd", "error", "weights", "effective")
+    assert_same_matrices(found["history"][0], wanted["history"][0], keys)
+    # Gradients add up in another order: later the two runs drift apart by rounding.
+    assert found["history"][2]["effective"] == wanted["history"][2]["effective"]
+
+
+@pytest.mark.slow
+def test_two_processes_measure_the_affinity_of_one(tiny: Any, tmp_path: Path) -> None:
+    ended = on_two(
+        *("affinity", str(tiny.run), "--measure", "troa", "--batches", "3", "--batch-size", "4", "--per-block"),
+        *("--accelerator", "cpu", "--out", str(tmp_path), "--json"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)  # one document, from one of the processes
+    options = AffinityOptions("troa", batches=3, batch_size=4, per_block=True, accelerator="cpu")
+    wanted = measure_affinity(tiny.run, options, True)
+    keys = ("matrix", "mean", "sd", "error", "count")
+    assert_same_matrices(found, wanted, keys)
+    assert found["marked"] == wanted["marked"]
+    assert found["split_half"] == pytest.approx(wanted["split_half"], abs=1e-3)
+    for block, matrices in wanted["blocks"].items():
+        assert_same_matrices(found["blocks"][block], matrices, keys)

@@ -176,3 +176,25 @@ def test_a_checkpoint_that_does_not_fit(tiny: Any, tmp_path: Path) -> None:
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(ConfigError, match=r"broken checkpoint .*state.safetensors"):
         train(tiny.settings, resume=run, quiet=True)
+
+
+def test_affinity_and_weights_go_on_where_they_were(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut right after an update of A and W, that of step 4 or 6, which the last checkpoint does not know of."""
+    changes: dict[str, Any] = {"troa_every": 2, "troa_weights": True, "troa_eta": 0.5, "val_images": 2}
+    whole = Path(train(tiny.other(tmp_path / "whole", **changes), quiet=True)["run"])
+    wanted = json.loads((whole / "affinity.json").read_text())
+    assert [record["step"] for record in wanted["history"]] == [2, 4, 6]
+    for step in (3, 5):
+        run = tmp_path / str(step) / "tiny-0001"
+        with monkeypatch.context() as patch:
+            cut(patch, "_step", lambda t, step=step: t.step == step)
+            with pytest.raises(CutError):
+                train(tiny.other(run.parent, **changes), quiet=True)
+        last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+        assert (last["split"], last["step"]) == ("troa", step + 1)
+        train(load(run / "settings.yaml"), resume=run, quiet=True)
+        assert_same(run, whole)  # A is in the model's file, the moments and W in the state
+        assert {**json.loads((run / "affinity.json").read_text()), "run": ""} == {**wanted, "run": ""}
+        troa = runs.load_state(run / LAST)[2]
+        assert int(troa["updates"]) == 3
+        assert not torch.equal(troa["weights"], torch.full((4, 4), 0.25, dtype=torch.float64))

@@ -57,7 +57,7 @@ def cosine(u: Tensor | None, v: Tensor | None, like: Tensor) -> Tensor:
         return torch.full((len(like),), torch.nan, device=like.device)
     # Rows are scaled to their largest entry first: squares of tiny gradients would vanish in float32.
     u, v = (x / x.abs().amax(1, keepdim=True) for x in (u, v))
-    return (u * v).sum(1) / (u.norm(dim=1) * v.norm(dim=1))
+    return ((u * v).sum(1) / (u.norm(dim=1) * v.norm(dim=1))).clamp(-1, 1)  # rounding may exceed 1
 
 
 def troa(run: Run, tasks: Sequence[str]) -> Tensor:
@@ -66,7 +66,7 @@ def troa(run: Run, tasks: Sequence[str]) -> Tensor:
     u[s|t] = grad_f L_s and v[t] = grad_f L_t, both through z_t (our reading of the paper's task representations: f are
     the encoded features that enter the adapted blocks, as the arrow on the slides suggests);
     C_i[s, t] = <u[s|t], v[t]> / (|u[s|t]| |v[t]|) for image i. Asymmetric, as z_t is the target's; invariant to the
-    scale of the losses. Two gradients are in memory at a time, whatever the number of tasks.
+    scale of the losses. No more than three gradients are in memory, whatever T.
 
     Returns:
         (places, B, T, T), NaN where the image lacks a label of s or t.
@@ -93,9 +93,12 @@ def plain_cosine(run: Run, tasks: Sequence[str]) -> Tensor:
     Returns:
         (places, B, T, T), NaN where the image lacks a label of s or t.
     """
-    batches = {task: run(task) for task in tasks}
-    gradients = {task: image_gradients(batch.losses[task], batch.features) for task, batch in batches.items()}
-    like = batches[tasks[0]].features
+    gradients: dict[str, list[Tensor | None]] = {}
+    like: Sequence[Tensor] = ()
+    for task in tasks:  # one graph at a time
+        batch = run(task)
+        gradients[task] = image_gradients(batch.losses[task], batch.features)
+        like = [f.detach() for f in batch.features]
     rows = [
         torch.stack(
             [

@@ -39,7 +39,7 @@ class Moments:
             square: (T, T) the sum of their squares.
         """
         seen = count > 0
-        keep = torch.where(seen, self.decay, 1.0)
+        keep = torch.ones_like(self.weight).masked_fill(seen, self.decay)
         self.weight = self.weight * keep + count
         self.weight2 = self.weight2 * keep.square() + count
         self.total = self.total * keep + torch.where(seen, total, 0.0)
@@ -94,7 +94,7 @@ def affinity(mean: Tensor, error: Tensor) -> Tensor:
     c = mean.nan_to_num(0.0).clamp_min(0)
     noise = error.square().nan_to_num(torch.inf)
     noise.fill_diagonal_(0.0)
-    return c * c.square() / (c.square() + noise).clamp_min(1e-300)
+    return c * c.square() / (c.square() + noise).clamp_min(torch.finfo(c.dtype).tiny)
 
 
 def marked(mean: Tensor, error: Tensor) -> Tensor:

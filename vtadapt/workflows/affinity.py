@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vtadapt.affinity.grouping import group_tasks
-from vtadapt.errors import ConfigError
+from vtadapt.data.manifest import has_pack
+from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows import runs
-from vtadapt.workflows.affinity_measure import LEARNED, AffinityOptions, measure_affinity
+from vtadapt.workflows.affinity_measure import AUTO, LEARNED, AffinityOptions, measure_affinity
 from vtadapt.workflows.affinity_pictures import draw
 from vtadapt.workflows.session import is_first_rank
+from vtadapt.workflows.settings import load
 
 RELIABLE = 0.9  # correlation of two halves below which a matrix is called noise
 
@@ -29,9 +32,14 @@ def affinity_of_run(run: Path, options: AffinityOptions, *, quiet: bool = False)
         sources, columns targets; None where a pair has no image with both labels.
 
     Raises:
+        UsageError: a budget of groups that does not fit the number of tasks.
         ConfigError: the run has one task, or no adapters.
         DataError: no image has labels of two tasks.
     """
+    options = chosen(run, options)
+    tasks = runs.read_json(run / runs.CONFIG).get("tasks", {})
+    if options.groups is not None and not 1 <= options.groups <= max(1, len(tasks)):
+        raise UsageError(f"--groups {options.groups}: wanted 1 to {len(tasks)}, the number of tasks of {run.name!r}")
     result = _learned(run) if options.measure == LEARNED else measure_affinity(run, options, quiet)
     if options.groups is not None:
         names = result["tasks"]
@@ -48,6 +56,23 @@ def affinity_of_run(run: Path, options: AffinityOptions, *, quiet: bool = False)
             "unmeasured": [list(pair) for pair in found.unmeasured],
         }
     return result
+
+
+def chosen(run: Path, options: AffinityOptions) -> AffinityOptions:
+    """``options`` with "auto" resolved; says so where the data is missing."""
+    if options.measure != AUTO:
+        return options
+    settings = load(run / runs.SETTINGS)
+    names = [name.strip() for name in (options.data or settings.data).split("+")]
+    missing = [name for name in names if not has_pack(options.data_dir or settings.data_dir, name)]
+    if not missing or options.data or not (run / runs.AFFINITY).is_file():
+        return replace(options, measure="troa")
+    print(
+        f"{', '.join(missing)} is not prepared here: showing the affinity that the run's training learned; "
+        f"--measure troa measures it (vtadapt prepare-data {missing[0]} first)",
+        file=sys.stderr,
+    )
+    return replace(options, measure=LEARNED)
 
 
 def _learned(run: Path) -> dict[str, Any]:
@@ -108,14 +133,15 @@ def run_affinity(
     Args:
         run: folder of a finished run.
         options: what to measure.
-        out: folder to write to; None for ``RUN/affinity/MEASURE``.
+        out: folder to write to; None for ``affinity/MEASURE`` in the run's folder, see :func:`runs.output_folder`.
         plot: draw pictures.
         quiet: no progress.
     """
+    options = chosen(run, options)
     result = affinity_of_run(run, options, quiet=quiet)
     if not is_first_rank():
         return None
-    save(result, out or run / "affinity" / options.measure, plot)
+    save(result, out or runs.output_folder(run) / "affinity" / options.measure, plot)
     for line in warnings_of(result):
         print(f"warning: {line}", file=sys.stderr)
     return result

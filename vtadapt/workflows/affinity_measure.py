@@ -28,6 +28,7 @@ from vtadapt.workflows.troa import THETA, Sums, batch_cosines, reduce_sums, rows
 
 MEASURES = ("troa", "cosine", "lookahead", "permuted")
 LEARNED = "learned"  # not measured: what training arrived at
+AUTO = "auto"  # measured where the data is at hand, else learned
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class AffinityOptions:
     """What to measure, and on what.
 
     Attributes:
-        measure: one of ``MEASURES``, or "learned" for the matrix that training arrived at.
+        measure: one of ``MEASURES``, or "learned" for the matrix that training arrived at; "auto": "troa" where the
+            data is prepared, else "learned".
         data: other data sets than the run's own, joined with "+".
         split: of them.
         batches: so many, over all sets.
@@ -49,7 +51,7 @@ class AffinityOptions:
         accelerator: None for the run's.
     """
 
-    measure: str = "troa"
+    measure: str = AUTO
     data: str | None = None
     split: str = "train"
     batches: int = 32
@@ -64,7 +66,7 @@ class AffinityOptions:
 
     def __post_init__(self) -> None:
         """Check the measure."""
-        known = (*MEASURES, LEARNED)
+        known = (*MEASURES, LEARNED, AUTO)
         if self.measure not in known:
             close = near_matches(self.measure, known)
             raise UsageError(f"unknown measure {self.measure!r}; wanted one of {', '.join(known)}.{close}")
@@ -90,7 +92,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     wanted = _batches(loaded, options, fabric, quiet)
     halves = [[Moments(len(loaded.tasks)) for _ in range(2)] for _ in range(1 + len(places))]
     skipped = dict.fromkeys(loaded.tasks, 0)
-    lr = options.lr or loaded.settings.lr
+    lr = loaded.settings.lr if options.lr is None else options.lr
     with Progress(len(wanted), 0, f"affinity ({options.measure})", quiet or not fabric.is_global_zero) as bar:
         for number, batch in _mine(wanted, fabric):
             batch = {k: _to(v, fabric.device) for k, v in batch.items()}

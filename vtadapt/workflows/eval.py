@@ -106,6 +106,7 @@ def evaluate_run(
         ConfigError: the run does not load, or another set's classes have no map to its own.
     """
     loaded = load_run(run)
+    out = runs.output_folder(run, loaded.settings.run_dir)
     settings = loaded.settings.model_copy(
         update={
             "data": data or loaded.settings.data,
@@ -130,10 +131,10 @@ def evaluate_run(
         results["metrics"][name], results["counts"][name] = measured
         if not results["metrics"][name]:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
-        picture = run / f"panel-{name}-{split}{tag}.png"
+        picture = out / f"panel-{name}-{split}{tag}.png"
         results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, picture, label_maps=maps)))
     other = "" if data is None else "-" + "+".join(readers)
-    runs.write_json(run / f"eval-{split}{other}{tag}.json", results)
+    runs.write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results
 
 
@@ -168,19 +169,20 @@ def draw_panel(
             logits = {k: v.float().cpu() for k, v in model(batch["image"].to(device)).items()}
             predictions = {name: task.decode(logits[name])[0] for name, task in tasks.items()}
             truth = {name: batch["targets"][name][0] for name in tasks}
-            ranges = {name: _range(task, truth[name], predictions[name]) for name, task in tasks.items()}
+            ranges = {name: shared_range(task, truth[name], predictions[name]) for name, task in tasks.items()}
             image = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
             rows.append(
                 [Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)]
             )
-            rows.append([Cell(np.full_like(image, 255)), *_truth_cells(tasks, truth, ranges)])
+            rows.append([Cell(np.full_like(image, 255)), *truth_cells(tasks, truth, ranges)])
             titles += ["prediction", "ground truth"]
     model.train(training)
     save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, strips=legends(tasks)))
     return path
 
 
-def _range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
+def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
+    """The range of values that truth and prediction are both drawn in."""
     return task.value_range(truth) or task.value_range(prediction)
 
 
@@ -206,7 +208,7 @@ def prediction_cells(
     ]
 
 
-def _truth_cells(
+def truth_cells(
     tasks: Mapping[str, Task], truth: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
 ) -> list[Cell | None]:
     """Coloured ground truth; None where the sample has no label."""

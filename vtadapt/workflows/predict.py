@@ -1,71 +1,129 @@
-"""``vtadapt predict``: a run's predictions for any photographs, as panels and, on request, raw arrays."""
+"""``vtadapt predict``: a run's predictions for any photographs and videos, as panels and, on request, raw arrays."""
 
 from __future__ import annotations
 
-import math
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import ImageOps
 from torch import Tensor
-from torch.nn import functional as F
 
 from vtadapt.data.atomic import disk_error
-from vtadapt.data.readers.base import decode, to_rgb
 from vtadapt.errors import DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, panel, save_png
 from vtadapt.workflows.eval import legends, prediction_cells
+from vtadapt.workflows.predict_image import SUFFIXES, network_input, parse_run_size, predict_image, read_image
+from vtadapt.workflows.predict_video import SUFFIXES as VIDEOS
+from vtadapt.workflows.predict_video import BrokenVideoError, VideoOptions, is_video, predict_video
 from vtadapt.workflows.runs import write_arrays
 from vtadapt.workflows.session import Loaded, load_run
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+__all__ = [
+    "SUFFIXES",
+    "VideoOptions",
+    "failure_of",
+    "find_images",
+    "network_input",
+    "parse_run_size",
+    "predict",
+    "predict_image",
+    "read_image",
+    "unique_stems",
+    "write_arrays",
+]
+
+
+class BrokenImageError(DataError):
+    """A photograph that cannot be read; others may be fine."""
+
+
+_UNREADABLE = (BrokenImageError, BrokenVideoError)  # not a full disk, say, which the next file would meet as well
 
 
 def predict(
-    images: Sequence[Path], run: Path, out: Path, *, size: str = "auto", raw: bool = False, device: str = "cpu"
+    images: Sequence[Path],
+    run: Path,
+    out: Path,
+    *,
+    size: str = "auto",
+    raw: bool = False,
+    device: str = "cpu",
+    video: VideoOptions | None = None,
 ) -> list[dict[str, Any]]:
-    """Write one panel per photograph.
+    """Write one panel per photograph and one video of panels per video.
 
     Args:
-        images: files, or folders of which all photographs are taken.
+        images: photographs and videos, or folders of which all are taken.
         run: a finished run.
         out: folder of the panels; made if needed.
         size: "auto" (resized to about as many pixels as the training crops, aspect kept), "native", or "HxW".
             The predictions are brought back to the photograph's own size.
-        raw: also write NAME.npz with the decoded predictions (H, W[, C]).
+        raw: also write NAME.npz with the decoded predictions (H, W[, C]) of a photograph.
         device: torch device.
+        video: which frames of videos; None for all.
 
     Returns:
-        For each photograph {"image", "panel", "raw", "size": [H, W]}.
+        For each photograph {"image", "panel", "size": [H, W], "seconds", "images_per_second"[, "raw"]}, for each video
+        what :func:`vtadapt.workflows.predict_video.predict_video` returns. Of several files one that cannot be read is
+        told on stderr and stands as {"image", "error"}; see :func:`failure_of`.
 
     Raises:
-        DataError: no photograph found, or one that cannot be read.
+        DataError: no photograph found, or the only file cannot be read.
         UsageError: a size that is none, or a device that is not there.
     """
     parse_run_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
-    files = list(find_images(images))
+    files = list(find_images(images, (*SUFFIXES, *VIDEOS)))
     loaded = load_run(run)
     _move(loaded, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
-    results = []
+    results: list[dict[str, Any]] = []
     for name, file in zip(unique_stems(files), files, strict=True):
-        rgb = read_image(file)
-        predictions = predict_image(loaded, rgb, size, device)
-        path = out / f"{name}_panel.png"
-        save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
-        entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
-        if raw:
-            entry["raw"] = str(_write_predictions(out / f"{name}.npz", predictions))
-        print(f"{file} -> {path}", file=sys.stderr)
+        try:
+            if is_video(file):
+                entry = predict_video(loaded, file, out / f"{name}_panel", size, device, video or VideoOptions())
+            else:
+                entry = _photograph(loaded, file, out / name, size, device, raw)
+        except _UNREADABLE as error:
+            if len(files) == 1:
+                raise
+            reason = " ".join(str(error).split())
+            print(f"left out: {reason}", file=sys.stderr)
+            results.append({"image": str(file), "error": reason})
+            continue
+        print(f"{file} -> {entry['panel']} ({entry['images_per_second']:.3g} images/s)", file=sys.stderr)
         results.append(entry)
     return results
+
+
+def failure_of(results: Sequence[Mapping[str, Any]]) -> str | None:
+    """One line on the files that could not be read; None where all could."""
+    names = [Path(entry["image"]).name for entry in results if "error" in entry]
+    if not names:
+        return None
+    shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+    return f"{len(names)} of {len(results)} files could not be read and were left out: {shown}"
+
+
+def _photograph(loaded: Loaded, file: Path, out: Path, size: str, device: str, raw: bool) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        rgb = read_image(file)
+    except DataError as error:
+        raise BrokenImageError(str(error)) from error
+    predictions = predict_image(loaded, rgb, size, device)
+    path = out.with_name(f"{out.name}_panel.png")
+    save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
+    entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
+    if raw:
+        entry["raw"] = str(_write_predictions(out.with_name(f"{out.name}.npz"), predictions))
+    seconds = time.perf_counter() - started
+    return entry | {"seconds": round(seconds, 3), "images_per_second": round(1 / seconds, 2)}
 
 
 def _move(loaded: Loaded, device: str) -> None:
@@ -76,93 +134,12 @@ def _move(loaded: Loaded, device: str) -> None:
         raise UsageError(f"device {device!r} cannot be used ({reason}); wanted cpu, cuda, cuda:1, mps ...") from error
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read a photograph as (H, W, 3) uint8 RGB, turned as its EXIF says.
-
-    Raises:
-        DataError: missing, cut short, or not an image.
-    """
-    if not path.is_file():
-        raise DataError(f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)}) or a folder of them")
-    return to_rgb(ImageOps.exif_transpose(decode(path)))
-
-
-def predict_image(loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: str = "cpu") -> dict[str, Tensor]:
-    """Decoded predictions of every task at the photograph's own size, on the CPU.
-
-    Args:
-        loaded: the run.
-        rgb: (H, W, 3) uint8.
-        size: see :func:`predict`.
-        device: where the model is.
-    """
-    with torch.no_grad():
-        logits = loaded.model(network_input(rgb, size, loaded.size).to(device))
-    whole = (rgb.shape[0], rgb.shape[1])
-    return {name: _decode(task, logits[name].float().cpu(), whole) for name, task in loaded.tasks.items()}
-
-
-def network_input(rgb: np.ndarray, size: str, trained: tuple[int, int]) -> Tensor:
-    """The photograph (H, W, 3) uint8 as the network is given it: (1, 3, H', W') in 0..1, at the size asked for.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        size: see :func:`predict`.
-        trained: (height, width) of the run's training crops.
-    """
-    h, w = rgb.shape[:2]
-    height, width = parse_run_size(size, (h, w), trained)
-    image = torch.from_numpy(np.require(rgb, requirements="W")).permute(2, 0, 1)[None].float().div_(255)
-    if (height, width) != (h, w):
-        shrinks = height < h or width < w
-        image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=shrinks, align_corners=False)
-    return image
-
-
-def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring logits to the photograph's size and decode them: (C, H, W) or (H, W)."""
-    if logits.shape[-2:] == size:
-        return task.decode(logits)[0]
-    if task.classes:  # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small
-        bands = torch.linspace(0, size[0], max(2, size[0] * size[1] // 2_000_000 + 2)).round().long().tolist()
-        whole = [_band(logits, size, a, b) for a, b in zip(bands, bands[1:], strict=False) if b > a]
-        return torch.cat([task.decode(band)[0] for band in whole], dim=-2)
-    return task.decode(F.interpolate(logits, size=size, mode="bilinear", align_corners=False))[0]
-
-
-def _band(logits: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
-    """Rows ``top`` to ``bottom`` of ``logits`` resized to ``size``, bilinear, borders repeated."""
-    h, w = logits.shape[-2:]
-    y = ((torch.arange(top, bottom) + 0.5) * h / size[0] - 0.5).clamp(0, h - 1)
-    low = y.floor().long()
-    high = (low + 1).clamp_max(h - 1)
-    part = (y - low).view(-1, 1)
-    rows = logits[..., low, :] * (1 - part) + logits[..., high, :] * part
-    return F.interpolate(rows, size=(bottom - top, size[1]), mode="bilinear", align_corners=False)
-
-
-def parse_run_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
-    """The size to run at, (height, width), from "auto", "native" or "HxW".
-
-    Raises:
-        UsageError: something else.
-    """
-    if text == "native":
-        return image
-    if text == "auto":
-        factor = math.sqrt(trained[0] * trained[1] / (image[0] * image[1]))
-        return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError as error:
-        raise UsageError(f"size {text!r}; wanted auto, native or HEIGHTxWIDTH such as 240x320") from error
-    if min(height, width) < 1 or max(height, width) > 16384:
-        raise UsageError(f"size {text!r}; wanted sides from 1 to 16384")
-    return height, width
-
-
-def find_images(paths: Sequence[Path]) -> Iterator[Path]:
+def find_images(paths: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
     """Yield the photographs meant by files and folders, those of a folder in order of their names.
+
+    Args:
+        paths: files of any name, or folders.
+        suffixes: what is taken of a folder.
 
     Raises:
         DataError: nothing there, or a folder without any.
@@ -173,9 +150,10 @@ def find_images(paths: Sequence[Path]) -> Iterator[Path]:
                 raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted photographs")
             yield path
             continue
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        # Names that begin with a dot are those of files that are being written.
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
         if not found:
-            raise DataError(f"no image in folder {os.fspath(path)!r}; wanted files ending in {', '.join(SUFFIXES)}")
+            raise DataError(f"no image in folder {os.fspath(path)!r}; wanted files ending in {', '.join(suffixes)}")
         yield from found
 
 

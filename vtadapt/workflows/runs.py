@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
 )
 STATE = "state.safetensors"
 AFFINITY = "affinity.json"
+DEMO = "demo"
 
 
 def new_run(folder: Path, name: str) -> Path:
@@ -47,8 +49,20 @@ def new_run(folder: Path, name: str) -> Path:
         return path
 
 
+def bundled_run() -> Path:
+    """The demo run that comes with the package: adapters trained on ``rooms``, see ``assets/demo/README.md``."""
+    return Path(str(resources.files("vtadapt").joinpath("assets", DEMO)))
+
+
+def output_folder(run: Path, folder: Path = Path("runs")) -> Path:
+    """Where commands write what they make of a run: its own folder, but ``folder``/bundled-demo for the bundled run."""
+    return folder / f"bundled-{DEMO}" if run == bundled_run() else run
+
+
 def find_run(run: str | None, folder: Path) -> Path:
     """The run meant by what was typed: a path, a name inside ``folder``, or None for the newest finished one.
+
+    Where there is none yet, and for the name "demo" where no run is called so, it is the bundled demo run.
 
     Raises:
         ConfigError: no such run; says what there is.
@@ -56,7 +70,11 @@ def find_run(run: str | None, folder: Path) -> Path:
     runs = _runs(folder)
     if run is None:
         if not runs:
-            raise ConfigError(f"no run yet in {os.fspath(folder)!r}; train one: vtadapt train rooms")
+            print(
+                f"no run yet in {os.fspath(folder)!r}: using the bundled demo run, adapters trained on synthetic rooms",
+                file=sys.stderr,
+            )
+            return bundled_run()
         newest = max(runs, key=lambda p: (p / MODEL).stat().st_mtime_ns)
         print(f"using the newest run, {newest}", file=sys.stderr)
         return newest
@@ -67,6 +85,8 @@ def find_run(run: str | None, folder: Path) -> Path:
     for path in places:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
+    if run == DEMO:
+        return bundled_run()
     close = near_matches(run, [p.name for p in runs])
     raise ConfigError(
         f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"

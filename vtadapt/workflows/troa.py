@@ -159,7 +159,10 @@ def write_history(run: Path, config: Mapping[str, Any], step: int) -> None:
         return
     for record in history:
         record.pop("split")
-    reached = [record for record in history if record["step"] <= step] or history[:1]
+    reached = [record for record in history if record["step"] <= step]
+    if not reached:  # weights from before the first update: A is what it starts as
+        tasks = len(config["tasks"])
+        reached = [{**history[0], "matrix": torch.eye(tasks).tolist()}]
     about = {"format": 1, "run": os.fspath(run), "data": config["data"], "split": "train", "measure": "troa"}
     about |= {"tasks": list(config["tasks"]), "batches": len(reached), "step": step, "theta": THETA}
     current = {key: value for key, value in reached[-1].items() if key != "step"}

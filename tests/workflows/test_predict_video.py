@@ -1,0 +1,204 @@
+"""Videos through a run: what is written, at which rate, with how much memory, and what a broken one does."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from vtadapt.errors import DataError, UsageError, VtadaptError
+from vtadapt.workflows import predict_video as module
+from vtadapt.workflows.predict import failure_of, predict
+from vtadapt.workflows.predict_image import predict_image
+from vtadapt.workflows.predict_video import CODECS, BrokenVideoError, Drawing, VideoOptions, Writer, read_frames
+from vtadapt.workflows.session import load_run
+
+
+def clip(path: Path, frames: int = 6, height: int = 24, width: int = 32, rate: float = 10) -> Path:
+    """A video whose frames grow brighter by 20, MJPG, which every OpenCV writes."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (width, height))
+    assert writer.isOpened()
+    for i in range(frames):
+        writer.write(np.full((height, width, 3), min(20 * i, 255), np.uint8))
+    writer.release()
+    return path
+
+
+def read(path: str | Path) -> tuple[list[np.ndarray], float]:
+    capture = cv2.VideoCapture(str(path))
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    frames = list(read_frames(capture, VideoOptions()))
+    capture.release()
+    return frames, rate
+
+
+def test_one_frame_for_each(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = predict([clip(tmp_path / "a clip.avi")], tiny.run, tmp_path / "out")[0]
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [Path(entry["panel"]).name]
+    assert Path(entry["panel"]).stem == "a clip_panel"
+    assert (entry["size"], entry["frames"], entry["frames_per_second"]) == ([24, 32], 6, 10.0)
+    assert entry["images_per_second"] == pytest.approx(entry["frames"] / entry["seconds"], rel=0.05)
+    frames, rate = read(entry["panel"])
+    assert (len(frames), rate) == (6, 10.0)
+    height, width, _ = frames[0].shape
+    assert width == 32 * 5
+    assert height > 24
+    assert height % 2 == 0
+    assert "images/s)" in capsys.readouterr().err
+
+
+def test_cells_stand_side_by_side(tiny: Any) -> None:
+    loaded = load_run(tiny.run)
+    draw = Drawing(loaded.tasks, 24, 32)
+    frame = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    found = predict_image(loaded, frame, shown=draw.cell)
+    page = draw(frame, found)
+    top = draw.above.shape[0]
+    rows = page[top : top + 24]
+    assert np.array_equal(rows[:, :32], frame)
+    for i, (name, task) in enumerate(loaded.tasks.items(), 1):
+        wanted = task.colour(found[name], task.value_range(found[name]))
+        assert np.array_equal(rows[:, 32 * i : 32 * (i + 1)], wanted), name
+
+
+def test_large_frames_are_made_smaller(tiny: Any) -> None:
+    loaded = load_run(tiny.run)
+    draw = Drawing(loaded.tasks, 1080, 1921)
+    page = draw(
+        np.zeros((1080, 1921, 3), np.uint8), predict_image(loaded, np.zeros((8, 8, 3), np.uint8), shown=draw.cell)
+    )
+    assert 2500 < page.shape[1] <= module.WIDTH + 6
+    assert draw.cell[1] / draw.cell[0] == pytest.approx(1921 / 1080, rel=0.01)
+
+
+@pytest.mark.parametrize(("every", "limit", "levels"), [(1, 2, [0, 20]), (2, None, [0, 40, 80]), (4, 5, [0, 80])])
+def test_some_frames(tiny: Any, tmp_path: Path, every: int, limit: int | None, levels: list[int]) -> None:
+    capture = cv2.VideoCapture(str(clip(tmp_path / "a.avi")))
+    found = [frame.mean() for frame in read_frames(capture, VideoOptions(every, limit))]
+    assert found == pytest.approx(levels, abs=3)
+    entry = predict([tmp_path / "a.avi"], tiny.run, tmp_path / "out", video=VideoOptions(every, limit))[0]
+    assert (entry["frames"], entry["frames_per_second"]) == (len(levels), 10 / every)
+
+
+def test_colours_do_not_flicker(tiny: Any) -> None:
+    loaded = load_run(tiny.run)
+    draw = Drawing(loaded.tasks, 8, 8)
+    frames = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    for i, frame in enumerate(frames):
+        found = predict_image(loaded, frame, shown=draw.cell)
+        old = draw.ranges.get("depth")
+        draw(frame, found)
+        now = loaded.tasks["depth"].value_range(found["depth"])
+        assert now is not None
+        if old is None:
+            assert (i, draw.ranges["depth"]) == (0, now)
+        else:
+            assert draw.ranges["depth"] == pytest.approx([0.9 * a + 0.1 * b for a, b in zip(old, now, strict=True)])
+
+
+def test_only_the_frame_at_hand_is_kept(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def watched(loaded: Any, frame: np.ndarray, *args: Any) -> Any:
+        nonlocal most
+        alive.append(weakref.ref(frame))
+        most = max(most, sum(ref() is not None for ref in alive))
+        return predict_image(loaded, frame, *args)
+
+    monkeypatch.setattr(module, "predict_image", watched)
+    entry = predict([clip(tmp_path / "a.avi", frames=12)], tiny.run, tmp_path / "out")[0]
+    assert entry["frames"] == len(alive) == 12
+    assert most <= 2
+
+
+BROKEN: list[tuple[str, Callable[[Path], object]]] = [
+    ("empty", lambda path: path.write_bytes(b"")),
+    ("text", lambda path: path.write_text("hello")),
+    ("no frame", lambda path: clip(path, frames=0)),
+]
+
+
+@pytest.mark.parametrize("make", [make for _, make in BROKEN], ids=[name for name, _ in BROKEN])
+def test_a_broken_video(cli: Callable[..., Any], tiny: Any, tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "broken.avi")
+    ran = cli("predict", tmp_path / "broken.avi", "--run", tiny.run, "--out", tmp_path / "out")
+    assert (ran.code, ran.out) == (3, "")
+    path = tmp_path / "broken.avi"
+    assert (
+        ran.err == f"vtadapt: error: {path}: broken or empty video (no frame can be read); wanted one with pictures\n"
+    )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_video_that_is_cut_short(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = clip(tmp_path / "a.avi", frames=20, height=96, width=128)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (len(whole) + whole.index(b"00dc")) // 2])  # in the middle of the frames
+    entry = predict([path], tiny.run, tmp_path / "out")[0]
+    assert 0 < entry["frames"] < 20
+    assert f"a.avi ends after {entry['frames']} of 20 frames" in capsys.readouterr().err
+
+
+def test_the_others_go_on(cli: Callable[..., Any], tiny: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (9, 7)).save(folder / "b.png")
+    (folder / "c.mp4").write_bytes(b"no video")
+    clip(folder / "d.avi", frames=2)
+    (folder / "notes.txt").write_text("no")
+    ran = cli("predict", folder, "--run", tiny.run, "--out", tmp_path / "out")
+    assert ran.code == 3
+    assert [Path(line).stem for line in ran.out.splitlines()] == ["b_panel", "d_panel"]
+    assert sum(line.startswith("left out: ") for line in ran.err.splitlines()) == 2
+    assert ran.err.splitlines()[-1] == (
+        "vtadapt: error: 2 of 4 files could not be read and were left out: a.jpg, c.mp4"
+    )
+    ran = cli("predict", folder, "--run", tiny.run, "--out", tmp_path / "out", "--json", "--limit", 1)
+    results = json.loads(ran.out)
+    assert ran.code == 3
+    assert ["error" in entry for entry in results] == [True, False, True, False]
+    assert results[3]["frames"] == 1
+    assert results[1]["images_per_second"] > 0
+    assert failure_of(results[1:2]) is None
+
+
+def test_a_full_disk_is_no_broken_file(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [clip(tmp_path / "a.avi"), clip(tmp_path / "b.avi")]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vtadapt.workflows.predict_video.replace_file", full)
+    with pytest.raises(DataError, match="no space left"):
+        predict(files, tiny.run, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_frames_that_were_lost_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(VtadaptError, match="only 3 of 5 frames"), Writer(tmp_path / "a", 10) as writer:
+        for _ in range(3):
+            writer.add(page)
+        writer.count = 5
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(module, "CODECS", ((".mp4", "nono"), CODECS[-1]))
+    with Writer(tmp_path / "a", 10) as writer:
+        writer.add(page)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.avi"]
+
+
+def test_wrong_numbers(cli: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="wanted numbers from 1"):
+        VideoOptions(every=0)
+    with pytest.raises(BrokenVideoError, match="no video at"):
+        module._open(tmp_path / "none.mp4")
+    assert cli("predict", "x.avi", "--every", 0).code == 2

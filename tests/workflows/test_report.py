@@ -1,0 +1,345 @@
+"""The report of a run: its files, its numbers, what it says where something is missing, and how it looks."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests import headless
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.viz.markup import number
+from vtadapt.workflows import report as workflow
+from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.report import ReportOptions, report
+from vtadapt.workflows.report_facts import affinities_of, curves_of, read_records, train_command
+from vtadapt.workflows.session import load_run
+from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.train import train
+
+SIX = ReportOptions(images=6)
+STRANGE = 'a<b>&"bold"\' ü 写'  # of a class
+
+
+@pytest.fixture
+def run(tiny: Any, tmp_path: Path) -> Path:
+    """A copy of the tiny run, to be written into."""
+    return Path(shutil.copytree(tiny.run, tmp_path / "copy"))
+
+
+def learned(tasks: Sequence[str]) -> dict[str, Any]:
+    """What a longer training writes as affinity.json."""
+    history = []
+    for step in range(10, 200, 10):
+        matrix = [[1.0 if s == t else step / 400 for t in range(len(tasks))] for s in range(len(tasks))]
+        matrix[0][1] = None
+        history.append({"step": step, "matrix": matrix})
+    about = {"data": "tiny", "split": "train", "batches": 19, "measure": "troa", "step": 190, "tasks": list(tasks)}
+    marked = [[s > t for t in range(len(tasks))] for s in range(len(tasks))]
+    return {**about, **history[-1], "error": history[0]["matrix"], "marked": marked, "history": history}
+
+
+@pytest.fixture(scope="module")
+def written(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The page of the tiny run, made once, and its document."""
+    run = Path(shutil.copytree(tiny.run, tmp_path_factory.mktemp("report") / "tiny-0001"))
+    evaluate_run(run, split="train", limit=3)
+    (run / "affinity.json").write_text(json.dumps(learned(("semseg", "depth", "normals", "edges"))))
+    document = report(run, options=SIX, quiet=True)
+    return run / "report.html", document
+
+
+def test_two_files_and_nothing_to_fetch(written: tuple[Path, dict[str, Any]], tiny: Any) -> None:
+    page, document = written
+    new = {p.name for p in page.parent.iterdir()} - {p.name for p in tiny.run.iterdir()}
+    assert new == {
+        "affinity.json",
+        "report.html",
+        "report.json",
+        "eval-train-3images.json",
+        "panel-tiny-train-3images.png",
+    }
+    assert json.loads((page.parent / "report.json").read_text(encoding="utf-8")) == document
+    assert document["files"] == {"html": str(page), "json": str(page.parent / "report.json")}
+    text = page.read_text(encoding="utf-8")
+    places = re.findall(r'(?:src|href|action|url)\s*[=(]\s*"?([^"\s)>]+)', text)
+    assert len(places) > 30
+    assert {p.partition(":")[0] if p.startswith("data:") else p[0] for p in places} == {"data", "#"}
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text).replace("http-equiv", "")
+    assert len(text) < 10_000_000
+
+
+def test_all_sections_have_content(written: tuple[Path, dict[str, Any]]) -> None:
+    page, document = written
+    text = page.read_text(encoding="utf-8")
+    assert document["missing"] == {}
+    assert len(document["affinity"][0]["history"]["step"]) == 19
+    assert 'class="missing"' not in text
+    parts = re.split(r'<section><h2 id="(\w+)">', text)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert list(sections) == [
+        *("run", "metrics", "curves", "affinity", "predictions", "extremes", "attention", "parameters", "settings")
+    ]
+    assert all(len(re.sub(r"<[^>]*>", "", content)) > 100 for content in sections.values())
+    assert sections["predictions"].count("<img") == 4 * (1 + 2 * 4)
+    assert sections["extremes"].count("<img") == 4 * 6 * 3
+    assert sections["attention"].count("<img") == 2
+    assert [entry["block"] for entry in document["attention"]] == ["stage 3 block 6"] * 2  # the finest tokens
+    assert sections["curves"].count("<svg") > 9
+    assert 'lang="en"' in text
+    assert 'name="viewport"' in text
+    assert text.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]+"', text))
+    levels = [int(n) for n in re.findall(r"<h(\d)", text)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert max(b - a for a, b in zip(levels, levels[1:], strict=False)) == 1
+
+
+def test_numbers_are_those_of_the_run(written: tuple[Path, dict[str, Any]], tiny: Any) -> None:
+    page, document = written
+    first, second = document["measured"]
+    assert (first["source"], first["metrics"]) == ("results.json", tiny.results["metrics"])
+    assert (second["source"], second["split"], second["images"]) == ("eval-train-3images.json", "train", {"tiny": 3})
+    assert document["ledger"]["parameters"]["trained"] == tiny.results["trained_parameters"]
+    records = read_records(tiny.run / "metrics.jsonl")
+    losses = [[r["step"], r["loss"]["depth"]] for r in records if r["split"] == "train"]
+    assert document["curves"]["loss"]["depth"] == losses
+    last = [r for r in records if r["split"] == "val"][-1]
+    assert document["curves"]["metrics"]["depth"]["rmse/pixel"]["tiny"][-1] == [
+        last["step"],
+        last["metrics"]["tiny"]["depth"]["rmse/pixel"],
+    ]
+    assert f">{number(first['metrics']['tiny']['depth']['rmse/pixel'])}<" in page.read_text(encoding="utf-8")
+    assert document["tasks"]["depth"]["better"]["rmse/pixel"] is False
+    assert document["tasks"]["semseg"]["better"]["miou/dataset"] is True
+    changed = {entry["key"] for entry in document["settings"] if entry["changed"]}
+    assert {"weights", "epochs", "batch_size", "data_dir", "run_dir"} <= changed
+    assert "lr" not in changed
+
+
+def test_scores_are_of_single_images(written: tuple[Path, dict[str, Any]], tiny: Any) -> None:
+    _, document = written
+    scores = document["samples"]["tiny"]["scores"]
+    assert all(entry["scored"] == 6 for entry in scores.values())
+    loaded = load_run(tiny.run)
+    loader = build_eval(open_reader(loaded.settings, "tiny", "val"), loaded.tasks, 1, None)
+    wanted = {}
+    for batch in loader:
+        with torch.no_grad():
+            depth = loaded.tasks["depth"].decode(loaded.model(batch["image"])["depth"])
+        truth = batch["targets"]["depth"]
+        wanted[batch["name"][0]] = float(((depth - truth)[truth > 0]).square().mean().sqrt())
+    order = sorted(wanted, key=lambda name: wanted[name])
+    assert [e["name"] for e in scores["depth"]["best"]] == order[:3]
+    assert [e["name"] for e in scores["depth"]["worst"]] == order[:2:-1]
+    for entry in scores["depth"]["best"] + scores["depth"]["worst"]:
+        assert entry["score"] == pytest.approx(wanted[entry["name"]], rel=1e-4)
+    assert scores["depth"]["median"] == pytest.approx(np.median(list(wanted.values())), rel=1e-4)
+    semseg = scores["semseg"]
+    assert semseg["best"][0]["score"] == semseg["highest"] >= semseg["worst"][0]["score"] == semseg["lowest"]
+
+
+def test_what_is_missing_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("results.json", "metrics.jsonl", "affinity.json"):
+        (run / name).unlink(missing_ok=True)
+    document = report(run, tmp_path / "a.html", ReportOptions(data_dir=tmp_path / "none"), quiet=True)
+    assert set(document["missing"]) == {"metrics", "curves", "affinity", "predictions", "extremes", "attention"}
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert text.count('class="missing"') == 6
+    assert "No predictions for tiny: unknown data set" in text
+    assert "vtadapt affinity --plot measures it" in text
+    assert capsys.readouterr().err.count("note: ") == 6
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.html", "a.json", "copy"]
+
+
+def test_a_broken_affinity_is_said(run: Path) -> None:
+    (run / "affinity.json").write_text('{"tasks": ["a", "b"], "data": "x", "split": "train", "batches": 2}')
+    good = {"tasks": ["a", "b"], "data": "x", "split": "val", "batches": 2, "measure": "cosine", "split_half": 0.5}
+    good |= {"matrix": [[1, -0.2], [None, 1]], "error": [[0, 0.1], [None, 0]], "marked": [[False, True], [True, False]]}
+    (run / "affinity" / "cosine").mkdir(parents=True)
+    (run / "affinity" / "cosine" / "affinity.json").write_text(json.dumps(good))
+    (run / "affinity" / "troa").mkdir()
+    (run / "affinity" / "troa" / "affinity.json").write_text(json.dumps({**good, "matrix": [[1]]}))
+    found, missing = affinities_of(run, run)
+    assert [entry["title"] for entry in found] == ["Measured afterwards (cosine)"]
+    assert "two halves of the batches correlate 0.50" in found[0]["about"]
+    assert missing == [
+        "affinity.json cannot be shown: 'matrix'.",
+        "affinity/troa/affinity.json cannot be shown: found a matrix of 1 rows, wanted 2 x 2.",
+    ]
+    document = report(run, options=ReportOptions(images=0), quiet=True)
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert document["missing"]["affinity"] == missing
+    assert "-0.200 ~" in text
+    assert "±0.1" in text
+
+
+@pytest.fixture(scope="module")
+def others(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of another kind: a linear probe on two sets that share no task."""
+    folder = tmp_path_factory.mktemp("others")
+    changes = {"data": "look+shape", "method": "linear", "epochs": 1}
+    return Path(train(tiny.other(folder, **changes), quiet=True)["run"])
+
+
+def test_a_probe_on_two_sets(others: Path, tmp_path: Path) -> None:
+    document = report(others, tmp_path / "a.html", SIX, quiet=True)
+    assert list(document["samples"]) == ["look", "shape"]
+    assert list(document["samples"]["look"]["scores"]) == ["semseg", "edges"]
+    assert list(document["samples"]["shape"]["scores"]) == ["depth", "normals"]
+    assert set(document["missing"]) == {"affinity", "attention"}
+    assert "has no adapt" in document["missing"]["affinity"][0]
+    assert not any("affinity" in entry["command"] for entry in document["commands"])
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert text.count("<small>no label</small>") == 2 * 2 * 2  # in each set two images, two tasks
+
+
+def test_names_cannot_break_the_page(run: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["tasks"]["semseg"]["classes"][0] = STRANGE
+    (run / "config.json").write_text(json.dumps(config))
+    results = json.loads((run / "results.json").read_text())
+    results["metrics"]["tiny"]["semseg"][f"iou/{STRANGE}"] = 0.5
+    results["metrics"]["</table><script>alert(1)</script>"] = results["metrics"]["tiny"]
+    (run / "results.json").write_text(json.dumps(results))
+    document = report(run, tmp_path / "a.html", SIX, quiet=True)
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert STRANGE in document["tasks"]["semseg"]["classes"]
+    assert "a&lt;b&gt;&amp;&quot;bold&quot;&#x27; ü 写" in text
+    assert "<b>&" not in text
+    assert text.count("<script>") == 1
+    assert "predictions" in document["missing"]  # the pack knows no such class
+
+
+def test_steps_recorded_twice_count_once(tmp_path: Path) -> None:
+    lines = [
+        {"step": 1, "split": "train", "loss": {"a": 3.0}, "lr": 0.1},
+        {"step": 2, "split": "train", "loss": {"a": 9.0}, "lr": 0.2},
+        {"step": 2, "split": "val", "metrics": {"x": {"a": {"k": 1.0}}, "y": {"a": {"k": 5.0}}}},
+        {"step": 2, "split": "train", "loss": {"a": 2.0}, "lr": 0.2},  # resumed
+        {"step": 3, "split": "train", "loss": {"a": float("nan")}, "lr": 0.3},
+        {"step": 4, "split": "val", "metrics": {"x": {"a": {"k": 2.0}}}},
+        "no record",
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 5, "lo')
+    curves = curves_of(read_records(path), None)
+    assert curves["loss"] == {"a": [[1, 3.0], [2, 2.0]]}
+    assert curves["metrics"] == {"a": {"k": {"x": [[2, 1.0], [4, 2.0]], "y": [[2, 5.0]]}}}
+    assert read_records(tmp_path / "none") == []
+
+
+def test_long_curves_are_averaged() -> None:
+    records = [{"step": i, "loss": {"a": float(i)}} for i in range(1, 1001)]
+    curves = curves_of(records, 100)
+    assert curves["binned"] == 4
+    assert len(curves["loss"]["a"]) == 250
+    assert curves["loss"]["a"][0] == [2.5, 2.5]
+    json.dumps(curves, allow_nan=False)
+
+
+def test_the_command_gives_the_same_settings(
+    tiny: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"tasks": ("depth", "edges"), "size": (32, 40), "scale": (1.0, 1.5), "flip": False, "val_images": None}
+    settings = tiny.other(Path("some where"), loss_weights={"depth": 2.5}, troa_weights=True, **changes)
+    seen: list[TrainSettings] = []
+
+    def record(settings: TrainSettings, **_: Any) -> dict[str, Any]:
+        seen.append(settings)
+        return {"metrics": {}, "run": "x"}
+
+    monkeypatch.setattr("vtadapt.workflows.train.train", record)
+    words = shlex.split(train_command(settings))
+    assert words[:3] == ["vtadapt", "train", "tiny"]
+    assert cli(*words[1:]).code == 0
+    assert seen == [settings]
+    assert train_command(TrainSettings(data="rooms")) == "vtadapt train rooms"
+
+
+def test_the_command_line(cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    ran = cli("report", run, "--images", 2, "--quiet", "--out", tmp_path / "new" / "a.html")
+    assert (ran.code, ran.out) == (0, f"{tmp_path / 'new' / 'a.html'}\n")
+    assert ran.err == "note: No affinity was learned in training; vtadapt affinity --plot measures it.\n"
+    ran = cli("report", run, "--images", 0, "--json")
+    assert json.loads(ran.out)["files"]["html"] == str(run / "report.html")
+    for line, code, said in (
+        (("report", tmp_path / "none"), 4, "no run "),
+        (("report", run, "--out", "page.txt"), 2, "wanted the name of an .html file"),
+        (("report", run, "--images", 0, "--quiet", "--out", run / "config.json" / "a.html"), 3, "cannot write"),
+    ):
+        ran = cli(*line)
+        assert (ran.code, ran.out) == (code, ""), ran.err
+        assert said in ran.err.splitlines()[-1]
+        assert "Traceback" not in ran.err
+
+
+def test_errors_leave_the_old_page(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run / "report.html").write_text("old")
+
+    def broken(*_: Any) -> str:
+        raise DataError("no")
+
+    with monkeypatch.context() as patch, pytest.raises(DataError):
+        patch.setattr(workflow, "render", broken)
+        report(run, options=ReportOptions(images=0), quiet=True)
+    assert (run / "report.html").read_text() == "old"
+    with pytest.raises(UsageError, match="html file"):
+        report(run, run, ReportOptions(images=0))
+    (run / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(ConfigError, match="broken checkpoint"):
+        report(run)
+    assert not list(run.glob(".*partial"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[headless.Browser]:
+    if reason := headless.missing():
+        pytest.skip(reason)
+    with headless.browsing(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_in_a_browser(browser: headless.Browser, written: tuple[Path, dict[str, Any]], width: int, dark: bool) -> None:
+    page, _ = written
+    assert headless.faults(browser, page, width=width, dark=dark) == []
+    paper = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(22, 24, 28)" if dark else "rgb(255, 255, 255)")
+    pictures, shown = browser.run("return [document.images.length, document.querySelectorAll('svg').length]")
+    assert pictures > 100
+    assert shown > 10
+    # With every part unfolded, and after the switch has been used, all is well too.
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run("return getComputedStyle(document.body).backgroundColor") != paper
+    assert headless.faults_shown(browser) == []
+    wide = browser.run("return [...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth)")
+    assert wide is True or width == 1400  # what is too wide scrolls in its own box
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<p style='width:2000px'>wide</p>", "page is 20"),
+        ("<img src='data:image/png;base64,AAAA' alt='x'>", "1 picture"),
+        ("<script>throw new Error('oh')</script>", "oh"),
+        ("<p style='color:#eee;background:#fff'>pale</p>", "contrast"),
+        ("<img src='none.png' alt='x'>", "none.png"),
+    ],
+)
+def test_the_browser_finds_faults(browser: headless.Browser, tmp_path: Path, body: str, said: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>t</title><body>{body}</body></html>")
+    found = headless.faults(browser, page, width=400, dark=False)
+    assert any(said in fault for fault in found), found
