@@ -19,7 +19,8 @@ from PIL import Image
 
 from vtadapt import __version__
 
-COMMANDS = ("prepare-data", "train", "eval", "predict", "visualize-attention", "info", "data-sets", "demo")
+COMMANDS = ("prepare-data", "train", "eval", "predict", "affinity", "visualize-attention", "report", "info")
+COMMANDS += ("data-sets", "demo")
 
 SMALL = {"WEIGHTS": "random", "BATCH_SIZE": "6", "EPOCHS": "1", "ACCELERATOR": "cpu", "PRECISION": "32-true"}
 

@@ -16,7 +16,7 @@ from PIL import Image
 from vtadapt.data.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows import runs
-from vtadapt.workflows.eval import _label_maps, evaluate_run, score
+from vtadapt.workflows.eval import evaluate_run, label_maps_of, score
 from vtadapt.workflows.info import info_of_run, info_of_settings
 from vtadapt.workflows.session import build_tasks, load_run
 
@@ -56,13 +56,13 @@ def test_classes_of_another_set_are_mapped_or_refused(tiny: Any) -> None:
     loaded = load_run(tiny.run)
     assert loaded.label_sets["semseg"] == "nyu13"
     rooms = load_recipe("rooms")
-    assert _label_maps(loaded, rooms) == {}
+    assert label_maps_of(loaded, rooms) == {}
     semseg = rooms.tasks["semseg"]
     turned = semseg.model_copy(update={"classes": semseg.classes[::-1]})
-    maps = _label_maps(loaded, rooms.model_copy(update={"tasks": {"semseg": turned}}))
+    maps = label_maps_of(loaded, rooms.model_copy(update={"tasks": {"semseg": turned}}))
     assert maps == {"semseg": list(range(12, -1, -1))}
     with pytest.raises(ConfigError, match="recipe 'camvid' has no class map to label set 'nyu13'"):
-        _label_maps(loaded, load_recipe("camvid"))
+        label_maps_of(loaded, load_recipe("camvid"))
 
 
 def test_no_label_of_any_of_the_tasks(tiny: Any, tmp_path: Path) -> None:

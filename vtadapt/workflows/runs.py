@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -111,6 +112,12 @@ def _runs(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if (p / CONFIG).is_file() and (p / MODEL).is_file()] if folder.is_dir() else []
 
 
+def _drop(temporary: Path) -> None:
+    """Remove what an interrupted write left; its own error, such as a parent that is a file, has been told already."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically (UTF-8)."""
     temporary = temporary_name(path)
@@ -120,7 +127,7 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
             replace_file(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -174,7 +181,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
                 np.savez_compressed(file, **arrays)
             replace_file(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
     return path
 
 
@@ -192,7 +199,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
             replace_file(temporary, path)
             sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

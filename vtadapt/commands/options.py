@@ -1,0 +1,16 @@
+"""Options and defaults that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUNS, DATA = Path("runs"), Path("data")
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the packs [default: data].", envvar="VTADAPT_DATA_DIR")]
+RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].", envvar="VTADAPT_RUN_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest.")]

@@ -1,0 +1,170 @@
+"""Commands that make something: packs, runs, measurements, predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtadapt.commands.options import DATA, RUNS, DataDir, Json, Quiet, Run, RunDir
+from vtadapt.errors import DataError, UsageError
+
+
+def prepare_data(
+    name: Annotated[str, typer.Argument(help="Data set: the name of a recipe, or your own .yaml.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Folder of the downloaded files; synthetic sets need none.")
+    ] = None,
+    data_dir: DataDir = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH or native [default: the recipe's].")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
+    splits: Annotated[str | None, typer.Option(help="Only these splits, separated by commas.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples per split.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load and derive.")] = 2,
+    skip_broken: Annotated[
+        bool, typer.Option(help="Leave samples with broken or missing files out and list them.")
+    ] = False,
+    force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
+    from vtadapt.data.prepare import PrepareOptions
+    from vtadapt.workflows import tables
+    from vtadapt.workflows.prepare_data import prepare_data as work
+    from vtadapt.workflows.settings import parse_list, parse_size
+
+    chosen = PrepareOptions(
+        splits=parse_list(splits),
+        size=size if size in (None, "native") else parse_size(size),
+        tasks=parse_list(tasks),
+        limit=limit,
+        workers=workers,
+        skip_broken=skip_broken,
+        force=force,
+    )
+    folder = data_dir or DATA
+    manifest = work(name, source, folder, chosen, quiet=quiet or json_)
+    if json_:
+        tables.print_json(manifest)
+        return
+    tables.print_tables([tables.manifest_table(manifest)])
+    typer.echo(f"pack: {folder / manifest['name']}")
+
+
+def train(
+    data: Annotated[str | None, typer.Argument(help="Data set, or several joined with '+'.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    method: Annotated[str | None, typer.Option(help="adapters, or linear (a probe).")] = None,
+    backbone: Annotated[str | None, typer.Option(help="swin_pico (bundled) or a Swin of timm.")] = None,
+    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
+    decoder: Annotated[str | None, typer.Option(help="light, or swin (the paper's).")] = None,
+    train_blocks: Annotated[str | None, typer.Option(help="adapters, full or all.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step and rank.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the training crops.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of initial values, order and augmentation.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Devices per node.")] = None,
+    num_nodes: Annotated[int | None, typer.Option(help="Nodes.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, KEY=VALUE; repeatable.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with an interrupted run (path or name).")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train adapters; writes a run folder with settings, metrics, checkpoints, model and pictures."""
+    typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
+    from vtadapt.workflows.runs import SETTINGS, find_unfinished
+    from vtadapt.workflows.session import is_first_rank
+    from vtadapt.workflows.settings import load, parse_assignments, resolve
+    from vtadapt.workflows.tables import show_results
+    from vtadapt.workflows.train import train as work
+
+    flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}
+    if resume is None:
+        folder, settings = None, resolve({**flags, **parse_assignments(set_ or [])}, config)
+    else:
+        if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir", "json_", "quiet")]:
+            named = ", ".join(others).replace("set_", "--set")
+            raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
+        folder = find_unfinished(resume, run_dir or RUNS)
+        settings = load(folder / SETTINGS)
+        settings = settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
+    results = work(settings, resume=folder, quiet=quiet or json_)
+    if is_first_rank():
+        show_results(results, json_)
+
+
+def eval_(
+    run: Run = None,
+    data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+) -> None:
+    """Measure a run on a split and draw its predictions beside the truth."""
+    from vtadapt.workflows.eval import evaluate_run
+    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.tables import show_results
+
+    folder = find_run(run, run_dir or RUNS)
+    results = evaluate_run(folder, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator)
+    show_results(results, json_)
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Photographs and videos, or folders of them.")],
+    run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the panels.")] = Path("predictions"),
+    size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
+    raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
+    every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    run_dir: RunDir = None,
+    json_: Json = False,
+) -> None:
+    """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
+    from vtadapt.workflows.predict import VideoOptions, failure_of
+    from vtadapt.workflows.predict import predict as work
+    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.tables import print_json
+
+    chosen = VideoOptions(every, limit)
+    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
+    if json_:
+        print_json(results)
+    else:
+        for entry in results:
+            if "panel" in entry:
+                typer.echo(entry["panel"])
+    if failure := failure_of(results):
+        raise DataError(failure)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder that everything is written to.")] = Path("runs/demo"),
+    images: Annotated[int, typer.Option(min=16, help="Training images.")] = 640,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole job on synthetic rooms, offline: prepare, train, evaluate, draw."""
+    from vtadapt.workflows.demo import demo as work
+    from vtadapt.workflows.tables import show_results
+
+    result = work(out, images=images, epochs=epochs, quiet=quiet or json_)
+    show_results(result, json_)
+    if not json_:
+        typer.echo(f"done in {result['seconds']} s; pictures:")
+        for picture in result["pictures"]:
+            typer.echo(f"  {picture}")
