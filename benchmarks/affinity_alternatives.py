@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vtadapt.data.dataset import PackDataset, collate
 from vtadapt.data.manifest import open_pack
+from vtadapt.data.transforms import train_transform
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.workflows.affinity_measure import split_half
 from vtadapt.workflows.session import Loaded, load_run
@@ -87,12 +88,14 @@ def reliability(observed: Tensor) -> float:
     return mean(found)
 
 
-def one_run(run: Path, data_dir: Path, batches: int, images: int) -> dict[str, float]:
+def one_run(run: Path, data_dir: Path, batches: int, images: int, augment: bool) -> dict[str, float]:
     """Reliability of every alternative for one run."""
     loaded = load_run(run)
     model = loaded.model
     assert isinstance(model, AdaptedModel)
-    data = PackDataset(open_pack(data_dir, loaded.settings.data, "train"), loaded.tasks)
+    reader, chosen = open_pack(data_dir, loaded.settings.data, "train"), loaded.settings
+    change = train_transform(reader.size(0), chosen.scale, 0.5, chosen.colour_jitter) if augment else None
+    data = PackDataset(reader, loaded.tasks, change)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1)).tolist()
     groups = groups_of(model)
     theta = groups["all adapters"]
@@ -132,8 +135,9 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--batches", type=int, default=64)
     parser.add_argument("--images", type=int, default=4, help="images per batch")
+    parser.add_argument("--augment", action="store_true", help="flip, zoom and jitter the images as in training")
     args = parser.parse_args()
-    found = [one_run(run, args.data_dir, args.batches, args.images) for run in args.runs]
+    found = [one_run(run, args.data_dir, args.batches, args.images, args.augment) for run in args.runs]
     print(f"| gradient by | correlation of two halves of {args.batches * args.images // 2} images |\n|---|---|")
     for name in found[0]:
         values = [result[name] for result in found]

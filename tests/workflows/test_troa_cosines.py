@@ -62,7 +62,7 @@ def test_cosines_of_a_batch_are_those_of_brute_force(sharing: str) -> None:
     for name, image in absent:
         batch["targets"][name][image] = missing_of(KINDS[name])
     batch["targets"]["normals"][1, :, :20] = 0  # in part
-    found = batch_cosines(model, KINDS, batch)
+    found = batch_cosines(model, KINDS, batch, blocks=True)
     assert found.shape == (3, 3, 4, 4)  # blocks, images, sources, targets
     assert found.dtype == torch.float64
     for image in range(3):

@@ -55,6 +55,8 @@ def cosine(u: Tensor | None, v: Tensor | None, like: Tensor) -> Tensor:
     """(B,) cosines of rows; NaN where a row is missing, 0 or not finite. ``like`` gives B and device."""
     if u is None or v is None:
         return torch.full((len(like),), torch.nan, device=like.device)
+    if u is v:  # a gradient with itself, without rounding
+        return torch.where(u.isfinite().all(1) & u.any(1), 1.0, torch.nan).to(u.dtype)
     # Rows are scaled to their largest entry first: squares of tiny gradients would vanish in float32.
     u, v = (x / x.abs().amax(1, keepdim=True) for x in (u, v))
     return ((u * v).sum(1) / (u.norm(dim=1) * v.norm(dim=1))).clamp(-1, 1)  # rounding may exceed 1

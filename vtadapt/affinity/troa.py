@@ -97,10 +97,17 @@ def affinity(mean: Tensor, error: Tensor) -> Tensor:
     return c * c.square() / (c.square() + noise).clamp_min(torch.finfo(c.dtype).tiny)
 
 
-def marked(mean: Tensor, error: Tensor) -> Tensor:
-    """(T, T) bool: True where a cell is not told apart from noise, |C| < 2 errors (or never measured)."""
-    noise = ~(mean.abs() >= MARK * error)
-    noise[torch.eye(len(mean), dtype=torch.bool)] = mean.diagonal().isnan()
+def marked(mean: Tensor, error: Tensor, *, diagonal: bool = True) -> Tensor:
+    """(T, T) bool: True where a cell is not told apart from noise, |C| < 2 errors, or was never measured.
+
+    Args:
+        mean: (T, T), NaN where nothing was observed.
+        error: (T, T).
+        diagonal: the diagonal is a gradient with itself, which no noise can change; False where it is measured too.
+    """
+    noise = ~(mean.abs() >= MARK * error) | (mean == 0)
+    if diagonal:
+        noise[torch.eye(len(mean), dtype=torch.bool)] = mean.diagonal().isnan()
     return noise
 
 

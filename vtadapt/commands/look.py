@@ -25,7 +25,7 @@ def affinity(
     data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     lr: Annotated[float | None, typer.Option(min=0, help="Step of the look-ahead [default: the run's].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of images.")] = 0,
     devices: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the files [default: RUN/affinity/MEASURE].")] = None,

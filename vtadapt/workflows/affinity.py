@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from vtadapt.affinity.grouping import group_tasks
 from vtadapt.data.manifest import has_pack
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows import runs
+from vtadapt.workflows.affinity_file import read_affinity
 from vtadapt.workflows.affinity_measure import AUTO, LEARNED, AffinityOptions, measure_affinity
 from vtadapt.workflows.affinity_pictures import draw
 from vtadapt.workflows.session import is_first_rank
@@ -40,7 +41,8 @@ def affinity_of_run(run: Path, options: AffinityOptions, *, quiet: bool = False)
     tasks = runs.read_json(run / runs.CONFIG).get("tasks", {})
     if options.groups is not None and not 1 <= options.groups <= max(1, len(tasks)):
         raise UsageError(f"--groups {options.groups}: wanted 1 to {len(tasks)}, the number of tasks of {run.name!r}")
-    result = _learned(run) if options.measure == LEARNED else measure_affinity(run, options, quiet)
+    learned = options.measure == LEARNED
+    result = _learned(run, options, list(tasks)) if learned else measure_affinity(run, options, quiet)
     if options.groups is not None:
         names = result["tasks"]
         found = group_tasks(result["mean"], names, options.groups, error=result["error"])
@@ -65,7 +67,7 @@ def chosen(run: Path, options: AffinityOptions) -> AffinityOptions:
     settings = load(run / runs.SETTINGS)
     names = [name.strip() for name in (options.data or settings.data).split("+")]
     missing = [name for name in names if not has_pack(options.data_dir or settings.data_dir, name)]
-    if not missing or options.data or not (run / runs.AFFINITY).is_file():
+    if not missing or options.particular or not (run / runs.AFFINITY).is_file():
         return replace(options, measure="troa")
     print(
         f"{', '.join(missing)} is not prepared here: showing the affinity that the run's training learned; "
@@ -75,38 +77,60 @@ def chosen(run: Path, options: AffinityOptions) -> AffinityOptions:
     return replace(options, measure=LEARNED)
 
 
-def _learned(run: Path) -> dict[str, Any]:
+def _learned(run: Path, options: AffinityOptions, tasks: Sequence[str]) -> dict[str, Any]:
+    if options.particular:
+        named = ", ".join(options.particular)
+        raise UsageError(f"measure {LEARNED!r} reads what training left; found {named} beside it, leave that out")
     path = run / runs.AFFINITY
     if not path.is_file():
-        raise ConfigError(
-            f"run {os.fspath(run)!r} learned no affinity (no {runs.AFFINITY}: one task, or A fixed); measure it: "
-            "vtadapt affinity --measure troa"
-        )
-    return runs.read_json(path)
+        why = "one task" if len(tasks) < 2 else "A was fixed, or no update came before its last step"
+        raise ConfigError(f"run {os.fspath(run)!r} learned no affinity: no {runs.AFFINITY} there ({why})")
+    return {**read_affinity(path, tasks), "measure": LEARNED}
 
 
 def warnings_of(result: Mapping[str, Any]) -> list[str]:
     """What a reader of the matrix must be told, one line each."""
-    lines = []
-    r = result.get("split_half")
-    if result["measure"] != LEARNED and r is not None and r < RELIABLE:
-        lines.append(
-            f"two halves of the batches correlate {r:.2f} off the diagonal (wanted {RELIABLE}): this matrix is largely "
-            f"noise; raise --batches above {result['batches']}"
-        )
-    noisy = [
-        f"{s} -> {t}"
-        for s, row in zip(result["tasks"], result["marked"], strict=True)
-        for t, mark in zip(result["tasks"], row, strict=True)
-        if mark
-    ]
-    if noisy:
-        lines.append(
-            f"not told apart from noise (within 2 standard errors of 0, or never measured): {', '.join(noisy)}"
-        )
+    lines = [*_reliability(result)]
+    measured = {(s, t): result["mean"][i][j] for i, s, j, t in _cells(result)}
+    marks = {(s, t) for i, s, j, t in _cells(result) if result["marked"][i][j]}
+    never = [pair for pair, value in measured.items() if value is None]
+    noisy = [pair for pair in measured if pair in marks and pair not in never]
+    harm = [pair for pair, value in measured.items() if pair not in marks and value is not None and value < 0]
+    for pairs, text in ((never, "never measured, no image has both labels"), (noisy, "not told apart from noise")):
+        if pairs:
+            lines.append(f"{text}: {', '.join(f'{s} -> {t}' for s, t in pairs)}")
+    if harm:
+        lines.append("harm: " + ", ".join(f"{s} -> {t} ({measured[s, t]:.3g})" for s, t in harm))
     for task, count in result.get("left_out", {}).items():
         lines.append(f"{count} images were left out for {task!r}: its loss or gradient there is zero or not finite")
+    if result.get("conditioning", "troa") != "troa":
+        lines.append(f"A was fixed to {result['conditioning']} in this run; the matrix only weighted the losses")
+    groups = result.get("groups", {})
+    if groups.get("lead_error") and groups["lead"] < 2 * groups["lead_error"]:
+        lines.append("the best grouping is not told apart from the next best")
+    if groups.get("unmeasured"):
+        lines.append("pairs that were never measured count as 0 in the grouping")
     return lines
+
+
+def _reliability(result: Mapping[str, Any]) -> Iterator[str]:
+    """What two halves of the batches say, where there were batches."""
+    if result["measure"] == LEARNED:
+        return
+    more = "the data has no more images" if result["complete"] else f"raise --batches above {result['batches']}"
+    r = result["split_half"]
+    if r is None:
+        yield "two halves of the batches could not be compared (fewer than three pairs of tasks, or one batch)"
+    elif r < RELIABLE:
+        yield f"two halves correlate {r:.2f} off the diagonal, wanted {RELIABLE}: largely noise; {more}"
+    if result["complete"]:
+        yield f"the data gave {result['batches']} batches, {result['images']} images in all; more were asked for"
+
+
+def _cells(result: Mapping[str, Any]) -> Iterator[tuple[int, str, int, str]]:
+    for i, source in enumerate(result["tasks"]):
+        for j, target in enumerate(result["tasks"]):
+            yield i, source, j, target
 
 
 def save(result: dict[str, Any], out: Path, plot: bool) -> dict[str, str]:
@@ -137,6 +161,8 @@ def run_affinity(
         plot: draw pictures.
         quiet: no progress.
     """
+    if out is not None and out.resolve() == run.resolve():
+        raise UsageError(f"--out {os.fspath(out)!r} is the run's own folder, whose {runs.AFFINITY} stays; name another")
     options = chosen(run, options)
     result = affinity_of_run(run, options, quiet=quiet)
     if not is_first_rank():

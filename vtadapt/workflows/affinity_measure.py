@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,13 @@ from vtadapt.data.dataset import PackDataset, collate
 from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.workflows import runs
+from vtadapt.workflows.affinity_file import FORMAT, THETA, read_affinity, rows
 from vtadapt.workflows.eval import label_maps_of
-from vtadapt.workflows.loaders import find_recipe, open_reader
+from vtadapt.workflows.loaders import load_recipes, open_reader
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
-from vtadapt.workflows.session import Loaded, load_run, open_fabric
-from vtadapt.workflows.troa import THETA, Sums, batch_cosines, reduce_sums, rows
+from vtadapt.workflows.session import Loaded, is_first_rank, load_run, open_fabric
+from vtadapt.workflows.troa import Sums, batch_cosines, reduce_sums
 
 MEASURES = ("troa", "cosine", "lookahead", "permuted")
 LEARNED = "learned"  # not measured: what training arrived at
@@ -72,6 +74,14 @@ class AffinityOptions:
             raise UsageError(f"unknown measure {self.measure!r}; wanted one of {', '.join(known)}.{close}")
         if self.measure == "permuted" and self.batch_size < 2:
             raise UsageError("measure 'permuted' takes labels of another image of the batch; wanted --batch-size >= 2")
+        if self.lr is not None and not 0 < self.lr < float("inf"):
+            raise UsageError(f"--lr {self.lr:g}: wanted a positive number, the step of the look-ahead")
+
+    @property
+    def particular(self) -> list[str]:
+        """The options given that another matrix than the learned one is wanted for."""
+        given = {"--data": self.data, "--split": self.split != "train", "--per-block": self.per_block, "--lr": self.lr}
+        return [name for name, value in given.items() if value]
 
 
 def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[str, Any]:
@@ -89,29 +99,32 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     fabric = open_fabric(loaded.settings)
     loaded.model.to(fabric.device)
     places = list(loaded.model.shared_parameters()) if options.per_block else []
+    history = _history(run, loaded)  # before the work, which nothing that is broken there shall cost
     wanted = _batches(loaded, options, fabric, quiet)
     halves = [[Moments(len(loaded.tasks)) for _ in range(2)] for _ in range(1 + len(places))]
     skipped = dict.fromkeys(loaded.tasks, 0)
     lr = loaded.settings.lr if options.lr is None else options.lr
     with Progress(len(wanted), 0, f"affinity ({options.measure})", quiet or not fabric.is_global_zero) as bar:
-        for number, batch in _mine(wanted, fabric):
+        for number, half, batch in _mine(wanted, fabric):
             batch = {k: _to(v, fabric.device) for k, v in batch.items()}
             for moments, found in zip(halves, _observe(loaded, batch, options, lr, skipped), strict=True):
-                moments[number % 2].add(*found)
+                moments[half].add(*found)
             bar.update(number + 1, {})
     reduced = [[_reduced(m, fabric) for m in pair] for pair in halves]
     if fabric.world_size > 1:
         left_out = cast(Tensor, fabric.all_reduce(torch.tensor([*skipped.values()]), reduce_op="sum")).tolist()
         skipped = dict(zip(skipped, left_out, strict=True))
     about = {
-        "format": 1,
+        "format": FORMAT,
         "run": os.fspath(run),
         "data": loaded.settings.data,
         "split": options.split,
         "measure": options.measure,
         "tasks": list(loaded.tasks),
         "batches": len(wanted),
-        "images_per_batch": options.batch_size,
+        "images": sum(len(batch.indices) for batch in wanted),
+        "images_per_batch": max(len(batch.indices) for batch in wanted),
+        "complete": len(wanted) < options.batches,
         "seed": options.seed,
         "theta": f"shared adapter parameters, lr {lr:g}" if options.measure == "lookahead" else THETA,
         "left_out": {name: int(n) for name, n in skipped.items() if n},
@@ -120,17 +133,35 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     if places:
         named = zip(places, reduced[1:], strict=True)
         about["blocks"] = {name: _describe(pair, options.measure) for name, pair in named}
-    if (run / runs.AFFINITY).is_file():
-        about["history"] = runs.read_json(run / runs.AFFINITY).get("history", [])
-    return about
+    return about | history
 
 
-def _batches(
-    loaded: Loaded, options: AffinityOptions, fabric: Fabric, quiet: bool
-) -> list[tuple[PackDataset, list[int]]]:
-    """(data set, indices) of every batch, the same on all ranks; sets take turns."""
+def _history(run: Path, loaded: Loaded) -> dict[str, Any]:
+    """How training arrived at its matrix, where its file can be read."""
+    path = run / runs.AFFINITY
+    if not path.is_file():
+        return {}
+    try:
+        return {"history": read_affinity(path, tuple(loaded.tasks))["history"]}
+    except (ConfigError, KeyError) as error:
+        if is_first_rank():
+            print(f"warning: without the history of training: {error}", file=sys.stderr)
+        return {}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one set that are measured together, and the half of them that they count for."""
+
+    data: PackDataset
+    indices: list[int]
+    half: int
+
+
+def _batches(loaded: Loaded, options: AffinityOptions, fabric: Fabric, quiet: bool) -> list[Batch]:
+    """Every batch, the same on all ranks; sets take turns, and each gives both halves alike."""
     settings = loaded.settings
-    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    recipes = load_recipes(settings)
     if fabric.is_global_zero:
         for recipe in recipes:
             ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
@@ -145,18 +176,24 @@ def _batches(
         chunks = [order[i : i + size] for i in range(0, len(order), size)]
         if len(chunks) > 1 and len(chunks[-1]) < size:
             chunks.pop()
-        by_set.append([(data, chunk) for chunk in chunks])
+        if options.measure == "permuted" and min(map(len, chunks)) < 2:
+            raise DataError(
+                f"{recipe.name!r} gives batches of one image (one image, or images of different sizes), so measure "
+                "'permuted' has no other image to take labels from; use troa"
+            )
+        by_set.append([Batch(data, chunk, i % 2) for i, chunk in enumerate(chunks)])
     longest = max(len(chunks) for chunks in by_set)
     turns = [chunks[i] for i in range(longest) for chunks in by_set if i < len(chunks)]
     return turns[: options.batches]
 
 
-def _mine(wanted: list[tuple[PackDataset, list[int]]], fabric: Fabric) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, batch) of this rank's share."""
-    for number, (data, chunk) in enumerate(wanted):
+def _mine(wanted: list[Batch], fabric: Fabric) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """(number, half, batch) of this rank's share."""
+    for number, batch in enumerate(wanted):
         if number % fabric.world_size == fabric.global_rank:
-            loader: DataLoader[Any] = DataLoader(Subset(data, chunk), batch_size=len(chunk), collate_fn=collate)
-            yield number, next(iter(loader))
+            chosen = Subset(batch.data, batch.indices)
+            loader: DataLoader[Any] = DataLoader(chosen, batch_size=len(chosen), collate_fn=collate)
+            yield number, batch.half, next(iter(loader))
 
 
 def _to(value: Any, device: torch.device) -> Any:
@@ -183,7 +220,7 @@ def _observe(
 
         chosen = [every, *groups.values()] if options.per_block else [every]
         return [sums(measures.lookahead(losses, theta, tuple(tasks), lr)[None]) for theta in chosen]
-    cosines = batch_cosines(model, tasks, batch, measure=options.measure).cpu()
+    cosines = batch_cosines(model, tasks, batch, measure=options.measure, blocks=options.per_block).cpu()
     for index, (name, task) in enumerate(tasks.items()):
         labelled = task.valid(batch["targets"][name]).flatten(1).any(1).cpu()
         other = labelled.roll(1) if options.measure == "permuted" else labelled
@@ -204,15 +241,17 @@ def _describe(pair: list[Moments], measure: str) -> dict[str, Any]:
         both.add(half.weight, half.total, half.square)
     mean, error = both.mean, both.error
     if not both.weight.clone().fill_diagonal_(0).any():
+        if measure == "lookahead" and not both.weight.any():
+            raise DataError("no loss was finite after the look-ahead's steps; lower --lr")
         raise DataError("no image has labels of two of the tasks, so nothing can be compared; wanted such images")
-    shown = affinity(mean, error) if measure == "troa" else mean
+    shown = affinity(mean, error).masked_fill(both.weight == 0, torch.nan) if measure == "troa" else mean
     return {
         "matrix": rows(shown),
         "mean": rows(mean),
         "sd": rows(both.sd),
         "error": rows(error),
         "count": [[int(n) for n in row] for row in both.weight2.tolist()],
-        "marked": marked(mean, error).tolist(),
+        "marked": marked(mean, error, diagonal=measure in ("troa", "cosine")).tolist(),
         "split_half": split_half(pair[0].mean, pair[1].mean),
     }
 

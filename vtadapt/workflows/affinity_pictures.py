@@ -15,28 +15,25 @@ from vtadapt.viz.panels import save_png
 def draw(result: Mapping[str, Any], out: Path) -> dict[str, Path]:
     """Write the pictures that a result has content for; returns their paths by kind."""
     names = result["tasks"]
-    halves = result.get("split_half")
-    footer = f"{result['data']} {result['split']}, {result['batches']} batches" + (
-        f" of {result['images_per_batch']} images" if "images_per_batch" in result else ""
-    )
-    footer += "" if halves is None else f"; two halves of the batches correlate {halves:.2f}"
+    title = "Task affinity learned in training" if "step" in result else f"Task affinity ({result['measure']})"
+    shown = displayed(result)
     # Cosines are drawn on one scale in all pictures; the look-ahead's steps are small and get their own.
-    values = np.abs(numbers(result["matrix"]))
-    limits = (-float(np.nanmax(values)), float(np.nanmax(values))) if result["measure"] == "lookahead" else None
+    bound = float(np.nanmax(np.abs(shown), initial=0.0))
+    limits = (-bound, bound) if result["measure"] == "lookahead" and bound > 0 else None
     files = {"plot": out / "affinity.png"}
     picture = heatmap(
-        numbers(result["matrix"]),
+        shown,
         names,
         error=numbers(result["error"]),
         marked=np.array(result["marked"]),
-        title=f"Task affinity ({result['measure']})",
-        footer=footer,
+        title=title,
+        footer=footer_of(result),
         limits=limits,
     )
     save_png(files["plot"], picture)
     if "blocks" in result:
         files["blocks"] = out / "blocks.png"
-        panels = [(name, numbers(block["matrix"])) for name, block in result["blocks"].items()]
+        panels = [(name, displayed(block)) for name, block in result["blocks"].items()]
         save_png(
             files["blocks"],
             heatmaps(panels, names, title=f"Task affinity ({result['measure']}) by block", limits=limits),
@@ -47,6 +44,21 @@ def draw(result: Mapping[str, Any], out: Path) -> dict[str, Path]:
         matrices = np.stack([numbers(record["matrix"]) for record in result["history"]])
         save_png(files["evolution"], evolution(steps, matrices, names, title="Task affinity over training (troa)"))
     return files
+
+
+def footer_of(result: Mapping[str, Any]) -> str:
+    """On what a matrix was measured."""
+    if "step" in result:
+        return f"{result['data']} {result['split']}, {result['batches']} updates up to step {result['step']}"
+    text = f"{result['data']} {result['split']}, {result['batches']} batches, {result['images']} images"
+    halves = result["split_half"]
+    return text if halves is None else f"{text}; two halves of the batches correlate {halves:.2f}"
+
+
+def displayed(result: Mapping[str, Any]) -> np.ndarray:
+    """The matrix as it is drawn: A, but where the mean is negative beyond noise that mean: harm is no plain 0."""
+    matrix, mean = numbers(result["matrix"]), numbers(result["mean"])
+    return np.where((mean < 0) & ~np.array(result["marked"]), mean, matrix)
 
 
 def numbers(matrix: Any) -> np.ndarray:

@@ -90,7 +90,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     measured = facts.measured_of(run)
     records = facts.read_records(run / runs.METRICS)
     curves = facts.curves_of(records, settings.val_images)
-    affinity, missing = facts.affinities_of(run, runs.output_folder(run, settings.run_dir))
+    affinity, missing = facts.affinities_of(run, runs.output_folder(run, settings.run_dir), list(loaded.tasks))
     keys: dict[str, set[str]] = {name: set(by_key) for name, by_key in curves["metrics"].items()}
     for entry in measured:
         for by_task in entry["metrics"].values():

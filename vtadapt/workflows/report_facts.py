@@ -14,6 +14,8 @@ import yaml
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
+from vtadapt.workflows.affinity_file import read_affinity
+from vtadapt.workflows.affinity_measure import LEARNED
 from vtadapt.workflows.session import Loaded
 from vtadapt.workflows.settings import TrainSettings
 
@@ -215,19 +217,22 @@ def _binned(points: Mapping[float, float], size: int) -> list[list[float]]:
     return [[sum(s for s, _ in c) / len(c), sum(v for _, v in c) / len(c)] for c in chunks]
 
 
-def affinities_of(run: Path, more: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def affinities_of(run: Path, more: Path, tasks: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """The matrices that training learned and that ``vtadapt affinity`` measured, and what is missing.
 
     Args:
         run: folder of the run.
         more: folder that ``vtadapt affinity`` writes ``affinity/MEASURE`` into.
+        tasks: of the run.
     """
     found, missing = [], []
     learned = run / runs.AFFINITY
-    paths = [*([learned] if learned.is_file() else []), *sorted((more / "affinity").glob(f"*/{runs.AFFINITY}"))]
+    measured = sorted((more / "affinity").glob(f"*/{runs.AFFINITY}"))
+    measured = [path for path in measured if path.parent.name != LEARNED]  # a copy of what stands in the run's folder
+    paths = [*([learned] if learned.is_file() else []), *measured]
     for path in paths:
         try:
-            found.append(_affinity(runs.read_json(path), learned=path == learned))
+            found.append(_affinity(read_affinity(path, tasks), learned=path == learned))
         except (ConfigError, KeyError, TypeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
             missing.append(f"{path.relative_to(path.parents[2 if path != learned else 0])} cannot be shown: {reason}.")
@@ -238,7 +243,9 @@ def _affinity(content: Mapping[str, Any], *, learned: bool) -> dict[str, Any]:
     names = [str(name) for name in content["tasks"]]
     about = f"{content['data']} {content['split']}, {content['batches']} batches"
     if learned and "step" in content:
-        about += f", the matrix in use at step {content['step']}"
+        fixed = content.get("conditioning", "troa")
+        use = "in use" if fixed == "troa" else f"for the weights of the losses (A was fixed to {fixed})"
+        about += f", the matrix {use} at step {content['step']}"
     if content.get("split_half") is not None:
         about += f"; two halves of the batches correlate {content['split_half']:.2f} off the diagonal"
     entry: dict[str, Any] = {

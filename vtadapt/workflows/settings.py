@@ -141,8 +141,8 @@ def validate(values: Mapping[str, Any], where: str) -> TrainSettings:
 
 
 def load(path: Path) -> TrainSettings:
-    """Read the ``settings.yaml`` of a run."""
-    return validate(_read(path), f"settings {os.fspath(path)!r}")
+    """Read the ``settings.yaml`` of a run; one from before A was learned had it fixed to the identity."""
+    return validate({"affinity": "identity", **_read(path)}, f"settings {os.fspath(path)!r}")
 
 
 def _read(path: Path) -> dict[str, Any]:

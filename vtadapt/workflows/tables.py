@@ -66,33 +66,31 @@ def show_affinity(result: Mapping[str, Any], as_json: bool) -> None:
 
 
 def affinity_table(result: Mapping[str, Any]) -> Table:
-    """Sources down, targets across; "~" marks what is not told apart from noise."""
-    halves = result.get("split_half")
-    about = f"{result['measure']} on {result['data']} {result['split']}, {result['batches']} batches"
-    about += "" if halves is None else f", two halves correlate {halves:.2f}"
-    table = Table(title=f"source (down) helps target (across)\n{about}", title_justify="left")
+    """Sources down, targets across; "~" marks what is not told apart from noise, "-" what was never measured."""
+    from vtadapt.workflows.affinity_pictures import displayed, footer_of  # matplotlib comes with it
+
+    title = f"source (down) helps target (across), +- standard error\n{result['measure']}: {footer_of(result)}"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for task in result["tasks"]:
         table.add_column(task, justify="right")
-    values = [abs(v) for row in result["matrix"] for v in row if v is not None]
-    bound = max(values, default=0.0) or 1.0
-    for source, row, errors, marks in zip(
-        result["tasks"], result["matrix"], result["error"], result["marked"], strict=True
-    ):
-        cells = [_affinity_cell(*entry, bound) for entry in zip(row, errors, marks, strict=True)]
+    matrix = displayed(result)
+    bound = float(max((abs(v) for v in matrix.flat if v == v), default=0.0)) or 1.0
+    for source, row, errors, marks in zip(result["tasks"], matrix, result["error"], result["marked"], strict=True):
+        cells = [_affinity_cell(*entry, bound) for entry in zip(row.tolist(), errors, marks, strict=True)]
         table.add_row(source, *cells)
     return table
 
 
-def _affinity_cell(value: float | None, error: float | None, mark: bool, bound: float) -> Text:
-    if value is None:
+def _affinity_cell(value: float, error: float | None, mark: bool, bound: float) -> Text:
+    if value != value:
         return Text("-", style="dim")
-    text = f"{value:.3f}" if bound >= 0.01 else f"{value:.1e}"
-    text += "" if error is None else f" +-{error:.3f}" if bound >= 0.01 else f" +-{error:.0e}"
+    digits = ".2f" if bound >= 0.1 else ".0e"
+    text = f"{value:{digits}}" + ("" if error is None else f"+-{error:{digits}}")
     share = min(1.0, abs(value) / bound)
     light = round(255 - 155 * share)  # white to blue for help, white to red for harm
     background = f"rgb({light},{light},255)" if value >= 0 else f"rgb(255,{light},{light})"
-    return Text(text + (" ~" if mark else ""), style=f"black on {background}")
+    return Text(text + ("~" if mark else " "), style=f"black on {background}", no_wrap=True)
 
 
 def info_tables(info: Mapping[str, Any]) -> list[Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +19,13 @@ from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
+from vtadapt.workflows.affinity_file import write_history
 from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score, summary
 from vtadapt.workflows.loaders import TrainData, build_eval
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Model, build_model, describe
 from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.troa import TroaUpdates, write_history
+from vtadapt.workflows.troa import TroaUpdates
 
 LAST = Path("checkpoints") / "last" / runs.STATE
 BEST = Path("checkpoints") / "best" / runs.MODEL
@@ -206,7 +208,9 @@ class Trainer:
             runs.write_tensors(self.path / runs.MODEL, tensors)
             runs.write_json(self.path / runs.CONFIG, self.config)
             runs.write_json(self.path / runs.RESULTS, results)
-            write_history(self.path, self.config, int(about["step"]))
+            write_history(self.path, self.config, int(about["step"]), self.troa.conditioning)
+            if complaint := self.troa.complaint(self.total):
+                print(f"warning: {complaint}", file=sys.stderr)
             for name, reader in self.data.val.items():
                 draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png")
         if self.board is not None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +15,9 @@ from vtadapt.affinity import troa as algorithm
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.tasks import Task
-from vtadapt.workflows import runs
+from vtadapt.workflows.affinity_file import describe
 from vtadapt.workflows.settings import TrainSettings
 
-THETA = "encoded features entering the first adapted block, image by image"
 Sums = tuple[Tensor, Tensor, Tensor]
 
 
@@ -32,7 +27,12 @@ def default_interval(tasks: int) -> int:
 
 
 def batch_cosines(
-    model: AdaptedModel, tasks: Mapping[str, Task], batch: Mapping[str, Any], *, measure: str = "troa"
+    model: AdaptedModel,
+    tasks: Mapping[str, Task],
+    batch: Mapping[str, Any],
+    *,
+    measure: str = "troa",
+    blocks: bool = False,
 ) -> Tensor:
     """Cosines of the task gradients of every image of a batch, by what enters each adapted block.
 
@@ -45,15 +45,18 @@ def batch_cosines(
         batch: as the loader gives it, on the model's device.
         measure: "troa"; "cosine", plain gradients; "permuted", troa with the sources' labels of the next image: what
             is left when labels and image do not belong together.
+        blocks: by what enters each adapted block, not the first alone, of which A is made.
 
     Returns:
-        (blocks, B, T, T), NaN where the image lacks a label; the first block's are what A is made of.
+        (blocks or 1, B, T, T), NaN where the image lacks a label.
     """
     training = model.training
     model.eval()
     device = batch["image"].device
     try:
-        with torch.autocast(device.type, enabled=False), torch.enable_grad():
+        # TensorFloat-32, which convolutions use on a GPU unless told otherwise, has the mantissa of a half.
+        tf32 = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
+        with tf32, torch.autocast(device.type, enabled=False), torch.enable_grad():
             trunk = model.backbone.trunk(batch["image"])
             trunk = replace(trunk, tokens=_wide(trunk.tokens.detach()).requires_grad_())
             targets, apart = batch["targets"], measure == "permuted"
@@ -64,7 +67,7 @@ def batch_cosines(
                 logits, entered = model.cross(trunk, target, wanted)
                 losses = {name: _per_image(tasks[name], logits[name], other[name]) for name in wanted}
                 own = _per_image(tasks[target], logits[target], targets[target]) if apart else None
-                return measures.Conditioned(entered, losses, own)
+                return measures.Conditioned(entered if blocks else entered[:1], losses, own)
 
             if measure == "cosine":
                 return measures.plain_cosine(run, tuple(tasks))
@@ -117,6 +120,7 @@ class TroaUpdates:
         self.every = (settings.troa_every or default_interval(len(tasks))) if learned and adapted else 0
         if len(tasks) == 1:
             self.every = 0  # one task: A = W = 1
+        self.conditioning = settings.affinity
         self.use_affinity, self.use_weights = settings.affinity == "troa", settings.troa_weights
         self.state = algorithm.Troa(len(tasks), settings.troa_momentum, settings.troa_eta)
         if adapted and settings.affinity == "uniform":
@@ -138,51 +142,14 @@ class TroaUpdates:
         if self.use_affinity and self.state.updates:
             self.model.affinity.copy_(self.state.affinity)
 
+    def complaint(self, steps: int) -> str | None:
+        """What to tell where a whole training was too short for a single update."""
+        if not self.every or self.state.updates:
+            return None
+        return f"the affinity was never updated: {steps} steps, an update every {self.every}; lower troa_every"
+
     def factors(self) -> dict[str, float]:
         """Factor of each task's loss, 1 on average."""
         if not (self.every and self.use_weights):
             return {}
         return dict(zip(self.tasks, self.state.task_weights.tolist(), strict=True))
-
-
-def write_history(run: Path, config: Mapping[str, Any], step: int) -> None:
-    """Write ``affinity.json`` of a training run: A and W of the saved weights, and how they came about.
-
-    Args:
-        run: its folder, with ``metrics.jsonl``.
-        config: its ``config.json``.
-        step: of the saved weights.
-    """
-    lines = (run / runs.METRICS).read_text(encoding="utf-8").splitlines()
-    history = [record for record in map(json.loads, lines) if record["split"] == "troa"]
-    if not history:
-        return
-    for record in history:
-        record.pop("split")
-    reached = [record for record in history if record["step"] <= step]
-    if not reached:  # weights from before the first update: A is what it starts as
-        tasks = len(config["tasks"])
-        reached = [{**history[0], "matrix": torch.eye(tasks).tolist()}]
-    about = {"format": 1, "run": os.fspath(run), "data": config["data"], "split": "train", "measure": "troa"}
-    about |= {"tasks": list(config["tasks"]), "batches": len(reached), "step": step, "theta": THETA}
-    current = {key: value for key, value in reached[-1].items() if key != "step"}
-    runs.write_json(run / runs.AFFINITY, {**about, **current, "history": history})
-
-
-def describe(state: algorithm.Troa) -> dict[str, Any]:
-    """Matrices of an update as plain lists; null where there is no number."""
-    moments = state.moments
-    return {
-        "matrix": rows(state.affinity),
-        "mean": rows(moments.mean),
-        "error": rows(moments.error),
-        "sd": rows(moments.sd),
-        "effective": rows(moments.effective),
-        "marked": algorithm.marked(moments.mean, moments.error).tolist(),
-        "weights": rows(state.weights),
-    }
-
-
-def rows(matrix: Tensor) -> list[list[float | None]]:
-    """A matrix as lists for JSON, to 7 digits; what is not finite is null."""
-    return [[float(f"{v:.7g}") if math.isfinite(v) else None for v in row] for row in matrix.tolist()]
