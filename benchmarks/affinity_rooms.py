@@ -54,8 +54,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for a heat map per measure")
     args = parser.parse_args()
     for measure in args.measures:
-        options = AffinityOptions(measure=measure, data_dir=args.data_dir, batches=args.batches)
-        results = [affinity_of_run(run, options, quiet=True) for run in args.runs]
+        results = []
+        for seed, run in enumerate(args.runs):  # other images for every run: the deviation holds their share too
+            options = AffinityOptions(measure, data_dir=args.data_dir, batches=args.batches, seed=seed)
+            results.append(affinity_of_run(run, options, quiet=True))
         names = results[0]["tasks"]
         matrices = np.array([r["mean"] for r in results], dtype=np.float64)
         mean, sd = matrices.mean(0), matrices.std(0, ddof=1)

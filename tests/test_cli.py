@@ -175,7 +175,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("prepare-data camvid --source none", 3, "none: no such folder"),
     ("prepare-data rooms --size 2x2", 2, "size 2x2, wanted at least 8x8"),
     ("prepare-data rooms --tasks dept", 2, "Did you mean 'depth'"),
-    ("eval --run-dir none", 4, "no run yet in 'none'; train one: vtadapt train rooms"),
+    ("eval demo", 3, "vtadapt prepare-data rooms"),
     ("eval tiny-001", 4, "Did you mean 'tiny-0001'"),
     ("eval tiny-0001 --split vall", 2, "Did you mean 'val'"),
     ("eval tiny-0001 --data camvid", 3, "vtadapt prepare-data camvid --source PATH"),
