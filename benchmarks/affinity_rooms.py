@@ -68,8 +68,12 @@ def main() -> None:
         within = np.array([r["error"] for r in results], dtype=np.float64)
         print(f"standard error within a run, mean over cells: {within[:, ~np.eye(len(names), dtype=bool)].mean():.2g}")
         if args.out is not None and scale == 1:
-            footer = f"{results[0]['data']}, {len(results)} seeds, {args.batches} batches each; +- is the sd over seeds"
-            picture = heatmap(mean, names, error=sd, title=f"Task affinity ({measure})", footer=footer)
+            footer = (
+                f"{results[0]['data']}, mean over {len(results)} seeds of {args.batches} batches each; error over seeds"
+            )
+            picture = heatmap(
+                mean, names, error=sd / len(results) ** 0.5, title=f"Task affinity ({measure})", footer=footer
+            )
             save_png(args.out / f"affinity-{measure}.png", picture)
 
 
