@@ -70,6 +70,12 @@ def test_help_of_every_command(cli: Callable[..., Any], command: str) -> None:
     assert ran.out.count("Usage") == 1
 
 
+def test_help_keeps_what_stands_in_brackets(cli: Callable[..., Any]) -> None:
+    text = " ".join(cli("report", "--help").out.split())
+    assert "[default: data]" in text
+    assert "[default: runs]" in text
+
+
 def test_version(cli: Callable[..., Any]) -> None:
     assert cli("--version").out == f"vtadapt {__version__}\n"
 

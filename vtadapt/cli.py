@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it would take [default: runs] for markup and leave it out
     help="Multitask dense vision from one frozen vision transformer with small trained adapters.",
 )
 

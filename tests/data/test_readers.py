@@ -141,6 +141,32 @@ def test_pictures_are_turned_upright(tmp_path: Path, exif: bytes) -> None:
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), wanted)
 
 
+def test_broken_exif_says_nothing(tmp_path: Path) -> None:
+    # A directory of 9 entries that ends after the first, the orientation: Pillow warns, which would be an error here.
+    cut = b"Exif\0\0II*\0\x08\0\0\0\x09\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0f"
+    stored = np.zeros((8, 16, 3), np.uint8)
+    Image.fromarray(stored).save(tmp_path / "cut.jpg", exif=cut)
+    Image.fromarray(stored).save(tmp_path / "none.jpg", exif=b"Exif\0\0nonsense, no TIFF")
+    assert read_rgb(tmp_path / "cut.jpg").shape == (16, 8, 3)
+    assert read_rgb(tmp_path / "none.jpg").shape == (8, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((4, 5), 0.5, np.float32), r"floating-point numbers \(mode F\), wanted 8 or 16 bits"),
+        (np.full((4, 5), 70000, np.int32), r"32-bit numbers \(70000 to 70000\), wanted 8 or 16 bits"),
+        (np.full((4, 5), -1, np.int32), r"32-bit numbers \(-1 to -1\), wanted 8 or 16 bits"),
+    ],
+)
+def test_numbers_without_a_range_are_no_picture(tmp_path: Path, array: np.ndarray, said: str) -> None:
+    Image.fromarray(array).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=rf"a\.tif: picture of {said}"):
+        read_rgb(tmp_path / "a.tif")
+    Image.fromarray(np.full((4, 5), 40000, np.int32)).save(tmp_path / "b.tif")
+    assert read_rgb(tmp_path / "b.tif")[0, 0].tolist() == [156, 156, 156]
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import DataError
 from vtadapt.viz.palette import THEMES, class_palette, colour_labels, colour_table
 from vtadapt.viz.panels import MARGIN, MAX_HEIGHT, Cell, colour_bar, contact_sheet, legend, panel, save_png
 
@@ -240,7 +240,7 @@ def test_save_png_never_leaves_half_a_picture(tmp_path, monkeypatch, broken):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, broken, fail)
-    with pytest.raises(VtadaptError, match=r"a\.png: the picture could not be written \(No space left on device\)"):
+    with pytest.raises(DataError, match=r"cannot write .*a\.png: No space left on device; choose another folder"):
         save_png(path, np.full((900, 900, 3), 255, np.uint8))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
@@ -258,9 +258,12 @@ def test_save_png_stopped_by_the_user_leaves_nothing(tmp_path, monkeypatch):
 
 def test_save_png_to_an_impossible_place_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(VtadaptError, match="could not be written") as caught:
-        save_png(tmp_path / "file" / "a.png", np.zeros((4, 4, 3), np.uint8))
-    assert "\n" not in str(caught.value)
+    (tmp_path / "folder.png").mkdir()
+    for target in (tmp_path / "file" / "a.png", tmp_path / "folder.png"):
+        with pytest.raises(DataError, match="cannot write") as caught:
+            save_png(target, np.zeros((4, 4, 3), np.uint8))
+        assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
 def test_real_photographs_with_labels(shared_data: Path, tmp_path):

@@ -94,7 +94,8 @@ def test_the_table_on_the_terminal(cli: Cli, runs: Callable[..., Path], tmp_path
     assert "source (down) helps target (across)" in ran.out
     assert "troa: tiny train, 3 batches, 12 images" in ran.out
     assert all(task in ran.out for task in TASKS)
-    assert ran.out.count("1.00+-0.00") >= 4
+    assert ran.out.count("1.00 ") >= 4
+    assert ran.out.count("+-0.00 ") >= 4
     assert "groups for 2: " in ran.out
     assert "above the next best" in ran.out
     assert ran.out.endswith(f"{tmp_path / 'affinity.npz'}\n{tmp_path / 'affinity.json'}\n")

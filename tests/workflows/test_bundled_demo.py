@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from vtadapt.workflows import runs
+from vtadapt.workflows.report import ReportOptions, report
 from vtadapt.workflows.session import load_run
 
 Cli = Callable[..., Any]
@@ -86,3 +87,28 @@ def test_nothing_is_written_into_the_package(cli: Cli, empty: Path) -> None:
         assert ran.code == 0, ran.err
     assert (empty / "runs" / "bundled-demo" / "report.html").is_file()
     assert {path: path.stat().st_mtime_ns for path in runs.bundled_run().iterdir()} == before
+
+
+def test_outputs_go_to_the_folder_of_runs_that_was_named(cli: Cli, empty: Path, tiny: Any) -> None:
+    for line in (("affinity",), ("report", "--images", "0", "--quiet")):
+        ran = cli(*line, "--run-dir", "other")
+        assert ran.code == 0, ran.err
+        assert "no run yet in 'other'" in ran.err
+    ran = cli("eval", "--run-dir", "other", "--data", "look", "--limit", "1", "--data-dir", tiny.settings.data_dir)
+    assert ran.code == 0, ran.err
+    found = {path.name for path in (empty / "other" / "bundled-demo").iterdir()}
+    assert found >= {"affinity", "report.html", "report.json", "eval-val-look-1images.json"}
+    assert not (empty / "runs").exists()
+
+
+def test_its_report_knows_its_own_measurements(empty: Path) -> None:
+    folder = empty / "other"
+    metrics = {"rooms": {"depth": {"rmse/pixel": 0.5}}}
+    runs.write_json(folder / "bundled-demo" / "eval-test.json", {"split": "test", "metrics": metrics})
+    document = report(runs.bundled_run(), options=ReportOptions(images=0), folder=folder, quiet=True)
+    assert [entry["source"] for entry in document["measured"]] == ["results.json", "eval-test.json"]
+    assert document["measured"][1]["metrics"] == metrics
+    assert document["facts"]["folder"] == "bundled with vtadapt"
+    assert not any("--resume" in entry["command"] for entry in document["commands"])
+    text = (folder / "bundled-demo" / "report.html").read_text(encoding="utf-8")
+    assert str(runs.bundled_run()) not in text

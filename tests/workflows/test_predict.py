@@ -10,10 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from vtadapt.errors import DataError, UsageError
-from vtadapt.workflows.predict import predict, predict_image, read_image
+from vtadapt.errors import DataError, UsageError, VtadaptError
+from vtadapt.workflows.predict import find_images, predict, predict_image, read_image
+from vtadapt.workflows.predict_image import enough_memory
 from vtadapt.workflows.session import Loaded, load_run
 
 
@@ -117,6 +119,75 @@ def test_exif_turns_the_picture(tmp_path: Path) -> None:
     assert read_image(tmp_path / "turned.jpg").shape == (30, 20, 3)
 
 
+def test_broken_exif_is_no_broken_picture(cli: Callable[..., Any], tiny: Any, tmp_path: Path) -> None:
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.jpg", exif=b"Exif\0\0nonsense, no TIFF")
+    ran = cli("predict", tmp_path / "a.jpg", "--run", tiny.run, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out" / "a_panel.png").is_file()
+
+
+@pytest.mark.parametrize("command", ["predict", "visualize-attention"])
+def test_nothing_is_written_among_the_photographs(
+    cli: Callable[..., Any], tiny: Any, tmp_path: Path, command: str
+) -> None:
+    image, other = save(tmp_path / "mine" / "photo.png"), save(tmp_path / "other" / "photo.png")
+    (tmp_path / "mine" / "photo_panel.png").write_bytes(b"precious")
+    (tmp_path / "alias").symlink_to(tmp_path / "mine", target_is_directory=True)
+    for given in (image, image.parent):
+        for out in (tmp_path / "mine", tmp_path / "alias", tmp_path / "other" / ".." / "mine"):
+            ran = cli(command, other, given, "--run", tiny.run, "--out", out)
+            assert (ran.code, ran.out) == (2, "")
+            assert f"--out {out} is the folder of photo" in ran.err
+    assert sorted(p.name for p in image.parent.iterdir()) == ["photo.png", "photo_panel.png"]
+    assert (tmp_path / "mine" / "photo_panel.png").read_bytes() == b"precious"
+    assert cli(command, image, "--run", tiny.run, "--out", tmp_path / "mine" / "below").code == 0
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=["device", "python", "cpu"])
+@pytest.mark.parametrize("command", ["predict", "visualize-attention"])
+def test_no_memory_is_one_line(
+    cli: Callable[..., Any],
+    tiny: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    error: Exception,
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("vtadapt.models.adapted.AdaptedModel.forward", full)
+    ran = cli(
+        command, save(tmp_path / "a.png", 60, 80), "--run", tiny.run, "--out", tmp_path / "out", "--size", "native"
+    )
+    assert (ran.code, ran.out) == (5, "")
+    assert ran.err.splitlines()[-1] == "vtadapt: error: not enough memory at 60 x 80; use --size auto or HxW"
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_other_errors_are_not_taken_for_no_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), enough_memory((1, 1)):
+        raise RuntimeError("shapes do not fit")
+    with pytest.raises(VtadaptError, match="not enough memory at 1 x 1"), enough_memory((1, 1)):
+        raise MemoryError
+
+
+def test_a_folder_that_is_called_like_a_picture(tiny: Any, tmp_path: Path) -> None:
+    image = save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "x.jpg").mkdir()
+    assert list(find_images([tmp_path / "in"])) == [image]
+    (tmp_path / "out" / "a_panel.png").mkdir(parents=True)
+    with pytest.raises(DataError, match="cannot write .*a_panel.png"):
+        predict([image], tiny.run, tmp_path / "out")
+
+
 def cut_jpeg() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(photo(64, 64)).save(buffer, "JPEG")
@@ -139,7 +210,7 @@ def test_a_broken_picture(tiny: Any, tmp_path: Path, content: Callable[[], bytes
 def test_what_is_not_there_is_told_before_any_work(tiny: Any, tmp_path: Path) -> None:
     good, empty = save(tmp_path / "good.png"), tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match=r"no image or folder at .*none.jpg"):
+    with pytest.raises(DataError, match=r"no image or folder at .*none.jpg'; wanted photographs or videos$"):
         predict([good, tmp_path / "none.jpg"], tiny.run, tmp_path / "out")
     with pytest.raises(DataError, match=r"no image in folder .*empty.*; wanted files ending in .jpg"):
         predict([good, empty], tiny.run, tmp_path / "out")

@@ -196,6 +196,31 @@ def test_frames_that_were_lost_are_noticed(tmp_path: Path, monkeypatch: pytest.M
     assert [p.name for p in tmp_path.iterdir()] == ["a.avi"]
 
 
+def test_a_rate_that_no_format_can_tell(tiny: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    entry = predict([clip(tmp_path / "a.avi")], tiny.run, tmp_path / "out", video=VideoOptions(every=10_000))[0]
+    assert (entry["frames"], entry["frames_per_second"]) == (1, module.SLOWEST)
+    assert read(entry["panel"])[1] == pytest.approx(module.SLOWEST, rel=0.01)
+    said = capfd.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["a.avi:", str(tmp_path / "a.avi")]  # to do, done
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    page = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(VtadaptError, match="no video can be written"), Writer(tmp_path / "none" / "a", 10) as writer:
+        writer.add(page)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_raw_arrays_are_for_photographs(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [clip(tmp_path / f"{name}.avi", frames=1) for name in "ab"]
+    predict(files, tiny.run, tmp_path / "out", raw=True)
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "--raw" in line] == [
+        "warning: --raw is for photographs; of a video only the panels are written"
+    ]
+
+
 def test_wrong_numbers(cli: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="wanted numbers from 1"):
         VideoOptions(every=0)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from tests import headless
 from vtadapt.errors import ConfigError, DataError, UsageError
@@ -21,7 +22,8 @@ from vtadapt.workflows import report as workflow
 from vtadapt.workflows.eval import evaluate_run
 from vtadapt.workflows.loaders import build_eval, open_reader
 from vtadapt.workflows.report import ReportOptions, report
-from vtadapt.workflows.report_facts import affinities_of, curves_of, read_records, train_command
+from vtadapt.workflows.report_facts import affinities_of, train_command
+from vtadapt.workflows.report_records import curves_of, read_records
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.train import train
@@ -111,7 +113,7 @@ def test_numbers_are_those_of_the_run(written: tuple[Path, dict[str, Any]], tiny
     assert (first["source"], first["metrics"]) == ("results.json", tiny.results["metrics"])
     assert (second["source"], second["split"], second["images"]) == ("eval-train-3images.json", "train", {"tiny": 3})
     assert document["ledger"]["parameters"]["trained"] == tiny.results["trained_parameters"]
-    records = read_records(tiny.run / "metrics.jsonl")
+    records, _ = read_records(tiny.run / "metrics.jsonl")
     losses = [[r["step"], r["loss"]["depth"]] for r in records if r["split"] == "train"]
     assert document["curves"]["loss"]["depth"] == losses
     last = [r for r in records if r["split"] == "val"][-1]
@@ -152,7 +154,9 @@ def test_scores_are_of_single_images(written: tuple[Path, dict[str, Any]], tiny:
 def test_what_is_missing_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("results.json", "metrics.jsonl", "affinity.json"):
         (run / name).unlink(missing_ok=True)
-    document = report(run, tmp_path / "a.html", ReportOptions(data_dir=tmp_path / "none"), quiet=True)
+    settings = yaml.safe_load((run / "settings.yaml").read_text())
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings | {"data_dir": str(tmp_path / "none")}))
+    document = report(run, tmp_path / "a.html", quiet=True)
     assert set(document["missing"]) == {"metrics", "curves", "affinity", "predictions", "extremes", "attention"}
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert text.count('class="missing"') == 6
@@ -234,10 +238,12 @@ def test_steps_recorded_twice_count_once(tmp_path: Path) -> None:
     ]
     path = tmp_path / "metrics.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 5, "lo')
-    curves = curves_of(read_records(path), None)
+    records, missing = read_records(path)
+    assert missing == ["Line 7 of metrics.jsonl cannot be shown: found '\"no record\"', wanted an object."]
+    curves = curves_of(records, None)
     assert curves["loss"] == {"a": [[1, 3.0], [2, 2.0]]}
     assert curves["metrics"] == {"a": {"k": {"x": [[2, 1.0], [4, 2.0]], "y": [[2, 5.0]]}}}
-    assert read_records(tmp_path / "none") == []
+    assert read_records(tmp_path / "none") == ([], [])
 
 
 def test_long_curves_are_averaged() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.capture import regular_attention, task_attention
+from vtadapt.workflows.attention_hint import whole_windows
 from vtadapt.workflows.predict import network_input, read_image
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.train import train
@@ -51,7 +54,7 @@ def test_files_and_raw_maps(tiny: Any, tmp_path: Path) -> None:
 def test_any_size_and_mode(tiny: Any, tmp_path: Path, height: int, width: int, mode: str) -> None:
     image = save(tmp_path / "a.png", height, width)
     options = AttentionOptions(tasks=["depth"], mode=mode, size="native" if height == 33 else "auto", head="3")
-    entry = visualize_attention([image], tiny.run, tmp_path, options)[0]
+    entry = visualize_attention([image], tiny.run, tmp_path / "out", options)[0]
     with np.load(entry["raw"]) as arrays:
         assert {"regular", "taa_depth"} <= set(arrays)
         assert list(arrays["taa_depth"].shape) == entry["tokens"]
@@ -65,7 +68,7 @@ def test_any_size_and_mode(tiny: Any, tmp_path: Path, height: int, width: int, m
 def test_the_query_is_a_pixel_of_the_photograph(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = save(tmp_path / "a.png", 480, 640)  # run at half that size
     options = AttentionOptions(tasks=["edges"], block=0, query="639,0", size="240x320")
-    entry = visualize_attention([image], tiny.run, tmp_path, options)[0]
+    entry = visualize_attention([image], tiny.run, tmp_path / "out", options)[0]
     assert (entry["mode"], entry["query"], entry["query_from"]) == ("query", [639, 0], None)
     assert "took" not in capsys.readouterr().err
     with np.load(entry["raw"]) as arrays:
@@ -94,7 +97,9 @@ def test_exif_is_heeded_as_in_predict(tiny: Any, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (60, 40)).save(tmp_path / "turned.jpg", exif=exif)
-    entry = visualize_attention([tmp_path / "turned.jpg"], tiny.run, tmp_path, AttentionOptions(query="39,59"))[0]
+    entry = visualize_attention([tmp_path / "turned.jpg"], tiny.run, tmp_path / "out", AttentionOptions(query="39,59"))[
+        0
+    ]
     assert entry["size"] == [60, 40]
 
 
@@ -107,6 +112,66 @@ def test_a_broken_picture_and_a_query_outside(tiny: Any, tmp_path: Path) -> None
         with pytest.raises(UsageError, match=r"outside a.png, which is 30 x 20; wanted X from 0 to 29 and Y from 0"):
             visualize_attention([image], tiny.run, tmp_path / "out", AttentionOptions(query=query))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_others_go_on(cli: Callable[..., Any], tiny: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    (tmp_path / "c.mp4").write_bytes(b"video")
+    files = [tmp_path / "a.jpg", save(tmp_path / "b.png", 20, 30), tmp_path / "c.mp4"]
+    ran = cli("visualize-attention", *files, "--run", tiny.run, "--out", tmp_path / "out", "--json")
+    assert ran.code == 3
+    first, second, third = json.loads(ran.out)
+    assert first == {"image": str(files[0]), "error": first["error"]}
+    assert "a.jpg: broken picture" in first["error"]
+    assert Path(second["panel"]).is_file()
+    assert third["error"] == f"{files[2]}: a video; wanted photographs, such as single frames of it"
+    assert ran.err.splitlines()[-1] == (
+        "vtadapt: error: 2 of 3 files could not be read and were left out: a.jpg, c.mp4"
+    )
+    ran = cli("visualize-attention", *files, "--run", tiny.run, "--out", tmp_path / "out")
+    assert (ran.code, ran.out) == (3, f"{second['panel']}\n")
+
+
+def test_a_query_is_checked_against_all_before_any_work(tiny: Any, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    first, turned = save(tmp_path / "a.png", 60, 60), tmp_path / "b.jpg"
+    Image.new("RGB", (60, 40)).save(turned, exif=exif)  # 40 wide and 60 high when upright
+    with pytest.raises(UsageError, match="query 50,10 is outside b.jpg, which is 40 x 60"):
+        visualize_attention([first, turned], tiny.run, tmp_path / "out", AttentionOptions(query="50,10"))
+    assert not (tmp_path / "out").exists()
+    found = visualize_attention([first, turned], tiny.run, tmp_path / "out", AttentionOptions(query="10,50"))
+    assert len(found) == 2
+    for empty in ({"query": ""}, {"mode": ""}):
+        with pytest.raises(UsageError, match="query ''|unknown mode ''"):
+            visualize_attention([first], tiny.run, tmp_path / "out", AttentionOptions(**empty))
+
+
+def test_a_coarse_map_names_a_finer_one(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [save(tmp_path / f"{name}.png", 480, 640) for name in "ab"]
+    entry = visualize_attention(files, tiny.run, tmp_path / "out", AttentionOptions(tasks=["depth"]))[0]
+    assert np.prod(entry["tokens"]) < 100
+    hints = [line for line in capsys.readouterr().err.splitlines() if "--block" in line]
+    assert len(hints) == 1
+    rows, columns = entry["tokens"]
+    found = re.fullmatch(rf"a.png: {rows} x {columns} tokens only.*; --block (\d+) --size (\S+) shows more", hints[0])
+    assert found is not None
+    assert found.groups() == ("1", "384x512")
+    finer = AttentionOptions(tasks=["depth"], block=1, size="384x512")
+    entry = visualize_attention(files[:1], tiny.run, tmp_path / "out", finer)[0]
+    assert (entry["tokens"], entry["on_padding"]["regular"]) == ([24, 32], 0)
+    assert "--block" not in capsys.readouterr().err
+    padded = AttentionOptions(tasks=["depth"], block=1, size="400x528")
+    visualize_attention(files[:1], tiny.run, tmp_path / "out", padded)
+    assert "% of the regular attention on padding; --block 1 --size 384x512 has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("aspect", [1.0, 3 / 4, 9 / 16, 2.0, 10.0, 0.001])
+def test_the_size_that_is_named_needs_no_padding(tiny: Any, aspect: float) -> None:
+    height, width = whole_windows(load_run(tiny.run).model.backbone, aspect)
+    assert (height % 128, width % 128) == (0, 0)
+    assert height * width <= 400_000
+    assert 1 / 20 < height / width / min(max(aspect, 0.05), 20) < 1.2
 
 
 def test_a_linear_probe_has_nothing_to_show(tiny: Any, tmp_path: Path) -> None:

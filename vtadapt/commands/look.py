@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
-from vtadapt.errors import UsageError
+from vtadapt.errors import DataError, UsageError
 
 
 def affinity(
@@ -43,7 +43,8 @@ def affinity(
     chosen = AffinityOptions(
         measure, data, split, batches, batch_size, per_block, groups, lr, seed, data_dir, devices, accelerator
     )
-    result = run_affinity(find_run(run, run_dir or RUNS), chosen, out=out, plot=plot, quiet=quiet or json_)
+    folder = run_dir or RUNS
+    result = run_affinity(find_run(run, folder), chosen, out=out, plot=plot, quiet=quiet or json_, folder=folder)
     if result is not None:
         show_affinity(result, json_)
 
@@ -66,6 +67,7 @@ def visualize_attention(
     json_: Json = False,
 ) -> None:
     """Draw where an adapted block looks: regular self-attention beside each task's; writes panels and raw maps."""
+    from vtadapt.workflows.predict import failure_of
     from vtadapt.workflows.runs import find_run
     from vtadapt.workflows.settings import parse_list
     from vtadapt.workflows.tables import print_json
@@ -76,9 +78,12 @@ def visualize_attention(
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
     if json_:
         print_json(results)
-        return
-    for entry in results:
-        typer.echo(entry["panel"])
+    else:
+        for entry in results:
+            if "panel" in entry:
+                typer.echo(entry["panel"])
+    if failure := failure_of(results):
+        raise DataError(failure)
 
 
 def report(
@@ -99,7 +104,8 @@ def report(
     from vtadapt.workflows.tables import print_json
 
     chosen = ReportOptions(split, images, data_dir, accelerator)
-    document = work(find_run(run, run_dir or RUNS), out, chosen, quiet=quiet or json_)
+    folder = run_dir or RUNS
+    document = work(find_run(run, folder), out, chosen, folder=folder, quiet=quiet or json_)
     if json_:
         print_json(document)
     else:

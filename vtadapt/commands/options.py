@@ -13,4 +13,4 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder of the packs [default
 RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].", envvar="VTADAPT_RUN_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest.")]
+Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]

@@ -116,8 +116,11 @@ def eval_(
     from vtadapt.workflows.runs import find_run
     from vtadapt.workflows.tables import show_results
 
-    folder = find_run(run, run_dir or RUNS)
-    results = evaluate_run(folder, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator)
+    folder = run_dir or RUNS
+    found = find_run(run, folder)
+    results = evaluate_run(
+        found, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator, folder=folder
+    )
     show_results(results, json_)
 
 

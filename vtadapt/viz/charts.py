@@ -72,17 +72,23 @@ def key(lines: Sequence[Line]) -> Markup:
 
 
 def bars(
-    title: str, rows: Sequence[tuple[str, float]], *, head: tuple[str, str], chips: Mapping[str, Sequence[int]]
+    title: str, rows: Sequence[tuple[str, float | None]], *, head: tuple[str, str], chips: Mapping[str, Sequence[int]]
 ) -> Markup:
-    """Return a table of shares 0..1, largest first, each with a bar; ``chips`` are the colours of some of the names."""
+    """Return a table of shares 0..1, largest first, each with a bar; ``chips`` are the colours of some of the names.
+
+    A share that is None stands last, as a dash without a bar.
+    """
     body = []
-    for name, value in sorted(rows, key=lambda row: -row[1]):
+    for name, value in sorted(rows, key=lambda row: math.inf if row[1] is None else -row[1]):
         chip = None
         if name in chips:
             chip = tag("i", class_="chip", style=f"background:rgb({','.join(str(int(c)) for c in chips[name])})")
-        share = min(max(value, 0.0), 1.0)
-        bar = tag("td", tag("i", class_="bar", style=f"width:{100 * share:.1f}%"), class_="bars", aria_hidden="true")
-        body.append(tag("tr", tag("th", chip, name, scope="row"), tag("td", f"{value:.3f}", class_="num"), bar))
+        shown, bar = "-", None
+        if value is not None:
+            shown, width = f"{value:.3f}", 100 * min(max(value, 0.0), 1.0)
+            bar = tag("i", class_="bar", style=f"width:{width:.1f}%")
+        cells = tag("td", shown, class_="num"), tag("td", bar, class_="bars", aria_hidden="true")
+        body.append(tag("tr", tag("th", chip, name, scope="row"), *cells))
     top = tag("tr", tag("th", head[0], scope="col"), tag("th", head[1], scope="col", class_="num"), tag("td"))
     content = tag("table", tag("thead", top), tag("tbody", *body), class_="wide")
     return tag("figure", tag("figcaption", tag("b", title)), scrolled(content, title), class_="chart")

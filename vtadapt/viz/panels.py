@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import DataError
 from vtadapt.viz.palette import Colour, Text, Theme, colour_table, line_height, theme_of, to_rgb, typeset
 
 # Sizes in pixels. A cell without a given height stays between the first two; a page aims to stay under PAGE_WIDTH.
@@ -168,7 +168,7 @@ def save_png(path: str | os.PathLike[str], rgb: np.ndarray) -> Path:
     """Write (H, W, 3) uint8 RGB to ``path`` and return it; the folder is made, a file there before is replaced.
 
     The picture is written beside it under a temporary name, flushed to the disk and renamed: ``path`` never holds half
-    a picture. Raises VtadaptError where the disk refuses.
+    a picture. Raises DataError where the disk refuses.
     """
     target = Path(path)
     picture = Image.fromarray(Cell(rgb).rgb)
@@ -185,7 +185,8 @@ def save_png(path: str | os.PathLike[str], rgb: np.ndarray) -> Path:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise VtadaptError(f"{target}: the picture could not be written ({reason}); name another place") from error
+        message = f"cannot write {target}: {reason}; choose another folder (what was there before is untouched)"
+        raise DataError(message) from error
     return target
 
 

@@ -128,7 +128,7 @@ def _measured(document: Document, measured: Mapping[str, Any], data: str) -> lis
     charts = []
     for name, values in measured["metrics"][data].items():
         task = document["tasks"].get(name, {"better": {}, "classes": [], "colours": [], "headline": ""})
-        per_class: dict[str, list[tuple[str, float]]] = {}
+        per_class: dict[str, list[tuple[str, float | None]]] = {}
         counts = measured.get("counts", {}).get(data, {}).get(name, {})
         for key, value in values.items():
             stem, _, what = key.partition("/")
@@ -140,7 +140,9 @@ def _measured(document: Document, measured: Mapping[str, Any], data: str) -> lis
         chips = dict(zip(task["classes"], task["colours"], strict=False))
         for stem, found in per_class.items():
             charts.append(bars(f"{name}: {stem} per class, {data}", found, head=("class", stem), chips=chips))
-    head = ("task", "metric", "value", "better", "images with a label")
+    head: Sequence[str] = ("task", "metric", "value", "better", "images with a label")
+    if all(row[4] == "" for row in rows):  # measured by something that counts none
+        head, rows = head[:4], [row[:4] for row in rows]
     label = f"Metrics on {data}"
     numbers = table(head, rows, label=label, numbers=(2, 4), class_="fixed")
     return [tag("h3", data), tag("div", numbers, *charts, class_="two")]

@@ -150,7 +150,13 @@ def save(result: dict[str, Any], out: Path, plot: bool) -> dict[str, str]:
 
 
 def run_affinity(
-    run: Path, options: AffinityOptions, *, out: Path | None = None, plot: bool = False, quiet: bool = False
+    run: Path,
+    options: AffinityOptions,
+    *,
+    out: Path | None = None,
+    plot: bool = False,
+    quiet: bool = False,
+    folder: Path = Path("runs"),
 ) -> dict[str, Any] | None:
     """Measure, save, draw and warn; None on ranks other than the first.
 
@@ -160,6 +166,7 @@ def run_affinity(
         out: folder to write to; None for ``affinity/MEASURE`` in the run's folder, see :func:`runs.output_folder`.
         plot: draw pictures.
         quiet: no progress.
+        folder: of the runs, see :func:`runs.output_folder`.
     """
     if out is not None and out.resolve() == run.resolve():
         raise UsageError(f"--out {os.fspath(out)!r} is the run's own folder, whose {runs.AFFINITY} stays; name another")
@@ -167,7 +174,7 @@ def run_affinity(
     result = affinity_of_run(run, options, quiet=quiet)
     if not is_first_rank():
         return None
-    save(result, out or runs.output_folder(run) / "affinity" / options.measure, plot)
+    save(result, out or runs.output_folder(run, folder) / "affinity" / options.measure, plot)
     for line in warnings_of(result):
         print(f"warning: {line}", file=sys.stderr)
     return result

@@ -64,7 +64,7 @@ def demo(
     say("4/4 draw")
     reader = open_reader(settings, "rooms", "val")
     save_png(out / "room.png", reader.read(0)["image"])
-    panel = predict([out / "room.png"], run, out)[0]["panel"]
+    panel = predict([out / "room.png"], run, out / "predictions")[0]["panel"]
     pictures = [*results["panels"], panel]
     return {
         "run": str(run),

@@ -94,8 +94,18 @@ def evaluate_run(
     data_dir: Path | None = None,
     limit: int | None = None,
     accelerator: str | None = None,
+    folder: Path = Path("runs"),
 ) -> dict[str, Any]:
     """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
+
+    Args:
+        run: its folder.
+        data: other data sets than the run's own, joined with "+".
+        split: of them.
+        data_dir: folder of the packs; None for the run's own.
+        limit: at most so many images of each, evenly spaced.
+        accelerator: None for the run's own.
+        folder: of the runs, see :func:`vtadapt.workflows.runs.output_folder`.
 
     Returns:
         {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
@@ -106,7 +116,7 @@ def evaluate_run(
         ConfigError: the run does not load, or another set's classes have no map to its own.
     """
     loaded = load_run(run)
-    out = runs.output_folder(run, loaded.settings.run_dir)
+    out = runs.output_folder(run, folder)
     settings = loaded.settings.model_copy(
         update={
             "data": data or loaded.settings.data,

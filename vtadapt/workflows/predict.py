@@ -17,7 +17,14 @@ from vtadapt.errors import DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, panel, save_png
 from vtadapt.workflows.eval import legends, prediction_cells
-from vtadapt.workflows.predict_image import SUFFIXES, network_input, parse_run_size, predict_image, read_image
+from vtadapt.workflows.predict_image import (
+    SUFFIXES,
+    BrokenImageError,
+    network_input,
+    parse_run_size,
+    predict_image,
+    read_image,
+)
 from vtadapt.workflows.predict_video import SUFFIXES as VIDEOS
 from vtadapt.workflows.predict_video import BrokenVideoError, VideoOptions, is_video, predict_video
 from vtadapt.workflows.runs import write_arrays
@@ -25,9 +32,12 @@ from vtadapt.workflows.session import Loaded, load_run
 
 __all__ = [
     "SUFFIXES",
+    "BrokenImageError",
     "VideoOptions",
+    "check_out",
     "failure_of",
     "find_images",
+    "leave_out",
     "network_input",
     "parse_run_size",
     "predict",
@@ -36,10 +46,6 @@ __all__ = [
     "unique_stems",
     "write_arrays",
 ]
-
-
-class BrokenImageError(DataError):
-    """A photograph that cannot be read; others may be fine."""
 
 
 _UNREADABLE = (BrokenImageError, BrokenVideoError)  # not a full disk, say, which the next file would meet as well
@@ -74,10 +80,14 @@ def predict(
 
     Raises:
         DataError: no photograph found, or the only file cannot be read.
-        UsageError: a size that is none, or a device that is not there.
+        UsageError: a size that is none, a device that is not there, or ``out`` is the folder of a photograph.
+        VtadaptError: not enough memory.
     """
     parse_run_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
     files = list(find_images(images, (*SUFFIXES, *VIDEOS)))
+    check_out(files, out)
+    if raw and any(map(is_video, files)):
+        print("warning: --raw is for photographs; of a video only the panels are written", file=sys.stderr)
     loaded = load_run(run)
     _move(loaded, device)
     with disk_error(out):
@@ -92,13 +102,29 @@ def predict(
         except _UNREADABLE as error:
             if len(files) == 1:
                 raise
-            reason = " ".join(str(error).split())
-            print(f"left out: {reason}", file=sys.stderr)
-            results.append({"image": str(file), "error": reason})
+            results.append(leave_out(file, error))
             continue
         print(f"{file} -> {entry['panel']} ({entry['images_per_second']:.3g} images/s)", file=sys.stderr)
         results.append(entry)
     return results
+
+
+def leave_out(file: Path, error: DataError) -> dict[str, str]:
+    """Tell on stderr that a file is left out; returns its {"image", "error"}."""
+    reason = " ".join(str(error).split())
+    print(f"left out: {reason}", file=sys.stderr)
+    return {"image": str(file), "error": reason}
+
+
+def check_out(files: Sequence[Path], out: Path) -> None:
+    """Refuse to write among the photographs, over what bears the same name.
+
+    Raises:
+        UsageError: ``out`` is the folder of one of ``files``, under whatever name.
+    """
+    for folder, file in {file.parent: file for file in files}.items():
+        if out.is_dir() and out.samefile(folder):
+            raise UsageError(f"--out {out} is the folder of {file.name}; name another, so that nothing there is lost")
 
 
 def failure_of(results: Sequence[Mapping[str, Any]]) -> str | None:
@@ -112,10 +138,7 @@ def failure_of(results: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _photograph(loaded: Loaded, file: Path, out: Path, size: str, device: str, raw: bool) -> dict[str, Any]:
     started = time.perf_counter()
-    try:
-        rgb = read_image(file)
-    except DataError as error:
-        raise BrokenImageError(str(error)) from error
+    rgb = read_image(file)
     predictions = predict_image(loaded, rgb, size, device)
     path = out.with_name(f"{out.name}_panel.png")
     save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
@@ -147,11 +170,13 @@ def find_images(paths: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -> It
     for path in paths:
         if not path.is_dir():
             if not path.is_file():
-                raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted photographs")
+                wanted = "photographs or videos" if set(VIDEOS) & set(suffixes) else "photographs"
+                raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted {wanted}")
             yield path
             continue
         # Names that begin with a dot are those of files that are being written.
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+        named = (p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+        found = sorted(p for p in named if p.is_file())
         if not found:
             raise DataError(f"no image in folder {os.fspath(path)!r}; wanted files ending in {', '.join(suffixes)}")
         yield from found

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from vtadapt.data.readers.base import decode, to_rgb
-from vtadapt.errors import DataError, UsageError
+from vtadapt.data.readers.base import read_rgb
+from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.workflows.session import Loaded
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# What torch says where it has no memory, on the CPU of Unix and of Windows, and on devices.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+class BrokenImageError(DataError):
+    """A photograph that cannot be read; others may be fine."""
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read a photograph as (H, W, 3) uint8 RGB, turned as its EXIF says.
 
     Raises:
-        DataError: missing, cut short, or not an image.
+        BrokenImageError: missing, cut short, or not an image.
     """
     if not path.is_file():
-        raise DataError(f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)}) or a folder of them")
-    return to_rgb(ImageOps.exif_transpose(decode(path)))
+        raise BrokenImageError(
+            f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)}) or a folder of them"
+        )
+    try:
+        return read_rgb(path)
+    except DataError as error:
+        raise BrokenImageError(str(error)) from error
+    except MemoryError as error:
+        raise VtadaptError(f"{path}: not enough memory to open the picture; make it smaller first") from error
 
 
 def predict_image(
@@ -42,11 +56,26 @@ def predict_image(
         size: "auto" (resized to about as many pixels as the training crops, aspect kept), "native", or "HxW".
         device: where the model is.
         shown: (height, width) of the predictions; None for the photograph's own.
+
+    Raises:
+        VtadaptError: not enough memory.
     """
-    with torch.no_grad():
+    own = rgb.shape[0], rgb.shape[1]
+    with enough_memory(parse_run_size(size, own, loaded.size)), torch.no_grad():
         logits = loaded.model(network_input(rgb, size, loaded.size).to(device))
-    whole = shown or (rgb.shape[0], rgb.shape[1])
-    return {name: _decode(task, logits[name].float().cpu(), whole) for name, task in loaded.tasks.items()}
+        return {name: _decode(task, logits[name].float().cpu(), shown or own) for name, task in loaded.tasks.items()}
+
+
+@contextlib.contextmanager
+def enough_memory(size: tuple[int, int]) -> Iterator[None]:
+    """Turn the errors of a model that runs out of memory at ``size`` (height, width) into a VtadaptError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise VtadaptError(f"not enough memory at {size[0]} x {size[1]}; use --size auto or HxW") from error
 
 
 def network_input(rgb: np.ndarray, size: str, trained: tuple[int, int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -28,6 +29,7 @@ SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))  # what is tried, in this order; every OpenCV writes the second
 WIDTH = 2560  # pixels across a frame of the result at most
 RATE = 25.0  # frames a second, where a file does not say
+SLOWEST = 0.05  # frames a second; formats cannot tell much slower rates
 STEADY = 0.9  # weight that the past keeps in a range of values, so that colours do not flicker
 
 
@@ -83,7 +85,7 @@ def predict_video(
         first = next(frames := read_frames(capture, options), None)
         if first is None:
             raise BrokenVideoError(f"{path}: broken or empty video (no frame can be read); wanted one with pictures")
-        rate = _rate(capture) / options.every
+        rate = max(_rate(capture) / options.every, SLOWEST)
         announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         total = min(-(-announced // options.every), options.limit or announced)
         with Writer(out, rate) as writer, Progress(total, 0, path.name, quiet) as bar:
@@ -114,13 +116,20 @@ def _open(path: Path) -> cv2.VideoCapture:
     """Open a video; what goes wrong is told here in one line, not by the libraries below in many."""
     if not path.is_file():
         raise BrokenVideoError(f"no video at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)})")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # What FFmpeg cannot read no other can, but some would complain.
     backend = cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
+    with _silence():
+        return cv2.VideoCapture(os.fspath(path), backend)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """OpenCV and FFmpeg print nothing."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return cv2.VideoCapture(os.fspath(path), backend)
+        yield
     finally:
         cv2.utils.logging.setLogLevel(level)
 
@@ -208,7 +217,8 @@ class Writer:
             # The writer goes by the suffix, so that the temporary name keeps it.
             self._temporary = self.stem.with_name(f".{self.stem.name}.{os.getpid()}.partial{suffix}")
             kind = cv2.VideoWriter.fourcc(*codec)
-            video = cv2.VideoWriter(os.fspath(self._temporary), kind, self.rate, (width, height))
+            with _silence():
+                video = cv2.VideoWriter(os.fspath(self._temporary), kind, self.rate, (width, height))
             if video.isOpened():
                 return video
             self._temporary.unlink(missing_ok=True)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vtadapt import __version__
 from vtadapt.data.atomic import disk_error
-from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.data.manifest import open_manifest
+from vtadapt.errors import ConfigError, UsageError, VtadaptError, near_matches
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.viz.report import Pictures, render
 from vtadapt.viz.report_pictures import Shot
 from vtadapt.workflows import report_facts as facts
+from vtadapt.workflows import report_records as records
 from vtadapt.workflows import runs
 from vtadapt.workflows.info import describe_model
+from vtadapt.workflows.loaders import find_recipe
 from vtadapt.workflows.report_samples import ATTENTION, Sampled, attention_shots, finest_block, sample
 from vtadapt.workflows.session import Loaded, load_run, open_fabric
 
@@ -42,7 +48,12 @@ class ReportOptions:
 
 
 def report(
-    run: Path, out: Path | None = None, options: ReportOptions | None = None, *, quiet: bool = False
+    run: Path,
+    out: Path | None = None,
+    options: ReportOptions | None = None,
+    *,
+    folder: Path = Path("runs"),
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Write the page and, beside it, its numbers as JSON; what has no source here is said on the page, not an error.
 
@@ -50,6 +61,7 @@ def report(
         run: a finished run.
         out: the .html file; None for ``report.html`` in the run's folder. The JSON has the same name with .json.
         options: see :class:`ReportOptions`.
+        folder: of the runs, see :func:`vtadapt.workflows.runs.output_folder`.
         quiet: no progress.
 
     Returns:
@@ -57,24 +69,29 @@ def report(
         "curves", "affinity", "samples", "attention", "ledger", "settings", "missing", "files"}.
 
     Raises:
-        UsageError: a name that is not one of an HTML file.
+        UsageError: a name that is not one of an HTML file, or whose JSON would replace another file; a split that the
+            data does not have.
         ConfigError: the run does not load.
-        DataError: the page cannot be written.
+        DataError: the page cannot be written, or ``options.data_dir`` has no pack of the run's data.
     """
     options = options or ReportOptions()
     if out is not None and (out.suffix.lower() not in SUFFIXES or out.is_dir()):
         raise UsageError(f"--out {os.fspath(out)!r}; wanted the name of an .html file")
+    more = runs.output_folder(run, folder)
+    page = out or more / "report.html"
+    sidecar = page.with_suffix(".json")
+    _refuse_to_replace(sidecar)
     loaded = load_run(run)
-    page = out or runs.output_folder(run, loaded.settings.run_dir) / "report.html"
+    data_dir = options.data_dir or loaded.settings.data_dir
+    _check_data(loaded.settings.data_names, data_dir, options)
     with disk_error(page):  # a place that cannot be is told before any work
         page.parent.mkdir(parents=True, exist_ok=True)
-    update: dict[str, Any] = {"devices": 1, "num_nodes": 1, "data_dir": options.data_dir or loaded.settings.data_dir}
+    update: dict[str, Any] = {"devices": 1, "num_nodes": 1, "data_dir": data_dir}
     update["accelerator"] = options.accelerator or loaded.settings.accelerator
-    document = _facts(loaded)
+    document = _facts(loaded, more)
     document["ledger"] = describe_model(loaded.model, loaded.tasks, loaded.size)
     loaded.settings = loaded.settings.model_copy(update=update)
     pictures = _pictures(loaded, options, document, quiet)
-    sidecar = page.with_suffix(".json")
     document["files"] = {"html": str(page), "json": str(sidecar)}
     for line in [text for texts in document["missing"].values() for text in texts]:
         print(f"note: {line}", file=sys.stderr)
@@ -83,20 +100,53 @@ def report(
     return document
 
 
-def _facts(loaded: Loaded) -> dict[str, Any]:
-    """All that the run's folder tells."""
+def _refuse_to_replace(sidecar: Path) -> None:
+    """UsageError where the JSON would take the place of anything but the JSON of an earlier report."""
+    name = repr(os.fspath(sidecar))
+    if sidecar.name in (runs.CONFIG, runs.RESULTS, runs.AFFINITY):
+        raise UsageError(f"the report's numbers would go to {name}, a name of a run's own files; name another --out")
+    if not sidecar.exists():
+        return
+    try:
+        known = runs.read_json(sidecar).keys() >= {"vtadapt", "measured", "curves", "files"}
+    except ConfigError:
+        known = False
+    if not known:
+        raise UsageError(
+            f"the report's numbers would replace {name}, which is no report; name another --out or move it"
+        )
+
+
+def _check_data(names: Sequence[str], data_dir: Path, options: ReportOptions) -> None:
+    """Refuse a split that there cannot be, and a named folder without the packs; other lacks are said on the page."""
+    for name in names:
+        known, splits = name, [options.split]
+        with contextlib.suppress(VtadaptError), contextlib.redirect_stderr(io.StringIO()):  # both are said later
+            recipe = find_recipe(name, data_dir)
+            known, splits = recipe.name, list(recipe.splits)
+        if options.split not in splits:
+            hint = f"{near_matches(options.split, splits)} Known: {', '.join(splits)}"
+            raise UsageError(f"data set {known!r} has no split {options.split!r}.{hint}")
+        if options.images and options.data_dir is not None:
+            open_manifest(data_dir, known)
+
+
+def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
+    """All that the run's folder tells, and ``more``, which other commands write to."""
     run, settings = loaded.path, loaded.settings
     adapters = isinstance(loaded.model, AdaptedModel)
-    measured = facts.measured_of(run)
-    records = facts.read_records(run / runs.METRICS)
-    curves = facts.curves_of(records, settings.val_images)
-    affinity, missing = facts.affinities_of(run, runs.output_folder(run, settings.run_dir), list(loaded.tasks))
+    totals, no_totals = records.totals_of(run)
+    measured, no_metrics = records.measured_of(run, more)
+    lines, no_lines = records.read_records(run / runs.METRICS)
+    curves = records.curves_of(lines, settings.val_images)
+    affinity, no_affinity = facts.affinities_of(run, more, list(loaded.tasks))
+    missing = {"run": no_totals, "metrics": no_metrics, "curves": no_lines, "affinity": no_affinity}
+    _say_what_is_missing(missing, loaded, adapters, {"metrics": measured, "curves": lines, "affinity": affinity})
     keys: dict[str, set[str]] = {name: set(by_key) for name, by_key in curves["metrics"].items()}
     for entry in measured:
         for by_task in entry["metrics"].values():
             for name, values in by_task.items():
                 keys.setdefault(name, set()).update(values)
-    results = runs.read_json(run / runs.RESULTS) if (run / runs.RESULTS).is_file() else None
     return {
         "format": FORMAT,
         "vtadapt": __version__,
@@ -104,36 +154,34 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "name": run.name,
         "data": settings.data,
         "tasks": facts.tasks_of(loaded.tasks, keys),
-        "facts": facts.facts_of(loaded, results),
-        "commands": facts.commands_of(
-            runs.DEMO if run == runs.bundled_run() else str(run), settings, adapters=adapters
-        ),
+        "facts": facts.facts_of(loaded, totals),
+        "commands": facts.commands_of(loaded, adapters=adapters),
         "measured": measured,
         "curves": curves,
         "affinity": affinity,
         "settings": facts.settings_of(settings),
-        "missing": _missing(loaded, adapters, bool(measured), bool(records), bool(affinity), missing),
+        "missing": {section: texts for section, texts in missing.items() if texts},
     }
 
 
-def _missing(
-    loaded: Loaded, adapters: bool, measured: bool, records: bool, affinity: bool, broken: list[str]
-) -> dict[str, list[str]]:
-    """Per section what has no source in the folder, in one sentence each."""
-    found: dict[str, list[str]] = {}
-    if not measured:
-        found["metrics"] = [f"No metrics: the run has no {runs.RESULTS}; vtadapt eval measures it."]
-    if not records:
-        found["curves"] = [f"No curves: the run has no {runs.METRICS}."]
-    if affinity or broken:
-        found["affinity"] = broken
-    elif not adapters:
-        found["affinity"] = [f"No affinity: a run of method {loaded.settings.method} has no adapters to compare."]
+def _say_what_is_missing(
+    missing: dict[str, list[str]], loaded: Loaded, adapters: bool, found: Mapping[str, Sequence[Any]]
+) -> None:
+    """Add to sections of which nothing was found, and nothing broken either, why that is, in one sentence each."""
+    if not adapters:
+        affinity = f"No affinity: a run of method {loaded.settings.method} has no adapters to compare."
     elif len(loaded.tasks) < 2:
-        found["affinity"] = ["No affinity: the run has one task."]
+        affinity = "No affinity: the run has one task."
     else:
-        found["affinity"] = ["No affinity was learned in training; vtadapt affinity --plot measures it."]
-    return {section: texts for section, texts in found.items() if texts}
+        affinity = "No affinity was learned in training; vtadapt affinity --plot measures it."
+    reasons = {
+        "metrics": f"No metrics: the run has no {runs.RESULTS}; vtadapt eval measures it.",
+        "curves": f"No curves: the run has no {runs.METRICS}.",
+        "affinity": affinity,
+    }
+    for section, reason in reasons.items():
+        if not found[section] and not missing[section]:
+            missing[section].append(reason)
 
 
 def _pictures(loaded: Loaded, options: ReportOptions, document: dict[str, Any], quiet: bool) -> Pictures:

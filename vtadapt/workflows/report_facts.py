@@ -1,8 +1,7 @@
-"""What a report takes from a run folder alone: facts, commands, settings, metrics, curves and affinities."""
+"""What a report takes from a run folder alone: facts, commands, settings and affinities."""
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,11 @@ from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.affinity_file import read_affinity
 from vtadapt.workflows.affinity_measure import LEARNED
+from vtadapt.workflows.report_records import BROKEN, broken
 from vtadapt.workflows.session import Loaded
 from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.trainer import LAST
 
-POINTS = 300  # of a curve at most; longer ones are averaged
 MOMENTS = 120  # of the affinity's history at most
 FLAGS = (
     *("tasks", "method", "backbone", "weights", "decoder", "train_blocks", "epochs", "batch_size", "lr", "size"),
@@ -50,16 +50,20 @@ def _direction(task: Task, key: str) -> bool | None:
         return None
 
 
-def facts_of(loaded: Loaded, results: Mapping[str, Any] | None) -> dict[str, str | None]:
-    """What the run is, in words; None where nothing tells."""
+def facts_of(loaded: Loaded, totals: Mapping[str, float | None]) -> dict[str, str | None]:
+    """What the run is, in words; None where nothing tells.
+
+    Args:
+        loaded: the run.
+        totals: see :func:`vtadapt.workflows.report_records.totals_of`.
+    """
     settings = loaded.settings
-    found = results or {}
-    seconds = found.get("train_seconds")
-    steps, epochs = found.get("steps"), settings.epochs
+    seconds = totals.get("train_seconds")
+    steps, epochs = totals.get("steps"), settings.epochs
     height, width = loaded.size
     adapters = "" if settings.method != "adapters" else f", {settings.decoder} decoder, trains {settings.train_blocks}"
     return {
-        "folder": str(loaded.path),
+        "folder": "bundled with vtadapt" if runs.is_bundled(loaded.path) else str(loaded.path),
         "data": settings.data,
         "tasks": ", ".join(f"{name} ({task.kind})" for name, task in loaded.tasks.items()),
         "method": settings.method + adapters,
@@ -70,7 +74,7 @@ def facts_of(loaded: Loaded, results: Mapping[str, Any] | None) -> dict[str, str
         "affinity": settings.affinity if settings.method == "adapters" else None,
         "device": f"accelerator {settings.accelerator}, precision {settings.precision}, "
         f"{settings.devices * settings.num_nodes} process(es)",
-        "time": None if seconds is None else _duration(float(seconds)),
+        "time": None if seconds is None else _duration(seconds),
     }
 
 
@@ -81,18 +85,19 @@ def _duration(seconds: float) -> str:
     return f"{shown} of training (since the last resume, if there was one)"
 
 
-def commands_of(run: str, settings: TrainSettings, *, adapters: bool) -> list[dict[str, str]]:
+def commands_of(loaded: Loaded, *, adapters: bool) -> list[dict[str, str]]:
     """The command that made the run, then those to go on with.
 
     Args:
-        run: what to type for the run.
-        settings: of the run.
+        loaded: the run.
         adapters: whether it has adapters.
     """
-    here = shlex.quote(run)
-    found = [
-        ("Training with the same settings", train_command(settings)),
-        ("Go on where training was interrupted", f"vtadapt train --resume {here}"),
+    bundled = runs.is_bundled(loaded.path)
+    here = shlex.quote(runs.DEMO if bundled else str(loaded.path))
+    found = [("Training with the same settings", train_command(loaded.settings))]
+    if not bundled and (loaded.path / LAST).is_file():
+        found.append(("Go on where training was interrupted", f"vtadapt train --resume {here}"))
+    found += [
         ("Measure it again, with --split or --data on something else", f"vtadapt eval {here}"),
         ("Predict for photographs, folders and videos", f"vtadapt predict photo.jpg --run {here}"),
     ]
@@ -149,74 +154,6 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
-def measured_of(run: Path) -> list[dict[str, Any]]:
-    """The metrics that stand in the folder: those at the end of training, then those of ``vtadapt eval``."""
-    found: list[dict[str, Any]] = []
-    for path in [run / runs.RESULTS, *sorted(run.glob("eval-*.json"))]:
-        if not path.is_file():
-            continue
-        content = runs.read_json(path)
-        if isinstance(content.get("metrics"), dict):
-            entry: dict[str, Any] = {"source": path.name, "split": "val"}
-            found.append(entry | {k: content[k] for k in ("split", "metrics", "counts", "images") if k in content})
-    return found
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of ``metrics.jsonl``; a line that a killed run left half-written is passed over."""
-    if not path.is_file():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int | float):
-            found.append(record)
-    return found
-
-
-def curves_of(records: Sequence[Mapping[str, Any]], val_images: int | None) -> dict[str, Any]:
-    """Curves over steps: losses and learning rate of training, metrics of the validations.
-
-    A step that stands there twice (a run that was resumed) counts once, as it was recorded last.
-    """
-    loss: dict[str, dict[float, float]] = {}
-    rate: dict[float, float] = {}
-    metrics: dict[str, dict[str, dict[str, dict[float, float]]]] = {}
-    for record in records:
-        step = record["step"]
-        for name, value in record.get("loss", {}).items():
-            loss.setdefault(name, {})[step] = value
-        if isinstance(record.get("lr"), int | float):
-            rate[step] = record["lr"]
-        for data, by_task in record.get("metrics", {}).items():
-            for name, values in by_task.items():
-                for key, value in values.items():
-                    metrics.setdefault(name, {}).setdefault(key, {}).setdefault(data, {})[step] = value
-    longest = max((len(points) for points in loss.values()), default=0)
-    size = math.ceil(longest / POINTS) or 1
-    limit = "all images" if val_images is None else f"at most {val_images} images of each set, evenly spaced"
-    return {
-        "loss": {name: _binned(points, size) for name, points in loss.items()},
-        "lr": _binned(rate, size),
-        "binned": size,
-        "metrics": {
-            name: {key: {data: _binned(points, 1) for data, points in by.items()} for key, by in keys.items()}
-            for name, keys in metrics.items()
-        },
-        "about": f"After epochs, on {limit}; the numbers above are of the whole split.",
-    }
-
-
-def _binned(points: Mapping[float, float], size: int) -> list[list[float]]:
-    """Means of ``size`` points each, in the order of their steps; what is not a number is left out."""
-    rising = sorted((step, v) for step, v in points.items() if isinstance(v, int | float) and math.isfinite(v))
-    chunks = [rising[i : i + size] for i in range(0, len(rising), size)]
-    return [[sum(s for s, _ in c) / len(c), sum(v for _, v in c) / len(c)] for c in chunks]
-
-
 def affinities_of(run: Path, more: Path, tasks: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """The matrices that training learned and that ``vtadapt affinity`` measured, and what is missing.
 
@@ -233,9 +170,8 @@ def affinities_of(run: Path, more: Path, tasks: Sequence[str]) -> tuple[list[dic
     for path in paths:
         try:
             found.append(_affinity(read_affinity(path, tasks), learned=path == learned))
-        except (ConfigError, KeyError, TypeError, ValueError, IndexError) as error:
-            reason = " ".join(str(error).split())
-            missing.append(f"{path.relative_to(path.parents[2 if path != learned else 0])} cannot be shown: {reason}.")
+        except BROKEN as error:
+            missing.append(broken(str(path.relative_to(path.parents[2 if path != learned else 0])), error))
     return found, missing
 
 
@@ -259,6 +195,8 @@ def _affinity(content: Mapping[str, Any], *, learned: bool) -> dict[str, Any]:
     if learned and history:
         every = math.ceil(len(history) / MOMENTS)
         shown = history[::every] + ([history[-1]] if (len(history) - 1) % every else [])
+        if not all(math.isfinite(record["step"]) for record in shown):
+            raise ValueError("its history has a step that is not finite")
         entry["history"] = {
             "step": [record["step"] for record in shown],
             "matrix": [_square(record["matrix"], len(names)) for record in shown],

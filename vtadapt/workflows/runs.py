@@ -55,9 +55,14 @@ def bundled_run() -> Path:
     return Path(str(resources.files("vtadapt").joinpath("assets", DEMO)))
 
 
+def is_bundled(run: Path) -> bool:
+    """Whether that folder is the demo run that comes with the package."""
+    return run.resolve() == bundled_run().resolve()
+
+
 def output_folder(run: Path, folder: Path = Path("runs")) -> Path:
     """Where commands write what they make of a run: its own folder, but ``folder``/bundled-demo for the bundled run."""
-    return folder / f"bundled-{DEMO}" if run == bundled_run() else run
+    return folder / f"bundled-{DEMO}" if is_bundled(run) else run
 
 
 def find_run(run: str | None, folder: Path) -> Path:

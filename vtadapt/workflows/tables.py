@@ -86,11 +86,12 @@ def _affinity_cell(value: float, error: float | None, mark: bool, bound: float) 
     if value != value:
         return Text("-", style="dim")
     digits = ".2f" if bound >= 0.1 else ".0e"
-    text = f"{value:{digits}}" + ("" if error is None else f"+-{error:{digits}}")
+    # The error stands on a line of its own: side by side, six tasks would not fit into 80 columns.
+    text = f"{value:{digits}}" + ("~" if mark else " ") + ("" if error is None else f"\n+-{error:{digits}} ")
     share = min(1.0, abs(value) / bound)
     light = round(255 - 155 * share)  # white to blue for help, white to red for harm
     background = f"rgb({light},{light},255)" if value >= 0 else f"rgb(255,{light},{light})"
-    return Text(text + ("~" if mark else " "), style=f"black on {background}", no_wrap=True)
+    return Text(text, style=f"black on {background}", justify="right")
 
 
 def info_tables(info: Mapping[str, Any]) -> list[Table]:

@@ -86,7 +86,8 @@ def _per_image(task: Task, logits: Tensor, target: Tensor) -> Tensor:
 
     Images are taken apart since some losses couple those of a batch (berHu's threshold is that of its largest error).
     """
-    found = [task.loss_fn(logits[i : i + 1], target[i : i + 1]) for i in range(len(logits))]
+    # split, not slices: the backward of every slice would fill a tensor of the whole batch.
+    found = [task.loss_fn(*pair) for pair in zip(logits.split(1), target.split(1), strict=True)]
     return torch.stack([loss.value if loss.valid else loss.value * torch.nan for loss in found])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +11,33 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.data.atomic import disk_error
-from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.adapted import AdaptedModel
-from vtadapt.models.attention_maps import AttentionMaps, Head, rollout
+from vtadapt.models.attention_maps import AttentionMaps, rollout
 from vtadapt.models.backbone import SwinBackbone, load_backbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 from vtadapt.viz.attention import TokenMap, attention_panel
 from vtadapt.viz.panels import save_png
+from vtadapt.workflows.attention_hint import finer
+from vtadapt.workflows.attention_options import QUERY, RECEIVED, ROLLOUT, AttentionOptions, Plan, check, find_tasks
 from vtadapt.workflows.predict import (
+    BrokenImageError,
+    check_out,
     find_images,
+    leave_out,
     network_input,
     parse_run_size,
     read_image,
     unique_stems,
     write_arrays,
 )
+from vtadapt.workflows.predict_image import enough_memory
+from vtadapt.workflows.predict_video import is_video
 from vtadapt.workflows.session import Loaded, load_run
 
-RECEIVED, QUERY, ROLLOUT = MODES = ("received", "query", "rollout-windows")
+__all__ = ["AttentionOptions", "visualize_attention"]
+
 UNIFORM = "times uniform attention"
-
-
-@dataclass(frozen=True)
-class AttentionOptions:
-    """What of the attention is shown.
-
-    Attributes:
-        tasks: names; None for all of the run.
-        block: number of the adapted block: 0 is the first, -1 the last.
-        head: "mean" over heads, or the number of one.
-        query: "X,Y" in pixels of the photograph, or "auto"; None for none.
-        mode: "received", "query" or "rollout-windows"; None = query where a query is given, else received.
-        alpha: share of the colours over the photograph, 0..1.
-        size: size that the network runs at, as in ``vtadapt predict``.
-    """
-
-    tasks: Sequence[str] | None = None
-    block: int = -1
-    head: str = "mean"
-    query: str | None = None
-    mode: str | None = None
-    alpha: float = 0.6
-    size: str = "auto"
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The options, checked against the run."""
-
-    tasks: tuple[str, ...]
-    block: int
-    block_name: str
-    head: Head
-    heads: int
-    mode: str
-    query: tuple[int, int] | str | None
-    alpha: float
-    size: str
 
 
 def visualize_attention(
@@ -89,17 +58,20 @@ def visualize_attention(
 
     Returns:
         For each photograph {"image", "panel", "raw", "size", "run_size", "tokens", "block", "head", "mode", "query",
-        "query_from", "on_padding"}; "on_padding" is the share of the attention that fell on padding, map by map.
+        "query_from", "on_padding"}; "on_padding" is the share of the attention that fell on padding, map by map. Of
+        several files one that cannot be read is told on stderr and stands as {"image", "error"}.
 
     Raises:
-        UsageError: an option that does not fit the run or the photograph.
+        UsageError: an option that does not fit the run or a photograph, or ``out`` is the folder of one.
         ConfigError: the run has no adapters, or does not load.
-        DataError: no photograph found, or one that cannot be read.
+        DataError: no photograph found, or the only one cannot be read.
+        VtadaptError: not enough memory.
     """
     options = options or AttentionOptions()
     parse_run_size(options.size, (1, 1), (1, 1))  # what is typed wrong is told before any work
-    mode, query, head = _check(options)
+    mode, query, head = check(options)
     files = list(find_images(images))
+    check_out(files, out)
     loaded = load_run(run)
     model = loaded.model
     if not isinstance(model, AdaptedModel):
@@ -107,59 +79,53 @@ def visualize_attention(
             f"run {run} is a linear probe, which has no adapters to look at; name one of --method adapters"
         )
     name, heads = find_block(model, options.block, head)
-    tasks = _find_tasks(options.tasks, loaded)
-    plan = _Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
+    tasks = find_tasks(options.tasks, loaded)
+    plan = Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
+    if isinstance(query, tuple):
+        _check_query(query, files)
     backbone = _frozen_backbone(loaded)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
-    results = []
+    results: list[dict[str, Any]] = []
+    hint = ""  # of the first photograph that calls for one
     for stem, file in zip(unique_stems(files), files, strict=True):
-        entry, page, arrays = _show(file, loaded, backbone, plan)
+        try:
+            rgb = _read(file)
+        except BrokenImageError as error:
+            if len(files) == 1:
+                raise
+            results.append(leave_out(file, error))
+            continue
+        entry, page, arrays = _show(file, rgb, loaded, backbone, plan)
         path, raw = out / f"{stem}_attention.png", out / f"{stem}_attention.npz"
         save_png(path, page)
         write_arrays(raw, arrays)
         print(f"{file} -> {path}", file=sys.stderr)
         results.append({"image": str(file), "panel": str(path), "raw": str(raw), **entry})
+        if not hint and (hint := finer(model, plan.block, entry)):
+            print(f"{file.name}: {hint}", file=sys.stderr)
     return results
 
 
-def _check(options: AttentionOptions) -> tuple[str, tuple[int, int] | str | None, Head]:
-    """Mode, query and head as typed."""
-    mode = options.mode or (RECEIVED if options.query is None else QUERY)
-    if mode not in MODES:
-        raise UsageError(f"unknown mode {mode!r}; wanted {', '.join(MODES)}.{near_matches(mode, MODES)}")
-    if mode == RECEIVED and options.query is not None:
-        raise UsageError(
-            f"--mode {RECEIVED} is over all queries; leave --query out, or use --mode {QUERY} or {ROLLOUT}"
-        )
-    if not 0 <= options.alpha <= 1:
-        raise UsageError(f"alpha {options.alpha:g}; wanted 0 (photograph only) to 1 (colours only)")
-    if options.head == "mean":
-        head: Head = "mean"
-    elif options.head.isascii() and options.head.isdigit():
-        head = int(options.head)
-    else:
-        raise UsageError(f"head {options.head!r}; wanted mean or a number from 0")
-    query: tuple[int, int] | str | None = options.query or ("auto" if mode == QUERY else None)
-    if query not in (None, "auto"):
+def _read(file: Path) -> np.ndarray:
+    if is_video(file):
+        raise BrokenImageError(f"{file}: a video; wanted photographs, such as single frames of it")
+    return read_image(file)
+
+
+def _check_query(query: tuple[int, int], files: Sequence[Path]) -> None:
+    """Check the pixel against every photograph before the first is shown; those that cannot be read come later."""
+    x, y = query
+    for file in files:
         try:
-            x, y = (int(part) for part in str(query).split(","))
-        except ValueError as error:
-            raise UsageError(f"query {query!r}; wanted X,Y in pixels of the image such as 320,240, or auto") from error
-        query = (x, y)
-    return mode, query, head
-
-
-def _find_tasks(wanted: Sequence[str] | None, loaded: Loaded) -> tuple[str, ...]:
-    names = tuple(loaded.tasks) if wanted is None else tuple(dict.fromkeys(wanted))
-    for name in names:
-        if name not in loaded.tasks:
-            known = ", ".join(loaded.tasks)
-            close = near_matches(name, loaded.tasks)
-            raise UsageError(f"unknown task {name!r} for run {loaded.path.name!r}; it has {known}.{close}")
-    if not names:
-        raise UsageError(f"no task given; wanted some of {', '.join(loaded.tasks)} in --tasks")
-    return names
+            h, w = _read(file).shape[:2]
+        except DataError:
+            continue
+        if not (0 <= x < w and 0 <= y < h):
+            raise UsageError(
+                f"query {x},{y} is outside {file.name}, which is {w} x {h}; "
+                f"wanted X from 0 to {w - 1} and Y from 0 to {h - 1}"
+            )
 
 
 def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
@@ -171,22 +137,17 @@ def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
 
 
 def _show(
-    file: Path, loaded: Loaded, backbone: SwinBackbone, plan: _Plan
+    file: Path, rgb: np.ndarray, loaded: Loaded, backbone: SwinBackbone, plan: Plan
 ) -> tuple[dict[str, Any], np.ndarray, dict[str, Any]]:
     """Report, page and raw maps of one photograph."""
     assert isinstance(loaded.model, AdaptedModel)
-    rgb = read_image(file)
     h, w = rgb.shape[:2]
-    if isinstance(plan.query, tuple) and not (0 <= plan.query[0] < w and 0 <= plan.query[1] < h):
-        raise UsageError(
-            f"query {plan.query[0]},{plan.query[1]} is outside {file.name}, which is {w} x {h}; "
-            f"wanted X from 0 to {w - 1} and Y from 0 to {h - 1}"
-        )
-    image = network_input(rgb, plan.size, loaded.size)
+    run_h, run_w = parse_run_size(plan.size, (h, w), loaded.size)
     through = plan.mode == ROLLOUT
-    regular = regular_attention(backbone, image, plan.block, head=plan.head, from_stage=through)
-    _, found = task_attention(loaded.model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
-    run_h, run_w = image.shape[-2:]
+    with enough_memory((run_h, run_w)):
+        image = network_input(rgb, plan.size, loaded.size)
+        regular = regular_attention(backbone, image, plan.block, head=plan.head, from_stage=through)
+        _, found = task_attention(loaded.model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
     cell = regular[-1].stride * h / run_h, regular[-1].stride * w / run_w
     pixel, how = _query_pixel(plan, regular[-1], cell, (h, w))
     token = None if pixel is None else _token(pixel, cell, regular[-1].shown)
@@ -218,7 +179,7 @@ def _show(
 
 
 def _query_pixel(
-    plan: _Plan, regular: AttentionMaps, cell: tuple[float, float], size: tuple[int, int]
+    plan: Plan, regular: AttentionMaps, cell: tuple[float, float], size: tuple[int, int]
 ) -> tuple[tuple[int, int] | None, str]:
     """The pixel (x, y) that is asked about, and how it was chosen if nobody named it."""
     if not isinstance(plan.query, str):
@@ -259,13 +220,13 @@ def _on_padding(values: np.ndarray, token: tuple[int, int] | None) -> float:
     return round(max(0.0, 1 - float(values.sum()) / whole), 4)
 
 
-def _title(file: Path, loaded: Loaded, plan: _Plan) -> str:
+def _title(file: Path, loaded: Loaded, plan: Plan) -> str:
     heads = f"mean of {plan.heads} heads" if plan.head == "mean" else f"head {plan.head} of {plan.heads}"
     what = {RECEIVED: "attention received", QUERY: "where one pixel looks", ROLLOUT: "attention rollout"}[plan.mode]
     return f"{file.name}: {what}, {plan.block_name} of {loaded.settings.backbone}, {heads}"
 
 
-def _words(loaded: Loaded, plan: _Plan, entry: dict[str, Any], blocks: int) -> tuple[str, str]:
+def _words(loaded: Loaded, plan: Plan, entry: dict[str, Any], blocks: int) -> tuple[str, str]:
     """What the numbers are, for the colour bar; and the small print."""
     rows, columns = entry["tokens"]
     height, width = entry["run_size"]

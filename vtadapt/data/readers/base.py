@@ -118,6 +118,7 @@ def decode(path: Path) -> Image.Image:
     """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on details that are no part of the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
@@ -131,18 +132,35 @@ def decode(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`."""
+    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`.
+
+    Raises:
+        DataError: as :func:`decode` and :func:`to_rgb`; never for broken EXIF.
+    """
     image = decode(path)
     try:
-        return to_rgb(ImageOps.exif_transpose(image))
-    except (SyntaxError, ValueError, KeyError, struct.error):  # EXIF that cannot be read says nothing about upright
-        return to_rgb(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # EXIF that is broken in part
+            ImageOps.exif_transpose(image, in_place=True)  # turned first, so that it stays so after an error
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, OverflowError, struct.error):
+        pass  # EXIF that cannot be read says nothing about upright
+    return to_rgb(image, path)
 
 
-def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped."""
+def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped.
+
+    Raises:
+        DataError: floating-point numbers or more than 16 bits, whose range nothing tells; it names ``path``.
+    """
+    wanted = "wanted 8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
+    if image.mode == "F":
+        raise DataError(f"{path}: picture of floating-point numbers (mode F), {wanted}")
     if image.mode.startswith("I"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        array = np.asarray(image)
+        if array.size and (array.min() < 0 or array.max() > 65535):
+            raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {wanted}")
+        grey = (array.astype(np.uint32) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.asarray(image.convert("RGB"))
 
