@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
+from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir, importing
 from vtadapt.errors import DataError, UsageError
 
 
@@ -67,12 +67,13 @@ def visualize_attention(
     json_: Json = False,
 ) -> None:
     """Draw where an adapted block looks: regular self-attention beside each task's; writes panels and raw maps."""
-    from vtadapt.workflows.predict import failure_of
-    from vtadapt.workflows.runs import find_run
-    from vtadapt.workflows.settings import parse_list
-    from vtadapt.workflows.tables import print_json
-    from vtadapt.workflows.visualize_attention import AttentionOptions
-    from vtadapt.workflows.visualize_attention import visualize_attention as work
+    with importing():
+        from vtadapt.workflows.predict import failure_of
+        from vtadapt.workflows.runs import find_run
+        from vtadapt.workflows.settings import parse_list
+        from vtadapt.workflows.tables import print_json
+        from vtadapt.workflows.visualize_attention import AttentionOptions
+        from vtadapt.workflows.visualize_attention import visualize_attention as work
 
     chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,3 +17,13 @@ RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage while modules are imported: their many objects stay, and searching them takes 0.4 s."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -16,10 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import maximum_flow
-from skimage.morphology import skeletonize
 
 Mask = NDArray[np.bool_]
 
@@ -40,6 +36,8 @@ def default_thresholds(count: int = 19) -> tuple[float, ...]:
 
 def thin(edges: Mask) -> Mask:
     """Reduce lines to a width of one pixel; (H, W) bool."""
+    from skimage.morphology import skeletonize  # here and below: half a second that only measuring edges needs
+
     return np.asarray(skeletonize(edges), dtype=bool) if edges.any() else edges
 
 
@@ -111,11 +109,16 @@ def f_measure(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _within(target: Mask, radius: float) -> Mask:
     """Mark the pixels that have a target pixel in reach (a hair more, never fewer)."""
+    from scipy.ndimage import distance_transform_edt
+
     return np.asarray(distance_transform_edt(~target) <= radius + 1e-6)
 
 
 def _match(prediction: Mask, target: Mask, radius: float) -> int:
     """``match`` for predictions that were already limited to those in reach of some target."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_flow
+
     n, m = int(prediction.sum()), int(target.sum())
     if n == 0 or m == 0:
         return 0

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -27,6 +26,9 @@ from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Loaded, is_first_rank, load_run, open_fabric
 from vtadapt.workflows.troa import Sums, batch_cosines, reduce_sums
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 MEASURES = ("troa", "cosine", "lookahead", "permuted")
 LEARNED = "learned"  # not measured: what training arrived at

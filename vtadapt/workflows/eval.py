@@ -6,11 +6,10 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from vtadapt.data.pack import PackReader
@@ -21,6 +20,9 @@ from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.session import Loaded, load_run, open_fabric
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 Metrics = dict[str, dict[str, float]]
 MAX_LEGEND = 24  # classes named under a panel

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate
@@ -21,6 +20,9 @@ from vtadapt.data.transforms import train_transform
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 
 def find_recipe(name: str, data_dir: Path) -> Recipe:

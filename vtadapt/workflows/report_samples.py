@@ -11,11 +11,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -27,6 +26,9 @@ from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Loaded
 from vtadapt.workflows.visualize_attention import AttentionOptions, visualize_attention
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 PANELS = 4  # images whose predictions are shown, over all data sets
 ATTENTION = 2  # images whose attention is shown, over all data sets

@@ -7,11 +7,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError, near_matches
@@ -22,6 +20,9 @@ from vtadapt.tasks import Task, make_task
 from vtadapt.workflows import runs
 from vtadapt.workflows.settings import TrainSettings, load
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 FORMAT = 1
 
 Model = AdaptedModel | LinearProbe
@@ -29,6 +30,8 @@ Model = AdaptedModel | LinearProbe
 
 def open_fabric(settings: TrainSettings) -> Fabric:
     """Start Fabric with the settings' device, precision and number of processes."""
+    from lightning_fabric import Fabric  # here, since it takes more than a second, which predicting need not wait
+
     strategy = "ddp" if settings.devices * settings.num_nodes > 1 else "auto"
     precision = resolve_precision(settings.precision, settings.accelerator)
     if strategy == "ddp":  # depthwise kernels: their one input channel has another stride, which changes nothing
@@ -50,6 +53,8 @@ def open_fabric(settings: TrainSettings) -> Fabric:
 
 def is_first_rank() -> bool:
     """Whether this process is the one that speaks for all of a run's."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
     return int(getattr(rank_zero_only, "rank", None) or 0) == 0
 
 

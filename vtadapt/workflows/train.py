@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING, Any
 
 from vtadapt.data.manifest import open_manifest
 from vtadapt.errors import ConfigError, VtadaptError
@@ -15,6 +13,9 @@ from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
 from vtadapt.workflows.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 STEPS = 1000  # per data set, where the number of epochs is not given: the same effort for small and large sets
 

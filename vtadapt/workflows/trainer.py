@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from vtadapt.data.atomic import remove_leftovers
@@ -26,6 +25,9 @@ from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Model, build_model, describe
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.troa import TroaUpdates
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 LAST = Path("checkpoints") / "last" / runs.STATE
 BEST = Path("checkpoints") / "best" / runs.MODEL

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from vtadapt.affinity import measures
@@ -17,6 +16,9 @@ from vtadapt.models.adapted import AdaptedModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.affinity_file import describe
 from vtadapt.workflows.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 Sums = tuple[Tensor, Tensor, Tensor]
 
