@@ -41,6 +41,8 @@ def main() -> None:
         for key, m in maps.items()
         if key != "regular"
     ]
+    tasks = np.corrcoef([m.ravel() for key, m in maps.items() if key != "regular"])
+    print(f"maps of tasks correlate {tasks.min():.2f} to {np.sort(tasks[np.triu_indices(len(tasks), 1)])[-1]:.2f}")
     footer = f"attention received, 0 to {high:.2f} times uniform; differences -{limit:.2f} (blue) to {limit:.2f} (red)"
     save_png(args.out, panel([above, below], title=args.title, footer=footer))
 

@@ -1,6 +1,7 @@
 """What TROA costs: time of training with it over without, interleaved in one process, and peak memory.
 
     OMP_NUM_THREADS=1 python benchmarks/troa_cost.py --data-dir runs/rooms_table/data --rounds 6
+    OMP_NUM_THREADS=1 python benchmarks/troa_cost.py --updates 2 4 12
     OMP_NUM_THREADS=1 python benchmarks/troa_cost.py --memory 4 12
 
 Time: two trainers of the same settings, one with A fixed to the identity, take turns of two default intervals of steps
@@ -79,6 +80,30 @@ def measure_memory(counts: list[int]) -> None:
         print(f"{count} tasks: peak {peaks[0]:.0f} MiB without TROA, {peaks[1]:.0f} MiB with it")
 
 
+def measure_updates(counts: list[int]) -> None:
+    """Print an update's time in training steps, and its share at the default interval, on random images."""
+    for count in counts:
+        tasks = {f"t{i}": make_task(f"t{i}", "regression", units="x") for i in range(count)}
+        model = AdaptedModel(load_backbone(), {name: task.channels for name, task in tasks.items()}, AdapterConfig())
+        batch = {"image": torch.rand(8, 3, 128, 128), "targets": {name: torch.rand(8, 1, 128, 128) for name in tasks}}
+        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0)
+        seconds: dict[str, list[float]] = {"step": [], "update": []}
+        for _ in range(6):
+            start = time.perf_counter()
+            logits = model(batch["image"])
+            loss = torch.stack([t.loss_fn(logits[n], batch["targets"][n]).value for n, t in tasks.items()]).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            between = time.perf_counter()
+            batch_cosines(model, tasks, batch)
+            seconds["step"].append(between - start)
+            seconds["update"].append(time.perf_counter() - between)
+        steps = median(seconds["update"]) / median(seconds["step"])
+        share = steps / default_interval(count)
+        print(f"{count} tasks: an update takes {steps:.2f} steps, {share:.1%} of the time at the default interval")
+
+
 def child(mode: str, count: int) -> None:
     """Train three steps on random images and print the peak resident size in MiB."""
     tasks = {f"t{i}": make_task(f"t{i}", "regression", units="x") for i in range(count)}
@@ -98,10 +123,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--memory", type=int, nargs="+", metavar="TASKS", help="measure memory instead of time")
+    parser.add_argument("--updates", type=int, nargs="+", metavar="TASKS", help="measure single updates instead")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.child[0], int(args.child[1]))
+    elif args.updates:
+        measure_updates(args.updates)
     elif args.memory:
         measure_memory(args.memory)
     else:

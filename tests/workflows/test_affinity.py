@@ -19,7 +19,7 @@ from vtadapt.workflows.troa import batch_cosines
 
 TASKS = ["semseg", "depth", "normals", "edges"]
 KEYS = {"format", "run", "data", "split", "measure", "tasks", "batches", "images_per_batch", "seed", "theta"}
-KEYS |= {"left_out", "matrix", "mean", "sd", "error", "count", "marked", "split_half", "files", "images", "complete"}
+KEYS |= {"left_out", "matrix", "mean", "sd", "error", "count", "marked", "split_half", "files", "images", "exhausted"}
 SMALL = ("--batches", 3, "--batch-size", 4)
 Cli = Callable[..., Any]
 

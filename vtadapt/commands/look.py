@@ -71,18 +71,13 @@ def visualize_attention(
         from vtadapt.workflows.predict import failure_of
         from vtadapt.workflows.runs import find_run
         from vtadapt.workflows.settings import parse_list
-        from vtadapt.workflows.tables import print_json
+        from vtadapt.workflows.tables import show_pictures
         from vtadapt.workflows.visualize_attention import AttentionOptions
         from vtadapt.workflows.visualize_attention import visualize_attention as work
 
     chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
-    if json_:
-        print_json(results)
-    else:
-        for entry in results:
-            if "panel" in entry:
-                typer.echo(entry["panel"])
+    show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)
 

@@ -140,16 +140,11 @@ def predict(
     from vtadapt.workflows.predict import VideoOptions, failure_of
     from vtadapt.workflows.predict import predict as work
     from vtadapt.workflows.runs import find_run
-    from vtadapt.workflows.tables import print_json
+    from vtadapt.workflows.tables import show_pictures
 
     chosen = VideoOptions(every, limit)
     results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
-    if json_:
-        print_json(results)
-    else:
-        for entry in results:
-            if "panel" in entry:
-                typer.echo(entry["panel"])
+    show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)
 

@@ -117,13 +117,13 @@ def _reliability(result: Mapping[str, Any]) -> Iterator[str]:
     """What two halves of the batches say, where there were batches."""
     if result["measure"] == LEARNED:
         return
-    more = "the data has no more images" if result["complete"] else f"raise --batches above {result['batches']}"
+    more = "the data has no more images" if result["exhausted"] else f"raise --batches above {result['batches']}"
     r = result["split_half"]
     if r is None:
         yield "two halves of the batches could not be compared (fewer than three pairs of tasks, or one batch)"
     elif r < RELIABLE:
         yield f"two halves correlate {r:.2f} off the diagonal, wanted {RELIABLE}: largely noise; {more}"
-    if result["complete"]:
+    if result["exhausted"]:
         yield f"the data gave {result['batches']} batches, {result['images']} images in all; more were asked for"
 
 

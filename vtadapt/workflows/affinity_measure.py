@@ -126,7 +126,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
         "batches": len(wanted),
         "images": sum(len(batch.indices) for batch in wanted),
         "images_per_batch": max(len(batch.indices) for batch in wanted),
-        "complete": len(wanted) < options.batches,
+        "exhausted": len(wanted) < options.batches,
         "seed": options.seed,
         "theta": f"shared adapter parameters, lr {lr:g}" if options.measure == "lookahead" else THETA,
         "left_out": {name: int(n) for name, n in skipped.items() if n},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +31,16 @@ def show_results(results: Mapping[str, Any], as_json: bool) -> None:
         return
     print_tables(metric_tables(results["metrics"]))
     print(f"run: {results['run']}")
+
+
+def show_pictures(results: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print where the pictures of each input were written; inputs that were left out have none."""
+    if as_json:
+        print_json(results)
+        return
+    for entry in results:
+        if "panel" in entry:
+            print(entry["panel"])
 
 
 def metric_tables(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:
