@@ -122,6 +122,8 @@ class PackDataset(Dataset[Sample]):
         if kind == "classes":
             check_ids(array, len(self.reader.tasks[task].classes), f"{self.reader.path}: sample {name!r}, {task}")
             mapped = self._maps[task][array] if task in self._maps else array
+            if mapped.dtype == np.uint16:  # torch resizes and pads no unsigned 16 bits
+                mapped = mapped.astype(np.int32)
             return tv_tensors.Mask(torch.from_numpy(mapped))
         data = torch.from_numpy(array).float()
         data = data[None] if data.ndim == 2 else data.permute(2, 0, 1).contiguous()
@@ -252,9 +254,10 @@ def _finish(target: Tensor) -> Tensor:
     return target if target.is_floating_point() else target.long()
 
 
-def _lookup_table(ids: Sequence[int]) -> NDArray[np.uint8]:
-    """(256) table from stored id to new id; what ``ids`` does not name becomes 255."""
-    table = np.full(IGNORE + 1, IGNORE, np.uint8)
+def _lookup_table(ids: Sequence[int]) -> NDArray[Any]:
+    """(256 or more) table from stored id to new id; what ``ids`` does not name becomes 255."""
+    kind = np.uint8 if max(ids, default=0) <= IGNORE else np.uint16
+    table = np.full(max(IGNORE + 1, len(ids)), IGNORE, kind)
     table[: len(ids)] = ids
     return table
 

@@ -2,7 +2,7 @@
 
 | kind | on disk | missing |
 |---|---|---|
-| classes | uint8 (H, W) | 255 |
+| classes | uint8 (H, W); uint16 for more than 255 classes | 255, which is never a class |
 | regression, a distance | float32 (H, W) | 0 |
 | regression, other | float32 (H, W) or (H, W, C) | NaN |
 | unit_vector | float16 (H, W, 3) | (0, 0, 0) |
@@ -34,7 +34,7 @@ class Storage:
 def storage(task: RecipeTask, dtype: np.dtype[Any] | None = None) -> Storage:
     """Storage of a task's label; ``dtype`` of the data chooses between the two forms of a boundary."""
     if task.kind == "classes":
-        return Storage("uint8", VOID)
+        return Storage("uint8" if len(task.classes) <= VOID else "uint16", VOID)
     if task.kind == "unit_vector":
         return Storage("float16", 0.0)
     if task.kind == "boundary":
@@ -145,7 +145,8 @@ class LabelStats:
         self.pixels += mask.size
         self.valid += int(mask.sum())
         if task.kind == "classes":
-            self.histogram += np.bincount(array.ravel(), minlength=VOID + 1)
+            counts = np.bincount(array.ravel(), minlength=max(VOID, len(task.classes)) + 1)
+            self.histogram = counts if self.samples == 1 else self.histogram + counts
         if mask.any():
             values = array[mask]
             self.low = min(self.low, float(values.min()))

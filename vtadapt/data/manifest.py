@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from vtadapt.data.atomic import write_json
 from vtadapt.data.pack import PackReader
-from vtadapt.data.recipe import Recipe, explain, list_recipes, load_recipe
+from vtadapt.data.recipe import Recipe, list_recipes, load_recipe
+from vtadapt.data.schema import explain
 from vtadapt.errors import DataError, UsageError, near_matches
 
 FORMAT = "vtadapt-manifest"

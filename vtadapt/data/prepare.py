@@ -7,6 +7,7 @@ again by the next run if their files are the same. A run that ends with an error
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -113,7 +114,7 @@ def prepare(
         out_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(out_dir / f".{recipe.name}.lock"):
         _tidy(out_dir, recipe.name)
-        reader = make_reader(recipe, plan.size)
+        reader = make_reader(recipe, plan.size, plan.tasks)
         items = find_splits(reader, source, plan.splits, plan.limit, plan.skip_broken)
         work = {split: (found, listing(found, source)) for split, found in items.items()}
         key = plan.key({split: files for split, (_, files) in work.items()})
@@ -258,7 +259,8 @@ class _Load:
 
     def __call__(self, item: Item) -> Arrays | str:
         try:
-            return process_sample(self.reader.load(item), self.plan.recipe, self.plan.tasks, self.plan.size, item.name)
+            plan, camera = self.plan, functools.partial(self.reader.camera, item)
+            return process_sample(self.reader.load(item), plan.recipe, plan.tasks, plan.size, item.name, camera)
         except DataError as error:
             return str(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,12 @@ OCCLUSION_WINDOW = 7  # radius of the plane fit that tells a slanted surface fro
 
 
 def process_sample(
-    arrays: Arrays, recipe: Recipe, tasks: Sequence[str], size: tuple[int, int] | None, name: str
+    arrays: Arrays,
+    recipe: Recipe,
+    tasks: Sequence[str],
+    size: tuple[int, int] | None,
+    name: str,
+    camera: Callable[[tuple[int, int]], Intrinsics | None] = lambda _: None,
 ) -> Arrays:
     """Check, resize and derive.
 
@@ -32,9 +37,10 @@ def process_sample(
         tasks: those to keep.
         size: (height, width) of the result; None = as they are.
         name: of the sample, for messages.
+        camera: the sample's camera for an image of the given (height, width).
 
     Raises:
-        DataError: a label that does not fit its task, or its image's size.
+        DataError: a label that does not fit its task, or its image's size, or no camera to derive one with.
     """
     image = arrays["image"]
     native = (image.shape[0], image.shape[1])
@@ -50,8 +56,10 @@ def process_sample(
     for task in tasks:
         how = recipe.tasks[task].derive
         if how is not None and task not in result and how.source in full:
-            camera = _camera(recipe.intrinsics, native, name) if recipe.intrinsics else None
-            result[task] = _derive(how, full[how.source], result[how.source], camera)
+            seen_by = camera(native) if how.method != "class_boundaries" else None
+            if how.method != "class_boundaries" and seen_by is None:
+                raise DataError(f"{name}: no camera is known, so {task} cannot be derived; leave it out with --tasks")
+            result[task] = _derive(how, full[how.source], result[how.source], seen_by)
     return {key: result[key] for key in ("image", *tasks) if key in result}
 
 
@@ -79,20 +87,12 @@ def resize_label(label: NDArray[Any], task: RecipeTask, size: tuple[int, int]) -
     return np.where(strongest > 0, strongest, near).astype(label.dtype)
 
 
-def _camera(intrinsics: Intrinsics, native: tuple[int, int], name: str) -> Intrinsics:
-    """Intrinsics for an image of ``native`` size; they only scale if the aspect ratio is the recipe's."""
-    if abs(native[0] * intrinsics.width - native[1] * intrinsics.height) > max(intrinsics.width, intrinsics.height):
-        found, wanted = f"{native[0]}x{native[1]}", f"{intrinsics.height}x{intrinsics.width}"
-        raise DataError(f"{name}: picture of {found}, the recipe's intrinsics are for {wanted} (another aspect ratio)")
-    return intrinsics.resized(*native)
-
-
 def _derive(how: Derive, full: NDArray[Any], resized: NDArray[Any], camera: Intrinsics | None) -> NDArray[Any]:
     """One derived label at the size of ``resized``, from its source at full resolution and resized."""
     size = (resized.shape[0], resized.shape[1])
     if how.method == "class_boundaries":
         return semantic_boundaries(resized)
-    assert camera is not None, "the recipe's schema asks for intrinsics"
+    assert camera is not None, "process_sample has asked for one"
     if how.method == "plane_fit":
         return normals_from_depth(full, camera, how.window, size)
     normals = normals_from_depth(full, camera, OCCLUSION_WINDOW, size)

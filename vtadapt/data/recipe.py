@@ -12,28 +12,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from vtadapt.data.label_sets import VOID, Colour, LabelSet, check_classes, choose
+from vtadapt.data.schema import Strict, explain
 from vtadapt.errors import ConfigError, UsageError, near_matches
 
 Kind = Literal["classes", "regression", "unit_vector", "boundary"]
-Colour = tuple[
-    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
-]
-VOID = 255
 METRES = ("m", "metre", "metres", "meter", "meters")
 
 
-class _Strict(BaseModel):
-    """Frozen, and an unknown key is an error: a typing slip never changes a result in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Intrinsics(_Strict):
+class Intrinsics(Strict):
     """Pinhole camera in pixels of an image of ``width`` x ``height``; pixel (column u, row v) has its centre at (u, v).
 
     A point X = (x, y, z) with +x right, +y down, +z away is seen at u = fx x / z + cx, v = fy y / z + cy.
@@ -59,7 +51,7 @@ class Intrinsics(_Strict):
         )
 
 
-class Derive(_Strict):
+class Derive(Strict):
     """How a label is computed from other labels of the same sample (see ``vtadapt.data.derive``)."""
 
     method: Literal["plane_fit", "depth_jumps", "class_boundaries"] = Field(
@@ -72,7 +64,7 @@ class Derive(_Strict):
     crease: float | None = Field(None, gt=0, lt=180, description="depth_jumps: mark folds above this angle, too")
 
 
-class RecipeTask(_Strict):
+class RecipeTask(Strict):
     """One task as a data set labels it."""
 
     kind: Kind
@@ -105,12 +97,7 @@ class RecipeTask(_Strict):
     def _consistent(self) -> Self:
         if (self.kind == "classes") != bool(self.classes):
             raise ValueError("'classes' must be listed for kind 'classes' and for no other kind")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("two classes have the same name")
-        if len(self.classes) > VOID:
-            raise ValueError(f"at most {VOID} classes fit in a label map of 8 bits, found {len(self.classes)}")
-        if self.colours and len(self.colours) != len(self.classes):
-            raise ValueError(f"{len(self.colours)} colours for {len(self.classes)} classes")
+        check_classes(self.classes, self.colours)
         if self.distance and self.kind != "regression":
             raise ValueError("'distance' only makes sense for kind 'regression'")
         if self.channels not in (None, 1) and self.kind != "regression":
@@ -125,16 +112,27 @@ class RecipeTask(_Strict):
         return {"classes": len(self.classes), "unit_vector": 3}.get(self.kind, self.channels or 1)
 
 
-class ExpectedFile(_Strict):
-    """A file that a person downloads by hand."""
+class ExpectedFile(Strict):
+    """A file or folder that a person downloads, by hand where ``url`` or ``sha256`` is not known.
+
+    Attributes:
+        path: name as it is published.
+        bytes: size, where it is known.
+        url: where it can be had; ``--download`` fetches it if ``sha256`` is known, too.
+        sha256: of the whole file.
+        tasks: those whose labels it holds; empty: needed by all.
+        about: one sentence, such as which account it needs.
+    """
 
     path: str
-    bytes: int | None = None
+    bytes: int | None = Field(None, gt=0)
     url: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    tasks: tuple[str, ...] = ()
+    about: str = ""
 
 
-class Source(_Strict):
+class Source(Strict):
     """Where the files come from and how they must lie."""
 
     synthetic: bool = Field(False, description="rendered on the spot: needs no --source")
@@ -144,7 +142,7 @@ class Source(_Strict):
     files: tuple[ExpectedFile, ...] = ()
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A data set: see the module's page; ``options`` are handed to the reader, which checks them."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -158,11 +156,29 @@ class Recipe(_Strict):
         None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
     )
     tasks: dict[str, RecipeTask] = Field(min_length=1)
+    label_sets: dict[str, LabelSet] = Field(
+        default_factory=dict,
+        description="lists of classes that the label files can be read as, by name; a task of kind 'classes' whose "
+        "label_set is one of them need not repeat classes and colours, and --label-set chooses another",
+    )
     class_maps: dict[str, dict[str, str | None]] = Field(
         default_factory=dict, description="other label set -> {our class: its class, or null for void}"
     )
     intrinsics: Intrinsics | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_label_sets(cls, given: Any) -> Any:
+        sets, tasks = (given.get(k) for k in ("label_sets", "tasks")) if isinstance(given, dict) else (None, None)
+        if not isinstance(sets, dict) or not isinstance(tasks, dict):
+            return given
+        filled = {}
+        for name, task in tasks.items():
+            chosen = sets.get(task.get("label_set")) if isinstance(task, dict) and not task.get("classes") else None
+            known = LabelSet.model_validate(chosen) if chosen is not None else None
+            filled[name] = task if known is None else {**task, "classes": known.classes, "colours": known.colours}
+        return {**given, "tasks": filled}
 
     @field_validator("splits")
     @classmethod
@@ -181,7 +197,11 @@ class Recipe(_Strict):
                 raise ValueError(f"task {name!r} is derived from {task.derive.source!r}, which is no task here")
             if task.derive.method != "class_boundaries" and self.intrinsics is None:
                 raise ValueError(f"task {name!r}: {task.derive.method!r} can only be derived with 'intrinsics'")
+        for key, known in self.label_sets.items():
+            if known.task not in self.tasks:
+                raise ValueError(f"label_sets.{key}: task {known.task!r} is no task here")
         own = {c for task in self.tasks.values() for c in task.classes}
+        own |= {c for known in self.label_sets.values() for c in known.classes}
         for other, mapping in self.class_maps.items():
             if unknown := [c for c in mapping if c not in own]:
                 hint = near_matches(unknown[0], own)
@@ -197,6 +217,23 @@ class Recipe(_Strict):
     def with_options(self, options: Mapping[str, Any]) -> Recipe:
         """A copy with some of the reader's options replaced (``options`` wins)."""
         return self.model_copy(update={"options": {**self.options, **options}})
+
+    def with_label_set(self, asked: str) -> Recipe:
+        """A copy that reads its label files as another of its label sets, named whole or by its number (``13``).
+
+        Raises:
+            UsageError: it has no such label set.
+        """
+        key = choose(asked, self.label_sets, self.name)
+        chosen = self.label_sets[key]
+        task = self.tasks[chosen.task].model_copy(
+            update={"label_set": key, "classes": chosen.classes, "colours": chosen.colours}
+        )
+        return self.model_copy(update={"tasks": {**self.tasks, chosen.task: task}})
+
+    def label_set(self, task: str) -> LabelSet | None:
+        """How the numbers of a task's label files become its classes, where the recipe says it."""
+        return self.label_sets.get(self.tasks[task].label_set)
 
     def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
         """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
@@ -261,34 +298,3 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"recipe {path}: {explain(error, Recipe)}") from error
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem that pydantic found, in one line: the key, what was wanted, near matches."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
-        return f"unknown key {where!r}.{near_matches(str(first['loc'][-1]), known)} Known: {', '.join(known)}"
-    if first["type"] == "missing":
-        return f"key {where!r} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(first["input"], dict | BaseModel) else f", found {first['input']!r}"
-    message = message[:1].lower() + message[1:] if first["type"] != "value_error" else message
-    return " ".join(f"{where + ': ' if where else ''}{message}{found}".split())
-
-
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Field names of the model found by following ``location`` (dict keys and list positions change nothing)."""
-    for part in location:
-        if part in model.model_fields:
-            inner = _inner_model(model.model_fields[str(part)].annotation)
-            model = inner or model
-    return list(model.model_fields)
-
-
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model inside an annotation such as ``dict[str, RecipeTask]`` or ``Derive | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(_inner_model, get_args(annotation)) if m), None)

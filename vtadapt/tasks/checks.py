@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks.kinds import KINDS, Kind
-from vtadapt.tasks.losses import DISTANCE_LOSSES, IGNORE, LOSSES
+from vtadapt.tasks.losses import DISTANCE_LOSSES, IGNORE, LOSSES, RESERVED
 
 if TYPE_CHECKING:
     from vtadapt.tasks.task import Task
@@ -67,8 +67,11 @@ def check_classes(task: Task) -> None:
         return
     if k == 0:
         raise ConfigError(f"Task {task.name!r} of kind 'classes' has no classes; give classes or num_classes.")
-    if k > IGNORE:
-        raise ConfigError(f"Task {task.name!r} has {k} classes; at most {IGNORE} fit beside the ignore label {IGNORE}.")
+    if k > IGNORE and task.classes[IGNORE] != RESERVED:
+        raise ConfigError(
+            f"Task {task.name!r} has {k} classes; at most {IGNORE} fit beside the ignore label {IGNORE}, "
+            f"or more where the one at position {IGNORE} is named {RESERVED!r} and never used."
+        )
     if len(set(task.classes)) != k:
         twice = sorted({c for c in task.classes if task.classes.count(c) > 1})
         raise ConfigError(f"Task {task.name!r} names classes twice: {', '.join(twice)}.")

@@ -40,8 +40,9 @@ def default_palette(count: int) -> tuple[Colour, ...]:
 
 def colour_classes(labels: NDArray[np.integer], colours: Sequence[Colour], name: str) -> Picture:
     """Look up (H, W) labels; 255 is black, any other label without a colour is a DataError."""
-    table = np.zeros((256, 3), dtype=np.uint8)
+    table = np.zeros((max(len(colours), IGNORE + 1), 3), dtype=np.uint8)
     table[: len(colours)] = np.asarray(colours, dtype=np.uint8)
+    table[IGNORE] = 0  # where there are more classes, that one is reserved
     bad = (labels != IGNORE) & ((labels < 0) | (labels >= len(colours)))
     if bad.any():
         found = np.unique(labels[bad])[:8].tolist()

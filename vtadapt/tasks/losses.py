@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 IGNORE = 255
+RESERVED = "(void)"  # in a list of more than 255 classes the name of that id, which no pixel has
 """The label of a pixel without a class."""
 
 BERHU_FRACTION = 0.2

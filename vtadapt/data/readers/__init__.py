@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vtadapt.data.readers.base import Item, Reader
 from vtadapt.data.readers.camvid import CamVid
 from vtadapt.data.readers.folder import Folder
@@ -20,7 +22,7 @@ READERS: dict[str, type[Reader]] = {
 __all__ = ["READERS", "Item", "Reader", "make_reader"]
 
 
-def make_reader(recipe: Recipe, size: tuple[int, int] | None = None) -> Reader:
+def make_reader(recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> Reader:
     """The reader that a recipe names, with its options checked.
 
     Raises:
@@ -31,4 +33,4 @@ def make_reader(recipe: Recipe, size: tuple[int, int] | None = None) -> Reader:
             f"recipe {recipe.name!r}: unknown reader {recipe.reader!r}.{near_matches(recipe.reader, READERS)} "
             f"Known: {', '.join(READERS)}"
         )
-    return READERS[recipe.reader](recipe, size)
+    return READERS[recipe.reader](recipe, size, tasks)

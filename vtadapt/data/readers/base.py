@@ -13,27 +13,32 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from vtadapt.data.recipe import VOID, Recipe, explain
+from vtadapt.data.recipe import VOID, Intrinsics, Recipe
+from vtadapt.data.schema import Strict, explain
 from vtadapt.errors import ConfigError, DataError
 
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One sample before it is loaded: its name in the pack, and its files by role (or its seed)."""
+    """One sample before it is loaded.
+
+    Attributes:
+        name: its name in the pack.
+        paths: files by role, "image" or the task whose label they hold; each is required to be there.
+        seed: of a rendered sample.
+        index: its place in a file that holds many.
+        absent: tasks that it has no label of, with the file that was looked for.
+    """
 
     name: str
     paths: Mapping[str, Path] = field(default_factory=dict)
     seed: int | None = None
-
-
-class Strict(BaseModel):
-    """An unknown key in a recipe's options is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    index: int | None = None
+    absent: Mapping[str, Path] = field(default_factory=dict)
 
 
 class ReaderOptions(Strict):
@@ -48,6 +53,8 @@ class Reader(ABC):
     Args:
         recipe: the data set; ``recipe.options`` are checked here.
         size: (height, width) asked for. Only a reader that renders needs it; files are resized afterwards.
+        tasks: those that will be stored; the files of others (unless something is derived from them) are not asked
+            for. None for all of the recipe.
 
     Raises:
         ConfigError: an option that the reader does not know or cannot use.
@@ -56,9 +63,12 @@ class Reader(ABC):
     Options: ClassVar[type[ReaderOptions]] = ReaderOptions
     every_sample_has: ClassVar[str] = "its files"  # said where one of an item's files is missing
 
-    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
         self.recipe = recipe
         self.size = size
+        chosen = set(recipe.tasks if tasks is None else tasks)
+        sources = {how.source for t in chosen if (how := recipe.tasks[t].derive) is not None}
+        self.wanted = frozenset(chosen | sources)
         try:
             self.options: Any = self.Options.model_validate(recipe.options)
         except ValidationError as error:
@@ -79,9 +89,37 @@ class Reader(ABC):
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:  # noqa: B027
         """Raise a DataError where what ``find`` gave for the splits is no use as a whole; most readers accept all."""
 
+    def tasks_of(self, item: Item) -> set[str]:
+        """Tasks that a sample has a label of, without opening its files; derived ones count where their source does."""
+        given = {task for task in item.paths if task in self.wanted and task in self.recipe.tasks}
+        derived = {t for t in self.wanted if (how := self.recipe.tasks[t].derive) is not None and how.source in given}
+        return given | derived
+
+    def camera(self, item: Item, size: tuple[int, int]) -> Intrinsics | None:
+        """The camera of a sample, for an image of ``size`` (height, width) as :meth:`load` returns it.
+
+        The recipe's, scaled; a reader whose files tell it for each sample, or that crops, says so here. None where no
+        camera is known: normals and occlusion edges cannot be derived then.
+
+        Raises:
+            DataError: the image has another aspect ratio than the recipe's camera.
+        """
+        camera = self.recipe.intrinsics
+        if camera is None:
+            return None
+        height, width = size
+        if abs(height * camera.width - width * camera.height) > max(camera.width, camera.height):
+            found, wanted = f"{height}x{width}", f"{camera.height}x{camera.width}"
+            raise DataError(
+                f"{item.name}: picture of {found}, the recipe's intrinsics are for {wanted} (another aspect ratio)"
+            )
+        return camera.resized(height, width)
+
     @abstractmethod
     def load(self, item: Item) -> Arrays:
-        """``image`` uint8 (H, W, 3) and the labels that the sample has, as ``vtadapt.data.labels`` stores them.
+        """``image`` uint8 (H, W, 3) and those labels of ``self.wanted`` that the sample has, by task.
+
+        They are as ``vtadapt.data.labels`` stores them, at the size of the files.
 
         Raises:
             DataError: a file that is broken or not what was expected; the message names it.

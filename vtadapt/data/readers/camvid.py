@@ -43,12 +43,16 @@ class CamVid(Reader):
         twice = [stem for stem, count in Counter(p.stem for p in images).items() if count > 1]
         if twice:
             raise DataError(f"{root / split}: two pictures are named {twice[0]!r} (as .png and .jpg?); keep one")
+        if "semseg" not in self.wanted:
+            return [Item(p.stem, {"image": p}) for p in images]
         labels = need_folder(root / f"{split}annot", "label maps NAME.png")
         return [Item(p.stem, {"image": p, "semseg": labels / f"{p.stem}.png"}) for p in images]
 
     def load(self, item: Item) -> Arrays:
         """Picture and class ids, void as 255."""
         image = read_rgb(item.paths["image"])
+        if "semseg" not in item.paths:
+            return {"image": image}
         path = item.paths["semseg"]
         label = read_classes(path, len(self.recipe.tasks["semseg"].classes), [self.options.void])
         same_size(path, label, image)

@@ -126,8 +126,8 @@ class Folder(Reader):
 
     Options = FolderOptions
 
-    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
-        super().__init__(recipe, size)
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
+        super().__init__(recipe, size, tasks)
         for task, given in recipe.tasks.items():
             if (given.derive is None) != (task in self.options.labels):
                 problem = "is derived, so it takes no files" if given.derive else "has no files in options.labels"
@@ -152,7 +152,8 @@ class Folder(Reader):
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
         """At least one picture must have a label."""
-        if self.options.labels and not any(len(item.paths) > 1 for items in found.values() for item in items):
+        labelled = any(len(item.paths) > 1 for items in found.values() for item in items)
+        if self.wanted.intersection(self.options.labels) and not labelled:
             task, how = next(iter(self.options.labels.items()))
             count = sum(map(len, found.values()))
             raise DataError(
@@ -173,12 +174,13 @@ class Folder(Reader):
         return result
 
     def _item(self, root: Path, split: str, name: str, image: Path) -> Item:
-        paths = {"image": image}
+        paths: dict[str, Path] = {"image": image}
+        absent: dict[str, Path] = {}
         for task, how in self.options.labels.items():
-            path = root / how.files.format(path=name, stem=image.stem, split=split)
-            if path.is_file():
-                paths[task] = path
-        return Item(name, paths)
+            if task in self.wanted:
+                path = root / how.files.format(path=name, stem=image.stem, split=split)
+                (paths if path.is_file() else absent)[task] = path
+        return Item(name, paths, absent=absent)
 
     def _chosen(self, root: Path, split: str, names: dict[str, Path]) -> list[str]:
         """Names of the split's samples."""

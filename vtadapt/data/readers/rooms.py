@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -24,8 +25,8 @@ class Rooms(Reader):
 
     Options = RoomsOptions
 
-    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None) -> None:
-        super().__init__(recipe, size)
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
+        super().__init__(recipe, size, tasks)
         if set(self.options.samples) != set(recipe.splits) or set(self.options.first_seed) != set(recipe.splits):
             raise ConfigError(f"recipe {recipe.name!r}: 'samples' and 'first_seed' must name {list(recipe.splits)}")
         ranges = sorted((self.options.first_seed[s], self.options.samples[s], s) for s in recipe.splits)
@@ -39,10 +40,15 @@ class Rooms(Reader):
         first = self.options.first_seed[split]
         return [Item(f"room-{s:08d}", seed=s) for s in range(first, first + self.options.samples[split])]
 
+    def tasks_of(self, item: Item) -> set[str]:
+        """All: everything is rendered."""
+        del item
+        return set(self.wanted)
+
     def load(self, item: Item) -> Arrays:
         """Render one room at the size asked for."""
         from vtadapt.data.synthetic.rooms import render_room
 
         assert item.seed is not None
         sample = render_room(item.seed, self.size or self.options.size)
-        return {key: sample[key] for key in ("image", *self.recipe.tasks) if key in sample}
+        return {key: sample[key] for key in ("image", *self.wanted) if key in sample}

@@ -77,11 +77,14 @@ class SevenScenes(Reader):
             frames = sorted({p.with_name(p.name.removesuffix(end)) for p, end in found})
         if not frames:
             raise DataError(f"{root}: no frames for split {split!r}; wanted {self.recipe.source.layout}")
-        return [_item(frame, root) for frame in frames]
+        items = [_item(frame, root) for frame in frames]
+        return items if "depth" in self.wanted else [Item(i.name, {"image": i.paths["image"]}) for i in items]
 
     def load(self, item: Item) -> Arrays:
         """Picture, and depth in metres with 0 = missing."""
         image = read_rgb(item.paths["image"])
+        if "depth" not in item.paths:
+            return {"image": image}
         path = item.paths["depth"]
         raw = read_map(path)
         if raw.dtype == np.uint8:
