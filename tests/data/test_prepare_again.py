@@ -13,6 +13,7 @@ from tests.data.conftest import write_camvid, write_sevenscenes
 from tests.data.test_folder_reader import folder_recipe, write_folder
 from vtadapt.data.manifest import open_pack
 from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.readers.camvid import CamVid
 from vtadapt.data.recipe import load_recipe
 from vtadapt.errors import DataError
 
@@ -82,7 +83,8 @@ def test_missing_annotations_stop_or_are_listed(camvid: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match=wanted):
         prepare(recipe, camvid, out, SMALL)
     train = prepare(recipe, camvid, out, SKIP)["splits"]["train"]
-    assert train["names"] == ["train bücher 1", "train bücher 3"]
+    assert train["samples"] == 2
+    assert open_pack(out, "camvid", "train").names == ["train bücher 1", "train bücher 3"]
     assert [b["name"] for b in train["broken"]] == ["train bücher 0", "train bücher 2"]
     assert "trainannot/train bücher 0.png: no such file" in train["broken"][0]["problem"]
 
@@ -123,20 +125,26 @@ def test_a_set_of_pictures_without_labels_is_refused(tmp_path: Path) -> None:
     assert sorted(s["tasks"]["heat"]["samples"] for s in splits.values()) == [0, 1]
 
 
-def test_a_failure_leaves_only_what_the_next_run_takes_up(camvid: Path, tmp_path: Path) -> None:
+def test_a_failure_leaves_only_what_the_next_run_takes_up(
+    camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe, out = load_recipe("camvid"), tmp_path / "out"
-    seen: list[str] = []
-    for split in ("train", "val"):
-        path = camvid / split / f"{split} bücher 0.png"
-        whole = path.read_bytes()
+    paths = [camvid / split / f"{split} bücher 0.png" for split in ("train", "val")]
+    whole = [path.read_bytes() for path in paths]
+    for path in paths:
         path.write_bytes(b"x")
-        with pytest.raises(DataError, match="broken picture"):
-            prepare(recipe, camvid, out, SMALL, on_progress=lambda s, *_: seen.append(s))
-        assert hidden(out) == ([] if split == "train" else [".camvid.building", ".camvid.state"])
-        path.write_bytes(whole)
-    seen.clear()
-    prepare(recipe, camvid, out, SMALL, on_progress=lambda s, *_: seen.append(s))
-    assert set(seen) == {"val"}
+    with pytest.raises(DataError, match=r"1 of 4 samples of split 'train' are broken, 1 of 'val'; --skip-broken"):
+        prepare(recipe, camvid, out, SMALL)
+    assert hidden(out) == []
+    paths[0].write_bytes(whole[0])
+    with pytest.raises(DataError, match=r"val bücher 0.png: broken picture.*1 of 2 parts are finished and kept"):
+        prepare(recipe, camvid, out, SMALL)
+    assert hidden(out) == [".camvid.building", ".camvid.state"]
+    paths[1].write_bytes(whole[1])
+    load, loaded = CamVid.load, []
+    monkeypatch.setattr(CamVid, "load", lambda self, item: loaded.append(item.name) or load(self, item))
+    prepare(recipe, camvid, out, SMALL)
+    assert {name[:3] for name in loaded} == {"val"}
     assert hidden(out) == []
 
 

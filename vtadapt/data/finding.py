@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import need_files
@@ -45,12 +46,62 @@ def find_splits(
     return found
 
 
+def labelled_tasks(
+    reader: Reader, found: Mapping[str, Sequence[Item]], tasks: Sequence[str], asked: bool
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which of ``tasks`` any sample has a label of, and for the others where one was looked for.
+
+    Args:
+        reader: knows the samples.
+        found: samples of each split.
+        tasks: those to store.
+        asked: whether the user named them; else those without a label are simply left out.
+
+    Raises:
+        DataError: no label of a task that was asked for, or of any task.
+    """
+    having: set[str] = set()
+    for items in found.values():
+        for item in items:
+            if not having.issuperset(tasks):
+                having |= reader.tasks_of(item)
+    count = sum(map(len, found.values()))
+    left_out = {task: _looked_for(reader, found, task) for task in tasks if task not in having}
+    if left_out and (asked or len(left_out) == len(tasks)):
+        task, where = next(iter(left_out.items()))
+        raise DataError(f"none of {count} samples has a label for {task!r}: {where}; leave it out with --tasks")
+    return tuple(task for task in tasks if task in having), left_out
+
+
+def _looked_for(reader: Reader, found: Mapping[str, Sequence[Item]], task: str) -> str:
+    """Where the labels of a task were looked for."""
+    how = reader.recipe.tasks[task].derive
+    if how is not None:
+        return f"it is derived from {how.source!r}, of which there is none"
+    for items in found.values():
+        for item in items:
+            if task in item.absent:
+                return f"no such file as {item.absent[task]}"
+    return "no files of it"
+
+
+def absent_labels(items: Sequence[Item], tasks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Per task how many samples lack its file, and the first file that was looked for."""
+    result: dict[str, dict[str, Any]] = {}
+    for item in items:
+        for task, path in item.absent.items():
+            if task in tasks:
+                entry = result.setdefault(task, {"samples": 0, "first": str(path)})
+                entry["samples"] += 1
+    return result
+
+
 def listing(items: Sequence[Item], source: Path | None) -> str:
     """Digest of the samples' names and of path below ``source``, size and time of change of their files."""
     digest = hashlib.sha256()
     for item in items:
         files = [(role, *_state(path, source)) for role, path in sorted(item.paths.items())]
-        digest.update(json.dumps([item.name, item.seed, files]).encode())
+        digest.update(json.dumps([item.name, item.seed, item.index, files]).encode())
     return digest.hexdigest()
 
 

@@ -152,6 +152,36 @@ class LabelStats:
             self.low = min(self.low, float(values.min()))
             self.high = max(self.high, float(values.max()))
 
+    def merge(self, other: LabelStats) -> None:
+        """Add the counts of another part of the split."""
+        self.samples += other.samples
+        self.pixels += other.pixels
+        self.valid += other.valid
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        if other.samples:
+            empty = self.samples == other.samples
+            self.histogram = other.histogram if empty else self.histogram + other.histogram
+
+    def dump(self) -> dict[str, Any]:
+        """The counts as JSON can hold them; see :meth:`parse`."""
+        counts = {str(i): int(self.histogram[i]) for i in np.flatnonzero(self.histogram)}
+        known = self.valid > 0
+        low, high = (self.low, self.high) if known else (None, None)
+        return {"samples": self.samples, "pixels": self.pixels, "valid": self.valid, "low": low, "high": high} | {
+            "length": len(self.histogram),
+            "histogram": counts,
+        }
+
+    @classmethod
+    def parse(cls, saved: dict[str, Any]) -> LabelStats:
+        """The counts that :meth:`dump` gave."""
+        histogram = np.zeros(saved["length"], np.int64)
+        for i, count in saved["histogram"].items():
+            histogram[int(i)] = count
+        low = float("inf") if saved["low"] is None else saved["low"]
+        high = float("-inf") if saved["high"] is None else saved["high"]
+        return cls(saved["samples"], saved["pixels"], saved["valid"], low, high, histogram)
+
     def summary(self, task: RecipeTask) -> dict[str, Any]:
         """What the manifest keeps: plain numbers, no NaN or infinity."""
         known = self.valid > 0

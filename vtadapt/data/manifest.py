@@ -14,10 +14,11 @@ from vtadapt.data.atomic import write_json
 from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe, list_recipes, load_recipe
 from vtadapt.data.schema import explain
+from vtadapt.data.shards import ShardedReader
 from vtadapt.errors import DataError, UsageError, near_matches
 
 FORMAT = "vtadapt-manifest"
-VERSION = 1
+VERSION = 2  # 1: one file per split
 FILE = "manifest.json"
 
 
@@ -27,19 +28,9 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe_split(
-    path: Path, stats: Mapping[str, Any], names: list[str], broken: list[dict[str, str]]
-) -> dict[str, Any]:
-    """Entry of one split: file, size, checksum, samples per task with ranges and units, and what was left out."""
-    return {
-        "file": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": checksum(path),
-        "samples": len(names),
-        "names": names,
-        "tasks": dict(stats),
-        "broken": broken,
-    }
+def describe_file(path: Path, samples: int) -> dict[str, Any]:
+    """Entry of one file of a split: name, bytes, checksum and samples."""
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": checksum(path), "samples": samples}
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,11 +53,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such file; prepare the data set again") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: broken manifest ({' '.join(str(error).split())[:120]}); prepare it again") from error
+    if isinstance(manifest, dict) and (manifest.get("format"), manifest.get("version")) == (FORMAT, 1):
+        manifest = _from_version_1(manifest)
     found = (manifest.get("format"), manifest.get("version")) if isinstance(manifest, dict) else (None, None)
     if found != (FORMAT, VERSION):
         raise DataError(f"{path}: found format {found[0]} {found[1]}, wanted {FORMAT} {VERSION}; prepare it again")
     assert isinstance(manifest, dict)
     return manifest
+
+
+def _from_version_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a pack made before splits could have several files, in today's form."""
+    keys = ("file", "bytes", "sha256", "samples")
+    splits = {
+        name: {
+            **{k: v for k, v in entry.items() if k not in (*keys[:3], "names")},
+            "shards": [{k: entry[k] for k in keys}],
+        }
+        for name, entry in manifest.get("splits", {}).items()
+    }
+    return {**manifest, "version": VERSION, "splits": splits}
 
 
 def manifest_recipe(manifest: Mapping[str, Any]) -> Recipe:
@@ -132,15 +138,20 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
     if split not in splits:
         raise _no_split(name, recipe, splits, split)
     folder = locate(root, name)
-    path = folder / str(splits[split]["file"])
+    paths = [_file_of(folder, shard, prepare_command(name, recipe)) for shard in splits[split]["shards"]]
+    tasks = {t: recipe.tasks[t] for t in manifest["tasks"]}
+    return PackReader(paths[0], tasks) if len(paths) == 1 else ShardedReader(paths, tasks)
+
+
+def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
+    """Path of one file of a split; DataError where the manifest leads elsewhere or its size is not the file's."""
+    path = folder / str(shard["file"])
     if path.parent != folder:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")
-    if path.is_file() and path.stat().st_size != splits[split]["bytes"]:
-        found, wanted = path.stat().st_size, splits[split]["bytes"]
-        raise DataError(
-            f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {prepare_command(name, recipe)}"
-        )
-    return PackReader(path, {t: recipe.tasks[t] for t in manifest["tasks"]})
+    if path.is_file() and path.stat().st_size != shard["bytes"]:
+        found, wanted = path.stat().st_size, shard["bytes"]
+        raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {command}")
+    return path
 
 
 def _no_split(name: str, recipe: Recipe, splits: Mapping[str, Any], split: str) -> DataError | UsageError:
@@ -158,10 +169,10 @@ def verify(root: Path, name: str) -> list[str]:
     """Check every file of a pack against the manifest's checksums; the problems found, one line each."""
     manifest = open_manifest(root, name)
     problems = []
-    for split in manifest["splits"].values():
-        path = locate(root, name) / str(split["file"])
+    for shard in (shard for split in manifest["splits"].values() for shard in split["shards"]):
+        path = locate(root, name) / str(shard["file"])
         if not path.is_file():
             problems.append(f"{path}: no such file")
-        elif checksum(path) != split["sha256"]:
+        elif checksum(path) != shard["sha256"]:
             problems.append(f"{path}: the checksum differs from the manifest's")
     return problems

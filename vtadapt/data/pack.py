@@ -10,6 +10,7 @@ and reads as the missing value. Nothing in a pack is code: no pickle, and links 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ class PackWriter:
         self.names: list[str] = []
         self._sizes: list[tuple[int, int]] = []
         self._present: dict[str, list[bool]] = {task: [] for task in tasks}
+        self._sums: list[int] = []
         self._temporary = temporary_name(path)
         self._file: h5py.File | None = None
 
@@ -73,11 +75,26 @@ class PackWriter:
             for task, label in stored.items():
                 _put(self._file, f"labels/{task}", index, label, storage(self.tasks[task], label.dtype).missing)
         self.names.append(name)
+        self._sums.append(_content_sum({"image": image, **stored}))
         self._sizes.append((image.shape[0], image.shape[1]))
         for task in self.tasks:
             self._present[task].append(task in stored)
             if task in stored:
                 self.stats[task].add(stored[task], self.tasks[task])
+
+    def reread(self) -> None:
+        """Read back what was written, once the file is whole, and compare it to the bit.
+
+        Raises:
+            DataError: the first sample that differs or cannot be read: the disk (or its driver) is at fault.
+        """
+        reader = PackReader(self.path, self.tasks)
+        try:
+            for index, (name, wanted) in enumerate(zip(self.names, self._sums, strict=True)):
+                if _content_sum(reader.read(index)) != wanted:
+                    raise DataError(f"{self.path}: sample {name!r} reads back different from what was written")
+        finally:
+            reader.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -113,6 +130,14 @@ class PackWriter:
         except (OSError, RuntimeError):
             if not quiet:
                 raise
+
+
+def _content_sum(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """A checksum over a sample's arrays, whatever their order."""
+    total = 0
+    for key in sorted(arrays):
+        total = zlib.crc32(np.ascontiguousarray(arrays[key]).tobytes(), zlib.crc32(key.encode(), total))
+    return total
 
 
 def _put(file: h5py.File, key: str, index: int, array: NDArray[Any], missing: float) -> None:

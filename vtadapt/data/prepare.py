@@ -1,80 +1,34 @@
 """From what people have on disk to a pack: find, load, resize, derive, write, describe.
 
 The pack is built in ``.NAME.building`` beside its place and exchanged by renaming when it is whole, so a run that is
-killed at any point leaves the previous pack; the splits that it had finished (noted in ``.NAME.state``) are not done
-again by the next run if their files are the same. A run that ends with an error leaves nothing but such splits.
+killed at any point leaves the previous pack; the parts that it had finished (noted in ``.NAME.state``) are not done
+again by the next run if their files are the same. A run that ends with an error leaves nothing but such parts.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import dataclasses
 import json
-import multiprocessing
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vtadapt.data.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
-from vtadapt.data.finding import find_splits, listing
-from vtadapt.data.manifest import describe_split, locate, open_manifest, verify, write_manifest
-from vtadapt.data.pack import PackWriter
-from vtadapt.data.process import process_sample
-from vtadapt.data.readers import Item, Reader, make_reader
-from vtadapt.data.readers.base import Arrays, need_folder
+from vtadapt.data.finding import absent_labels, find_splits, labelled_tasks
+from vtadapt.data.labels import LabelStats
+from vtadapt.data.manifest import locate, open_manifest, verify, write_manifest
+from vtadapt.data.parts import Job, Part, cut, write_parts
+from vtadapt.data.plan import Plan, PrepareOptions, resolve
+from vtadapt.data.readers import Item, make_reader
 from vtadapt.data.recipe import Recipe
-from vtadapt.errors import DataError, UsageError, VtadaptError, near_matches
+from vtadapt.errors import DataError, UsageError, VtadaptError
 
 Progress = Callable[[str, int, int], None]
-_How = tuple[int, Progress | None]
-PLAN, ENTRY = "plan.json", "{}.entry.json"
+PLAN = "plan.json"
 
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What can be chosen when preparing.
-
-    Attributes:
-        splits: only these; default all of the recipe.
-        size: (height, width), "native", or None for the recipe's own.
-        tasks: only these; default all of the recipe.
-        limit: at most so many samples per split.
-        workers: processes that load and derive; 0 = in this one.
-        skip_broken: leave samples with broken or missing files out and list them in the manifest, instead of stopping.
-        force: prepare again even if the same pack is there.
-    """
-
-    splits: Sequence[str] | None = None
-    size: tuple[int, int] | str | None = None
-    tasks: Sequence[str] | None = None
-    limit: int | None = None
-    workers: int = 0
-    skip_broken: bool = False
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The options, resolved against the recipe."""
-
-    recipe: Recipe
-    splits: tuple[str, ...]
-    tasks: tuple[str, ...]
-    size: tuple[int, int] | None
-    limit: int | None
-    skip_broken: bool
-
-    def key(self, listings: dict[str, str] | None = None) -> str:
-        """Equal keys make equal packs; without ``listings`` (of the files of each split) only from equal files."""
-        content: list[Any] = [self.recipe.hash, self.splits, self.tasks, self.size, self.limit, self.skip_broken]
-        if listings is not None and not self.recipe.source.synthetic:
-            content.append(listings)
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+__all__ = ["PrepareOptions", "prepare"]
 
 
 def prepare(
@@ -84,6 +38,7 @@ def prepare(
     options: PrepareOptions | None = None,
     *,
     on_progress: Progress | None = None,
+    state: str | None = None,
 ) -> dict[str, Any]:
     """Write the pack ``out_dir/NAME`` and return its manifest.
 
@@ -92,43 +47,43 @@ def prepare(
 
     Args:
         recipe: the data set (``load_recipe``).
-        source: the user's folder; None for synthetic sets.
+        source: the user's folder or file; None for synthetic sets.
         out_dir: folder of the packs.
         options: see ``PrepareOptions``.
-        on_progress: called with (split, done, total) after each sample.
+        on_progress: called with (split, done, total) for each split at the start and after each sample.
+        state: what tells whether the source has changed, where its files do not (they were unpacked).
 
     Raises:
-        DataError: no such source, a split without samples, missing or broken files (the first is named, all are
+        DataError: no such source, a split or task without samples, missing or broken files (the first is named, all are
             counted), a full disk, another run at work.
-        UsageError: unknown split or task.
+        UsageError: unknown split, task or label set.
         ConfigError: options that the reader does not know.
     """
-    options = options or PrepareOptions()
-    plan = _resolve(recipe, options)
-    if source is None and not recipe.source.synthetic:
-        raise UsageError(f"data set {recipe.name!r} needs --source PATH: {recipe.source.hint or recipe.source.layout}")
-    if source is not None and not recipe.source.synthetic:
-        need_folder(source, recipe.source.layout or "the files")
+    plan = resolve(recipe, options or PrepareOptions())
+    _need_source(recipe, source)
     out_dir = Path(out_dir)
     with disk_error(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(out_dir / f".{recipe.name}.lock"):
         _tidy(out_dir, recipe.name)
-        reader = make_reader(recipe, plan.size, plan.tasks)
+        reader = make_reader(plan.recipe, plan.size, plan.tasks)
         items = find_splits(reader, source, plan.splits, plan.limit, plan.skip_broken)
-        work = {split: (found, listing(found, source)) for split, found in items.items()}
-        key = plan.key({split: files for split, (_, files) in work.items()})
-        if not options.force and (kept := _reusable(out_dir, recipe.name, key)):
+        tasks, left_out = labelled_tasks(reader, items, plan.tasks, plan.asked)
+        parts = cut(items, source, plan.shard_size)
+        key = plan.key(state or {part.file: part.files for part in parts})
+        if not (options or PrepareOptions()).force and (kept := reusable(out_dir, recipe.name, key)):
             return {**kept, "kept": True}
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
+        job = Job(dataclasses.replace(plan, tasks=tasks), reader, building, notes)
         try:
-            _start(building, notes, {"key": plan.key(), "source": str(source)})
-            how = (options.workers, on_progress)
-            splits = {s: _prepare_split(plan, reader, (building, notes, s), work[s], how) for s in work}
-            write_manifest(building, _content(plan, key, splits))
+            _start(building, notes, {"key": plan.key(), "source": state or str(source)})
+            workers = (options or PrepareOptions()).workers
+            written = write_parts(job, parts, workers, _counter(items, on_progress))
+            content = _content(job.plan, key, left_out)
+            write_manifest(building, {**content, "splits": _describe(job.plan, items, parts, written)})
             _exchange(building, out_dir / recipe.name)
         except VtadaptError:
-            if not any(notes.glob(ENTRY.format("*"))):  # nothing that the next run could take up
+            if not any(notes.glob("*.h5.json")):  # nothing that the next run could take up
                 shutil.rmtree(building, ignore_errors=True)
                 shutil.rmtree(notes, ignore_errors=True)
             raise
@@ -136,20 +91,71 @@ def prepare(
     return open_manifest(out_dir, recipe.name)
 
 
-def _content(plan: _Plan, key: str, splits: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest says beside its format."""
+def _need_source(recipe: Recipe, source: Path | None) -> None:
+    """Raise where files are needed and there are none."""
+    if recipe.source.synthetic:
+        return
+    wanted = recipe.source.layout or "the files"
+    if source is None:
+        raise UsageError(f"data set {recipe.name!r} needs --source PATH: {recipe.source.hint or wanted}")
+    if not source.exists():
+        raise DataError(f"{source}: no such folder; wanted one with {wanted}")
+
+
+def _counter(items: Mapping[str, Sequence[Item]], on_progress: Progress | None) -> Callable[[str], None]:
+    """A function that counts the samples of each split as they are done."""
+    done: Counter[str] = Counter()
+    if on_progress is not None:
+        for split, found in items.items():
+            on_progress(split, 0, len(found))
+
+    def tick(split: str) -> None:
+        done[split] += 1
+        if on_progress is not None:
+            on_progress(split, done[split], len(items[split]))
+
+    return tick
+
+
+def _content(plan: Plan, key: str, left_out: dict[str, str]) -> dict[str, Any]:
+    """What the manifest says beside its format and the splits."""
     recipe = plan.recipe
     return {
         "name": recipe.name,
         "key": key,
-        "recipe_hash": recipe.hash,
+        "recipe_hash": plan.shipped.hash,
         "recipe": recipe.model_dump(mode="json"),
         "tasks": list(plan.tasks),
+        "left_out": left_out,
         "derived": [t for t in plan.tasks if recipe.tasks[t].derived],
         "size": plan.size,
         "limit": plan.limit,
-        "splits": splits,
     }
+
+
+def _describe(
+    plan: Plan, items: Mapping[str, Sequence[Item]], parts: Sequence[Part], written: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Entry of each split: samples, ranges and units per task, what is missing or was left out, and its files."""
+    result = {}
+    for split, found in items.items():
+        mine = [w for part, w in zip(parts, written, strict=True) if part.split == split]
+        broken = [b for w in mine for b in w["broken"]]
+        shards = [w["shard"] for w in mine if w["shard"] is not None]
+        if not shards:
+            raise DataError(f"{broken[0]['problem']} (every sample of split {split!r} is broken)")
+        stats = {t: LabelStats() for t in plan.tasks}
+        for one in mine:
+            for task, counts in stats.items():
+                counts.merge(LabelStats.parse(one["stats"][task]))
+        result[split] = {
+            "samples": sum(shard["samples"] for shard in shards),
+            "tasks": {t: counts.summary(plan.recipe.tasks[t]) for t, counts in stats.items()},
+            "missing": absent_labels(found, plan.tasks),
+            "broken": broken,
+            "shards": shards,
+        }
+    return result
 
 
 def _tidy(out_dir: Path, name: str) -> None:
@@ -159,31 +165,7 @@ def _tidy(out_dir: Path, name: str) -> None:
     shutil.rmtree(out_dir / f".{name}.previous", ignore_errors=True)
 
 
-def _resolve(recipe: Recipe, options: PrepareOptions) -> _Plan:
-    """Check the options against the recipe."""
-
-    def subset(what: str, asked: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-        for one in asked or ():
-            if one not in known:
-                hint = f"{near_matches(one, known)} Known: {', '.join(known)}"
-                raise UsageError(f"data set {recipe.name!r} has no {what} {one!r}.{hint}")
-        return tuple(known) if asked is None else tuple(k for k in known if k in asked)
-
-    size = recipe.size if options.size is None else options.size
-    if isinstance(size, str):
-        if size != "native":
-            raise UsageError(f"size {size!r}, wanted HEIGHT WIDTH or 'native'")
-        size = None
-    if size is not None and min(size) < 8:
-        raise UsageError(f"size {size[0]}x{size[1]}, wanted at least 8x8")
-    if options.limit is not None and options.limit < 1:
-        raise UsageError(f"limit {options.limit}, wanted at least 1")
-    splits = subset("split", options.splits, recipe.splits)
-    tasks = subset("task", options.tasks, list(recipe.tasks))
-    return _Plan(recipe, splits, tasks, size, options.limit, options.skip_broken)
-
-
-def _reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
+def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
     """The manifest of the pack in place if it is the one that would be made, and whole."""
     try:
         manifest = open_manifest(out_dir, name)
@@ -206,84 +188,6 @@ def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
             folder.mkdir(exist_ok=True)
             remove_leftovers(folder)
     write_json(notes / PLAN, plan)
-
-
-def _finished(building: Path, described: Path, files: str) -> dict[str, Any] | None:
-    """The entry of a split that an interrupted run finished from the same files, if it is still there."""
-    if not described.is_file():
-        return None
-    noted = json.loads(described.read_text(encoding="utf-8"))
-    entry: dict[str, Any] = noted.get("entry", {})
-    path = building / entry.get("file", "")
-    whole = noted.get("files") == files and path.is_file() and path.stat().st_size == entry["bytes"]
-    return entry if whole else None
-
-
-def _prepare_split(
-    plan: _Plan, reader: Reader, place: tuple[Path, Path, str], work: tuple[list[Item], str], how: _How
-) -> dict[str, Any]:
-    """Write one split, unless an interrupted run finished it, and describe it."""
-    (building, notes, split), (items, files), (workers, on_progress) = place, work, how
-    described = notes / ENTRY.format(split)
-    if entry := _finished(building, described, files):
-        return entry
-    described.unlink(missing_ok=True)
-    broken: list[dict[str, str]] = []
-    tasks = {t: plan.recipe.tasks[t] for t in plan.tasks}
-    path = building / f"{split}.h5"
-    with PackWriter(path, tasks) as writer:
-        results = _load_all(reader, items, plan, workers)
-        for done, (item, loaded) in enumerate(zip(items, results, strict=True), start=1):
-            if isinstance(loaded, str):
-                broken.append({"name": item.name, "problem": loaded})
-            else:
-                writer.add(item.name, loaded["image"], {t: loaded[t] for t in plan.tasks if t in loaded})
-            if on_progress is not None:
-                on_progress(split, done, len(items))
-        if broken and not plan.skip_broken:
-            count = f"{len(broken)} of {len(items)} samples of split {split!r} are broken"
-            raise DataError(f"{broken[0]['problem']} ({count}; --skip-broken leaves them out)")
-        if len(broken) == len(items):
-            raise DataError(f"{broken[0]['problem']} (every sample of split {split!r} is broken)")
-    stats = {t: writer.stats[t].summary(tasks[t]) for t in plan.tasks}
-    entry = describe_split(path, stats, writer.names, broken)
-    write_json(described, {"files": files, "entry": entry})
-    return entry
-
-
-class _Load:
-    """Picklable: loads one item and brings it into its final form; a DataError comes back as its message."""
-
-    def __init__(self, reader: Reader, plan: _Plan) -> None:
-        self.reader, self.plan = reader, plan
-
-    def __call__(self, item: Item) -> Arrays | str:
-        try:
-            plan, camera = self.plan, functools.partial(self.reader.camera, item)
-            return process_sample(self.reader.load(item), plan.recipe, plan.tasks, plan.size, item.name, camera)
-        except DataError as error:
-            return str(error)
-
-
-def _load_all(reader: Reader, items: list[Item], plan: _Plan, workers: int) -> Iterator[Arrays | str]:
-    """Processed samples in the order of ``items``; with workers only a few wait in memory."""
-    load = _Load(reader, plan)
-    if workers < 1:
-        yield from map(load, items)
-        return
-    waiting: deque[Future[Arrays | str]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(load, item))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise DataError("a worker process died (out of memory?); try fewer --workers") from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _exchange(building: Path, target: Path) -> None:
