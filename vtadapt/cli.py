@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vtadapt import __version__
-from vtadapt.commands import look, work
+from vtadapt.commands import data, look, work
 from vtadapt.errors import VtadaptError
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def options(
 
 
 app.command()(work.demo)
-app.command("prepare-data")(work.prepare_data)
+app.command("prepare-data")(data.prepare_data)
 app.command()(work.train)
 app.command("eval")(work.eval_)
 app.command()(work.predict)
@@ -49,7 +49,7 @@ app.command()(look.affinity)
 app.command("visualize-attention")(look.visualize_attention)
 app.command()(look.report)
 app.command()(look.info)
-app.command("data-sets")(look.data_sets)
+app.command("data-sets")(data.data_sets)
 
 
 def main() -> None:

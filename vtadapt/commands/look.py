@@ -135,16 +135,3 @@ def info(
         tables.print_json(result)
     else:
         tables.print_tables(tables.info_tables(result))
-
-
-def data_sets(json_: Json = False) -> None:
-    """List the data sets that recipes exist for."""
-    from vtadapt.data.recipe import list_recipes, load_recipe
-    from vtadapt.workflows.tables import print_json
-
-    recipes = [load_recipe(name) for name in list_recipes()]
-    if json_:
-        print_json([{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes])
-        return
-    for recipe in recipes:
-        typer.echo(f"{recipe.name:<14} {recipe.title} ({', '.join(recipe.tasks)}; {recipe.licence})")

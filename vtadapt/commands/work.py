@@ -7,50 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import DATA, RUNS, DataDir, Json, Quiet, Run, RunDir
+from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
 from vtadapt.errors import DataError, UsageError
-
-
-def prepare_data(
-    name: Annotated[str, typer.Argument(help="Data set: the name of a recipe, or your own .yaml.")],
-    source: Annotated[
-        Path | None, typer.Option(help="Folder of the downloaded files; synthetic sets need none.")
-    ] = None,
-    data_dir: DataDir = None,
-    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH or native [default: the recipe's].")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
-    splits: Annotated[str | None, typer.Option(help="Only these splits, separated by commas.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples per split.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load and derive.")] = 2,
-    skip_broken: Annotated[
-        bool, typer.Option(help="Leave samples with broken or missing files out and list them.")
-    ] = False,
-    force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
-    from vtadapt.data.prepare import PrepareOptions
-    from vtadapt.workflows import tables
-    from vtadapt.workflows.prepare_data import prepare_data as work
-    from vtadapt.workflows.settings import parse_list, parse_size
-
-    chosen = PrepareOptions(
-        splits=parse_list(splits),
-        size=size if size in (None, "native") else parse_size(size),
-        tasks=parse_list(tasks),
-        limit=limit,
-        workers=workers,
-        skip_broken=skip_broken,
-        force=force,
-    )
-    folder = data_dir or DATA
-    manifest = work(name, source, folder, chosen, quiet=quiet or json_)
-    if json_:
-        tables.print_json(manifest)
-        return
-    tables.print_tables([tables.manifest_table(manifest)])
-    typer.echo(f"pack: {folder / manifest['name']}")
 
 
 def train(

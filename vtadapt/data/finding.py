@@ -41,7 +41,7 @@ def find_splits(
     reader.check(source, found)
     found = {split: items[:limit] for split, items in found.items() if items}
     if not skip_broken:
-        paths = [path for items in found.values() for item in items for path in item.paths.values()]
+        paths = (path for items in found.values() for item in items for path in item.paths.values())
         need_files(paths, f"{reader.every_sample_has} (--skip-broken leaves such samples out)")
     return found
 
@@ -66,14 +66,14 @@ def labelled_tasks(
             if not having.issuperset(tasks):
                 having |= reader.tasks_of(item)
     count = sum(map(len, found.values()))
-    left_out = {task: _looked_for(reader, found, task) for task in tasks if task not in having}
+    left_out = {task: looked_for(reader, found, task) for task in tasks if task not in having}
     if left_out and (asked or len(left_out) == len(tasks)):
         task, where = next(iter(left_out.items()))
         raise DataError(f"none of {count} samples has a label for {task!r}: {where}; leave it out with --tasks")
     return tuple(task for task in tasks if task in having), left_out
 
 
-def _looked_for(reader: Reader, found: Mapping[str, Sequence[Item]], task: str) -> str:
+def looked_for(reader: Reader, found: Mapping[str, Sequence[Item]], task: str) -> str:
     """Where the labels of a task were looked for."""
     how = reader.recipe.tasks[task].derive
     if how is not None:

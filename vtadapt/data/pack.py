@@ -242,7 +242,7 @@ def open_h5(path: Path) -> h5py.File:
     if not path.is_file():
         raise DataError(f"{path}: no such file; prepare the data set again")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=0)  # a chunk is a sample: keeping it costs memory and saves nothing
     except OSError as error:
         raise DataError(f"{path}: not a whole HDF5 file ({_one_line(error)}); prepare the data set again") from error
     if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:

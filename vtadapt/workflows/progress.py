@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -11,14 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+SILENCE = 20.0  # seconds between two lines where there is no terminal
+
 
 class Progress:
-    """A bar over ``total`` steps."""
+    """A bar over ``total`` steps; where there is no terminal, a line now and then."""
 
-    def __init__(self, total: int, start: int, title: str, quiet: bool = False) -> None:
-        """Show ``title``; nothing at all when ``quiet``."""
+    def __init__(self, total: int, start: int, title: str, quiet: bool = False, unit: str = "") -> None:
+        """Show ``title``, and steps per second if they have a ``unit``; nothing at all when ``quiet``."""
         self.quiet, self.console = quiet, Console(file=sys.stderr)
-        self.total, self.start, self.title = total, start, title
+        self.total, self.start, self.title, self.unit = total, start, title, unit
+        self.begun = self.told = time.monotonic()
         self.bar: Bar | None = None
         if not quiet and self.console.is_terminal:
             columns = (
@@ -56,9 +61,16 @@ class Progress:
 
     def update(self, step: int, info: Mapping[str, float]) -> None:
         """Move to ``step`` and show numbers beside the bar."""
+        rate = (step - self.start) / max(time.monotonic() - self.begun, 1e-6)
         if self.bar is not None:
-            text = "  ".join(f"{name} {value:.3g}" for name, value in info.items())
+            shown = {f"{self.unit}/s": rate, **info} if self.unit else info
+            text = "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
             self.bar.update(self.task, completed=step, info=text)
+        elif self.unit and not self.quiet and time.monotonic() - self.told > SILENCE:
+            self.told = time.monotonic()
+            left = timedelta(seconds=round((self.total - step) / max(rate, 1e-6)))
+            text = f"{step} of {self.total}, {rate:.3g} {self.unit}/s, {left} left"
+            print(f"{self.title}: {text}", file=sys.stderr, flush=True)
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""

@@ -178,8 +178,8 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return height, width
 
 
-def parse_assignments(pairs: list[str]) -> dict[str, Any]:
-    """Read the KEY=VALUE of ``--set``; values are YAML.
+def parse_assignments(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
+    """Read the KEY=VALUE of ``--set`` (or another ``flag``); values are YAML.
 
     Raises:
         UsageError: no equals sign, or a value that is not YAML.
@@ -188,8 +188,8 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise UsageError(f"--set {pair!r}; wanted KEY=VALUE, for example --set decoder_width=64")
-        values[key.strip()] = _value(text, f"--set {key.strip()}")
+            raise UsageError(f"{flag} {pair!r}; wanted KEY=VALUE, for example --set decoder_width=64")
+        values[key.strip()] = _value(text, f"{flag} {key.strip()}")
     return values
 
 

@@ -121,22 +121,3 @@ def info_tables(info: Mapping[str, Any]) -> list[Table]:
     for name, count in info["bytes"].items():
         totals.add_row(f"memory: {name}", f"{count / 2**20:.1f} MiB")
     return [ledger, totals]
-
-
-def manifest_table(manifest: Mapping[str, Any]) -> Table:
-    """Samples and labels per split."""
-    table = Table(title=str(manifest["name"]), title_justify="left")
-    for column in ("split", "samples", "task", "with label", "derived"):
-        table.add_column(column, justify="right" if column in ("samples", "with label") else "left")
-    for split, entry in manifest["splits"].items():
-        for index, (task, stats) in enumerate(entry["tasks"].items()):
-            first = index == 0
-            table.add_row(
-                split if first else "",
-                str(entry["samples"]) if first else "",
-                task,
-                str(stats.get("samples", "")),
-                "derived" if task in manifest["derived"] else "",
-                end_section=index == len(entry["tasks"]) - 1,
-            )
-    return table

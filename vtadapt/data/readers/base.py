@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,30 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydantic import ValidationError
 
+from vtadapt.data.readers.item import Item
 from vtadapt.data.recipe import VOID, Intrinsics, Recipe
 from vtadapt.data.schema import Strict, explain
 from vtadapt.errors import ConfigError, DataError
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One sample before it is loaded.
-
-    Attributes:
-        name: its name in the pack.
-        paths: files by role, "image" or the task whose label they hold; each is required to be there.
-        seed: of a rendered sample.
-        index: its place in a file that holds many.
-        absent: tasks that it has no label of, with the file that was looked for.
-    """
-
-    name: str
-    paths: Mapping[str, Path] = field(default_factory=dict)
-    seed: int | None = None
-    index: int | None = None
-    absent: Mapping[str, Path] = field(default_factory=dict)
 
 
 class ReaderOptions(Strict):
@@ -91,7 +72,7 @@ class Reader(ABC):
 
     def tasks_of(self, item: Item) -> set[str]:
         """Tasks that a sample has a label of, without opening its files; derived ones count where their source does."""
-        given = {task for task in item.paths if task in self.wanted and task in self.recipe.tasks}
+        given = {task for task in item.roles if task in self.wanted and task in self.recipe.tasks}
         derived = {t for t in self.wanted if (how := self.recipe.tasks[t].derive) is not None and how.source in given}
         return given | derived
 
@@ -135,12 +116,16 @@ def need_folder(source: Path | None, wanted: str) -> Path:
     return source
 
 
-def need_files(paths: Sequence[Path], wanted: str) -> None:
+def need_files(paths: Iterable[Path], wanted: str) -> None:
     """Raise a DataError that names the first missing file and counts the others."""
-    missing = [p for p in paths if not p.is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more of {len(paths)})" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]}: no such file{more}; wanted {wanted}")
+    first, missing, count = None, 0, 0
+    for path in paths:
+        count += 1
+        if not path.is_file():
+            first, missing = first or path, missing + 1
+    if first is not None:
+        more = f" (and {missing - 1} more of {count})" if missing > 1 else ""
+        raise DataError(f"{first}: no such file{more}; wanted {wanted}")
 
 
 def read_lines(path: Path) -> list[str]:

@@ -1,0 +1,142 @@
+"""Commands about data sets: what there is, and making packs of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vtadapt.commands.options import DATA, DataDir, Json, Quiet
+from vtadapt.errors import DataError, UsageError
+
+
+def data_sets(
+    name: Annotated[str | None, typer.Argument(help="Show all that is known of one of them.")] = None,
+    json_: Json = False,
+) -> None:
+    """List the data sets that recipes exist for, or describe one: where to get it, licence, tasks, classes."""
+    from vtadapt.data.recipe import list_recipes, load_recipe
+    from vtadapt.data.survey import describe
+    from vtadapt.workflows.prepare_tables import description_tables
+    from vtadapt.workflows.tables import print_json, print_tables
+
+    if name is not None:
+        known = describe(load_recipe(name))
+        print_json(known) if json_ else print_tables(description_tables(known))
+        return
+    recipes = [load_recipe(one) for one in list_recipes()]
+    if json_:
+        print_json([{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes])
+        return
+    width = max(len(recipe.name) for recipe in recipes)
+    for recipe in recipes:
+        typer.echo(f"{recipe.name:<{width}}  {recipe.title} ({', '.join(recipe.tasks)}; {recipe.licence})")
+
+
+def prepare_data(
+    name: Annotated[str, typer.Argument(help="Data set: the name of a recipe, or your own .yaml.")],
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder, .zip, .tar(.gz) or .mat as downloaded; repeatable. Synthetic sets need none."),
+    ] = None,
+    data_dir: DataDir = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH or native [default: the recipe's].")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
+    splits: Annotated[str | None, typer.Option(help="Only these splits, separated by commas.")] = None,
+    label_set: Annotated[str | None, typer.Option(help="List of classes, such as nyu13 or 13.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples per split.")] = None,
+    shard_size: Annotated[int | None, typer.Option(min=1, help="Samples per file of a split [default: 2000].")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load and derive.")] = 2,
+    buildings: Annotated[str | None, typer.Option(help="Only these buildings (taskonomy), by commas.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the recipe's reader, KEY=VALUE; repeatable.")
+    ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option(help="Leave samples with broken or missing files out and list them.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch what the recipe has a URL and sha256 of.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what was found and what is missing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read the pack again, test it, draw a contact sheet.")] = False,
+    force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
+    from vtadapt.data.plan import PrepareOptions
+    from vtadapt.workflows.settings import parse_assignments, parse_list, parse_size
+
+    reader: dict[str, Any] = parse_assignments(option or [], "--option")
+    if buildings is not None:
+        reader["buildings"] = parse_list(buildings)
+    chosen = PrepareOptions(
+        splits=parse_list(splits),
+        size=size if size in (None, "native") else parse_size(size),
+        tasks=parse_list(tasks),
+        label_set=label_set,
+        limit=limit,
+        workers=workers,
+        skip_broken=skip_broken,
+        force=force,
+        shard_size=shard_size,
+        reader=reader,
+    )
+    given, folder = tuple(source or ()), data_dir or DATA
+    if check and (given or dry_run or download):
+        raise UsageError("--check reads a pack that is prepared; leave --source, --download and --dry-run out")
+    if dry_run and download:
+        raise UsageError("--dry-run converts nothing and downloads nothing; leave --download out")
+    if check:
+        _check(name, folder, json_, quiet)
+    elif dry_run:
+        _dry_run(name, given, folder, chosen, json_)
+    else:
+        _prepare(name, given, folder, chosen, download, json_, quiet)
+
+
+def _prepare(
+    name: str, given: tuple[Path, ...], folder: Path, chosen: Any, download: bool, json_: bool, quiet: bool
+) -> None:
+    from vtadapt.workflows.prepare_data import prepare_data as work
+    from vtadapt.workflows.prepare_tables import manifest_table, notes
+    from vtadapt.workflows.tables import print_json, print_tables
+
+    manifest = work(name, given, folder, chosen, download=download, quiet=quiet or json_)
+    if json_:
+        print_json(manifest)
+        return
+    print_tables([manifest_table(manifest)])
+    for line in notes(manifest):
+        typer.echo(line)
+    typer.echo(f"pack: {folder / manifest['name']}")
+
+
+def _dry_run(name: str, given: tuple[Path, ...], folder: Path, chosen: Any, json_: bool) -> None:
+    from vtadapt.workflows.prepare_data import dry_run as work
+    from vtadapt.workflows.prepare_tables import survey_tables
+    from vtadapt.workflows.tables import print_json, print_tables
+
+    result = work(name, given, folder, chosen)
+    if json_:
+        print_json(result)
+    else:
+        print_tables(survey_tables(result))
+    if result["problems"]:
+        more = f" ({len(result['problems']) - 1} more problems above)" if len(result["problems"]) > 1 else ""
+        raise DataError(f"{name} cannot be prepared from this: {result['problems'][0]}{more}")
+
+
+def _check(name: str, folder: Path, json_: bool, quiet: bool) -> None:
+    from vtadapt.workflows.check_data import check_data
+    from vtadapt.workflows.check_tables import check_tables
+    from vtadapt.workflows.tables import print_json, print_tables
+
+    report = check_data(name, folder, quiet=quiet or json_)
+    if json_:
+        print_json(report)
+    else:
+        print_tables(check_tables(report))
+    if report["problems"]:
+        raise DataError(f"{len(report['problems'])} problems in {folder / name}, the first: {report['problems'][0]}")
