@@ -97,7 +97,10 @@ def test_unknown_data_set_names_near_matches_and_known_ones() -> None:
         ({"tasks": {"s": {"kind": "classes", "classes": ["a"], "colours": [[0, 0, 256]]}}}, "255, found 256"),
         ({"class_maps": {"other": {"A": "x"}}}, "class_maps.other: 'A' is not a class here"),
         ({"tasks": {"s": {"kind": "classes", "classes": ["a", "a"]}}}, "two classes have the same name"),
-        ({"tasks": {"s": {"kind": "classes", "classes": [str(i) for i in range(256)]}}}, "of 256 classes the one at position 255 must be"),
+        (
+            {"tasks": {"s": {"kind": "classes", "classes": [str(i) for i in range(256)]}}},
+            "of 256 classes the one at position 255 must be",
+        ),
         (
             {"tasks": {"s": {"kind": "classes", "classes": ["a"], "colours": [[0, 0, 0]] * 2}}},
             "2 colours for 1 cla",

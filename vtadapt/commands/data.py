@@ -91,7 +91,7 @@ def prepare_data(
     if check:
         _check(name, folder, json_, quiet)
     elif dry_run:
-        _dry_run(name, given, folder, chosen, json_)
+        _dry_run(name, given, chosen, json_, quiet)
     else:
         _prepare(name, given, folder, chosen, download, json_, quiet)
 
@@ -113,12 +113,12 @@ def _prepare(
     typer.echo(f"pack: {folder / manifest['name']}")
 
 
-def _dry_run(name: str, given: tuple[Path, ...], folder: Path, chosen: Any, json_: bool) -> None:
+def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet: bool) -> None:
     from vtadapt.workflows.prepare_data import dry_run as work
     from vtadapt.workflows.prepare_tables import survey_tables
     from vtadapt.workflows.tables import print_json, print_tables
 
-    result = work(name, given, folder, chosen)
+    result = work(name, given, chosen, quiet=quiet or json_)
     if json_:
         print_json(result)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ from typing import Any
 from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import need_files
 from vtadapt.errors import DataError
+
+WRAPPINGS = 3  # folders around the one that is wanted
 
 
 def find_splits(
@@ -29,7 +32,7 @@ def find_splits(
     Raises:
         DataError: a split without samples, or a missing file (the first is named, all are counted).
     """
-    found = {split: reader.find(source, split) for split in splits}
+    found = {split: find_split(reader, source, split) for split in splits}
     for split, items in found.items():
         if not items and split not in reader.options.optional_splits:
             raise DataError(
@@ -44,6 +47,35 @@ def find_splits(
         paths = (path for items in found.values() for item in items for path in item.paths.values())
         need_files(paths, f"{reader.every_sample_has} (--skip-broken leaves such samples out)")
     return found
+
+
+def find_split(reader: Reader, source: Path | None, split: str) -> list[Item]:
+    """What ``reader.find`` gives, also where all files lie in one more folder, as archives often have it.
+
+    Raises:
+        DataError: of ``source`` itself, where neither it nor that folder is what the reader wants.
+    """
+    try:
+        return reader.find(source, split)
+    except DataError:
+        inner = source
+        for _ in range(WRAPPINGS):
+            inner = _only_folder(inner)
+            if inner is None:
+                raise
+            with contextlib.suppress(DataError):
+                return reader.find(inner, split)
+        raise
+
+
+def _only_folder(folder: Path | None) -> Path | None:
+    """The one folder in ``folder``, if there is no other and no file but hidden ones and texts."""
+    if folder is None or not folder.is_dir():
+        return None
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    folders = [path for path in entries if path.is_dir() and path.name != "__MACOSX"]
+    texts = all(path.is_dir() or path.suffix.lower() in ("", ".md", ".txt", ".pdf") for path in entries)
+    return folders[0] if len(folders) == 1 and texts else None
 
 
 def labelled_tasks(

@@ -96,15 +96,24 @@ class LabelSet(Strict):
 
 def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[Any]:
     """Replace the numbers of ``raw`` by ``ids``; DataError with ``where`` and the numbers that it does not name."""
-    found, inverse = np.unique(raw, return_inverse=True)
-    if not np.array_equal(found, np.rint(found)):
-        raise DataError(f"{where}: label ids that are no whole numbers ({found[found != np.rint(found)][0]:g})")
-    if bad := [int(i) for i in found if int(i) not in ids]:
+    whole = raw.dtype.kind in "iu" or np.array_equal(raw, np.rint(raw))
+    if not whole:
+        odd = raw[raw != np.rint(raw)].ravel()[0]
+        raise DataError(f"{where}: label ids that are no whole numbers ({odd:g})")
+    if raw.dtype.kind == "f":
+        raw = raw.astype(np.int64)
+    low, high = min(ids), max(ids)
+    table = np.full(high - low + 1, -1, np.int32)  # a look-up: sorting the pixels of a large map takes far longer
+    for number, to in ids.items():
+        table[number - low] = to
+    inside = (raw >= low) & (raw <= high)
+    result = table[np.where(inside, raw, low).astype(np.int64) - low]
+    if not inside.all() or (result < 0).any():
+        bad = [int(i) for i in np.unique(raw[~inside | (result < 0)])]
         known = sorted(ids)
-        wanted = f"{known[0]}..{known[-1]}" if known == list(range(known[0], known[-1] + 1)) else f"{known[:40]}"
+        wanted = f"{known[0]}..{known[-1]}" if known == list(range(low, high + 1)) else f"{known[:40]}"
         raise DataError(f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}")
-    kind = np.uint16 if max(ids.values()) > VOID else np.uint8
-    return np.asarray([ids[int(i)] for i in found], kind)[inverse].reshape(raw.shape)
+    return result.astype(np.uint16 if max(ids.values()) > VOID else np.uint8)
 
 
 def choose(asked: str, known: Mapping[str, LabelSet], name: str) -> str:

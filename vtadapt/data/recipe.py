@@ -162,7 +162,9 @@ class Recipe(Strict):
         "label_set is one of them need not repeat classes and colours, and --label-set chooses another",
     )
     class_maps: dict[str, dict[str, str | None]] = Field(
-        default_factory=dict, description="other label set -> {our class: its class, or null for void}"
+        default_factory=dict,
+        description="other label set -> {our class: its class, or null for void}; where two of our label sets use a "
+        "name for different things, the key OURS>OTHER is for one of them alone",
     )
     intrinsics: Intrinsics | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -244,8 +246,8 @@ class Recipe(Strict):
         own = self.tasks[task]
         if own.label_set == label_set and label_set or own.classes == classes:
             mapping: Mapping[str, str | None] = {c: c for c in own.classes}
-        elif label_set in self.class_maps:
-            mapping = self.class_maps[label_set]
+        elif found := self.class_maps.get(f"{own.label_set}>{label_set}") or self.class_maps.get(label_set):
+            mapping = found
         else:
             known = ", ".join(self.class_maps) or "none"
             raise ConfigError(f"recipe {self.name!r} has no class map to label set {label_set!r} (it has: {known})")

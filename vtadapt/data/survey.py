@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.finding import absent_labels, looked_for
+from vtadapt.data.finding import absent_labels, find_split, looked_for
 from vtadapt.data.plan import Plan
 from vtadapt.data.readers import Item, Reader, make_reader
 from vtadapt.data.recipe import ExpectedFile, Recipe
@@ -42,7 +42,7 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
     found: dict[str, Sequence[Item]] = {}
     for split in plan.splits:
         try:
-            found[split] = reader.find(source, split)[: plan.limit]
+            found[split] = find_split(reader, source, split)[: plan.limit]
         except DataError as error:
             result["problems"].append(str(error))
             continue

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 from vtadapt.data.manifest import has_pack
 from vtadapt.data.plan import PrepareOptions, resolve
-from vtadapt.data.prepare import prepare
+from vtadapt.data.prepare import prepare, reusable
 from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt.data.source import open_source, parts_of, skeleton
+from vtadapt.data.source_cache import discard
 from vtadapt.data.survey import survey
+from vtadapt.errors import DataError
 from vtadapt.workflows.progress import Progress
 
 
@@ -55,44 +63,118 @@ def _as_list(source: Path | Sequence[Path] | None) -> list[Path]:
     return [] if source is None else [source] if isinstance(source, Path) else list(source)
 
 
-class _Shown:
-    """Progress over all splits as one bar."""
+def _prepare(
+    recipe: Recipe, given: Sequence[Path], out_dir: Path, options: PrepareOptions | None, quiet: bool
+) -> dict[str, Any]:
+    options = options or PrepareOptions()
+    if recipe.source.synthetic or not given:
+        with _Shown(f"prepare {recipe.name}", quiet) as show:
+            return prepare(recipe, None, out_dir, options, on_progress=show)
+    state = _state_of_archives(given)
+    if state is not None and not options.force:
+        kept = reusable(out_dir, recipe.name, resolve(recipe, options).key(state))
+        if kept is not None:
+            return {**kept, "kept": True}
+    cache = out_dir / f".{recipe.name}.source"
+    with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
+        unpacking.close()
+        with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):
+            manifest = prepare(recipe, source, out_dir, options, on_progress=show, state=state)
+    discard(cache)
+    return manifest
 
-    def __init__(self, title: str, quiet: bool) -> None:
-        self.title, self.quiet = title, quiet
+
+@contextlib.contextmanager
+def _naming(tree: Path, given: Sequence[Path]) -> Iterator[None]:
+    """In errors, call the tree that archives were unpacked into by their names: the user knows those."""
+    try:
+        yield
+    except DataError as error:
+        if tree in given or str(tree) not in str(error):
+            raise
+        where = " + ".join(map(str, given))
+        raise DataError(str(error).replace(f"{tree}{os.sep}", f"{where}: ").replace(str(tree), where)) from error
+
+
+def _state_of_archives(given: Sequence[Path]) -> str | None:
+    """What tells whether archives have changed, without unpacking them; None where any source is no archive."""
+    parts = parts_of(given)
+    if any(part.kind != "archive" for part in parts):
+        return None
+    known = [(part.path.name, part.path.stat().st_size, part.path.stat().st_mtime_ns) for part in parts]
+    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
+
+
+class _Shown:
+    """Progress over all parts of a job as one bar."""
+
+    def __init__(self, title: str, quiet: bool, unit: str = "images") -> None:
+        self.title, self.quiet, self.unit = title, quiet, unit
         self.totals: dict[str, int] = {}
         self.done: dict[str, int] = {}
         self.bar: Progress | None = None
 
-    def __call__(self, split: str, done: int, total: int) -> None:
-        self.totals[split], self.done[split] = total, done
-        if done == 0:  # the splits are announced before the work begins
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, part: str, done: int, total: int) -> None:
+        """Count; the parts are announced with 0 done before the work begins."""
+        self.totals[part], self.done[part] = total, done
+        if done == 0:
             return
         if self.bar is None:
-            self.bar = Progress(sum(self.totals.values()), 0, self.title, self.quiet, unit="images")
+            self.bar = Progress(sum(self.totals.values()), 0, self.title, self.quiet, unit=self.unit)
             self.bar.open()
         self.bar.update(sum(self.done.values()), {})
 
+    def move(self, part: str, done: int, total: int) -> None:
+        """Count where the parts come one after the other, each with a bar of its own."""
+        if part not in self.totals:
+            self.close()
+            self.totals[part] = total
+            self.bar = Progress(total, 0, f"{self.title} {part}", self.quiet, unit=self.unit)
+            self.bar.open()
+        assert self.bar is not None
+        self.bar.update(done, {})
+
     def close(self) -> None:
+        """Take the bar away."""
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
 
 
-def _prepare(
-    recipe: Recipe, given: Sequence[Path], out_dir: Path, options: PrepareOptions | None, quiet: bool
-) -> dict[str, Any]:
-    show = _Shown(f"prepare {recipe.name}", quiet)
-    try:
-        return prepare(recipe, given[0] if given else None, out_dir, options, on_progress=show)
-    finally:
-        show.close()
-
-
-def dry_run(name: str, sources: Sequence[Path], out_dir: Path, options: PrepareOptions) -> dict[str, Any]:
+def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quiet: bool = False) -> dict[str, Any]:
     """What the sources hold and lack; nothing is converted. See :func:`vtadapt.data.survey.survey`."""
-    del out_dir
-    return survey(resolve(load_recipe(name), options), sources[0] if sources else None)
+    plan = resolve(load_recipe(name), options)
+    if not sources or plan.recipe.source.synthetic:
+        return survey(plan, None)
+    with TemporaryDirectory(prefix="vtadapt-") as folder, _Shown("look into", quiet, "bytes") as reading:
+        source = skeleton(sources, Path(folder), on_progress=reading.move)
+        given = {path.name: path.stat().st_size for path in sources if path.is_file()}
+        for part in parts_of(sources):
+            given |= {part.path.name: part.path.stat().st_size} if part.kind == "archive" else {}
+        return _named(survey(plan, source, given), folder, sources)
+
+
+def _named(result: Any, folder: str, sources: Sequence[Path]) -> Any:
+    """The result with the sources where it names the temporary folder that stands for them."""
+    if isinstance(result, str):
+        return result.replace(folder, " + ".join(map(str, sources)))
+    if isinstance(result, dict):
+        return {key: _named(value, folder, sources) for key, value in result.items()}
+    return [_named(value, folder, sources) for value in result] if isinstance(result, list) else result
 
 
 def _download(recipe: Recipe, out_dir: Path, quiet: bool) -> list[Path]:
-    raise NotImplementedError
+    from vtadapt.data.download import by_hand, download
+
+    folder = out_dir / "downloads" / recipe.name
+    with _Shown("download", quiet, "bytes") as show:
+        files = download(recipe, folder, show.move)
+    for line in by_hand(recipe, folder):
+        print(f"to fetch by hand into {folder}: {line}", file=sys.stderr)
+    return files

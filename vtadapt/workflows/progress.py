@@ -41,7 +41,7 @@ class Progress:
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=self.total, completed=self.start, info="")
         elif not self.quiet:
-            print(f"{self.title}: {self.total - self.start} to do", file=sys.stderr)
+            print(f"{self.title}: {f'{self.total - self.start} {self.unit}'.strip()} to do", file=sys.stderr)
 
     def close(self) -> None:
         """Stop the bar; closing twice does nothing."""

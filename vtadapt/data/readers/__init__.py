@@ -5,18 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vtadapt.data.readers.base import Item, Reader
+from vtadapt.data.readers.bsds500 import Bsds500
 from vtadapt.data.readers.camvid import CamVid
+from vtadapt.data.readers.cityscapes import Cityscapes
 from vtadapt.data.readers.folder import Folder
+from vtadapt.data.readers.hypersim import Hypersim
+from vtadapt.data.readers.mtan import Mtan
+from vtadapt.data.readers.nyud_mt import NyudMt
+from vtadapt.data.readers.nyuv2 import Nyuv2
+from vtadapt.data.readers.pascal_context import PascalContext
 from vtadapt.data.readers.rooms import Rooms
 from vtadapt.data.readers.sevenscenes import SevenScenes
+from vtadapt.data.readers.synthia import Synthia
+from vtadapt.data.readers.taskonomy import Taskonomy
+from vtadapt.data.readers.vkitti2 import Vkitti2
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError, near_matches
 
 READERS: dict[str, type[Reader]] = {
+    "bsds500": Bsds500,
     "camvid": CamVid,
+    "cityscapes": Cityscapes,
     "folder": Folder,
+    "hypersim": Hypersim,
+    "mtan": Mtan,
+    "nyud_mt": NyudMt,
+    "nyuv2": Nyuv2,
+    "pascal_context": PascalContext,
     "rooms": Rooms,
     "sevenscenes": SevenScenes,
+    "synthia": Synthia,
+    "taskonomy": Taskonomy,
+    "vkitti2": Vkitti2,
 }
 
 __all__ = ["READERS", "Item", "Reader", "make_reader"]

@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from vtadapt.data.readers.arrays import read_numbers
 from vtadapt.data.readers.base import (
     Arrays,
     Item,
@@ -46,7 +47,6 @@ from vtadapt.data.readers.base import (
     need_folder,
     read_classes,
     read_lines,
-    read_map,
     read_rgb,
     same_size,
 )
@@ -210,24 +210,10 @@ class Folder(Reader):
         return sorted(list(names)[i] for i in chosen)
 
 
-def _numbers(path: Path) -> NDArray[Any]:
-    """A map of numbers from ``.npy`` or a single-channel picture, (H, W) or (H, W, C)."""
-    if path.suffix != ".npy":
-        return read_map(path)
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: broken or unsafe .npy ({' '.join(str(error).split())[:120]})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
-        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise DataError(f"{path}: holds {found}, wanted numbers of shape (H, W) or (H, W, C)")
-    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-
-
 def _read_classes(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]:
     if how.ids is None and path.suffix != ".npy":
         return read_classes(path, len(task.classes), how.void)
-    array = _numbers(path)
+    array = read_numbers(path)
     ids = {i: task.classes[i] for i in range(len(task.classes))} if how.ids is None else how.ids
     result = np.full(array.shape, VOID, np.uint8)
     for raw in np.unique(array).tolist():
@@ -243,7 +229,7 @@ def _read_classes(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]
 
 
 def _read_regression(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]:
-    raw = _numbers(path)
+    raw = read_numbers(path)
     known = ~np.isin(raw, how.missing) & np.isfinite(raw)
     missing = 0.0 if task.distance else math.nan
     return np.where(known, raw * np.float32(how.factor), missing).astype(np.float32)
@@ -253,7 +239,7 @@ def _read_normals(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]
     """Unit vectors from v/127.5 - 1 (8-bit pictures) or as they are (.npy); grey 128 and zeros are missing."""
     del task
     if path.suffix == ".npy":
-        vectors = _numbers(path).astype(np.float32)
+        vectors = read_numbers(path).astype(np.float32)
     else:
         image = decode(path)
         if image.mode not in ("RGB", "RGBA"):
@@ -271,7 +257,7 @@ def _read_normals(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]
 
 def _read_boundary(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]:
     del task
-    raw = _numbers(path)
+    raw = read_numbers(path)
     known = ~np.isin(raw, how.missing)
     if how.threshold is not None:
         return np.where(known, raw > how.threshold, VOID).astype(np.uint8)

@@ -1,0 +1,74 @@
+"""Variables of MATLAB files of version 5, with a limit to what they may unpack to."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtadapt.errors import DataError
+
+HEADER, COMPRESSED = 128, 15  # bytes of the header; the type of a compressed element (MAT-file format, table 1-1)
+LARGEST = 256 << 20  # bytes, packed and unpacked
+
+
+def read_mat(path: Path, name: str, wanted: str) -> NDArray[Any]:
+    """Variable ``name`` of a MATLAB v5 file; reading one runs none of its code.
+
+    Args:
+        path: the file.
+        name: the variable.
+        wanted: what the file should be, for the message.
+
+    Raises:
+        DataError: missing, of another version, cut short, larger than 256 MiB, or without that variable.
+    """
+    import scipy.io
+
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise DataError(f"{path}: {size} bytes, wanted {wanted} (at most {LARGEST} bytes)")
+        _check_size(path.read_bytes(), path, wanted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
+            content = scipy.io.loadmat(path, variable_names=[name], appendmat=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except DataError:
+        raise
+    except Exception as error:  # scipy does not say what broken files raise: anything from zlib.error to TypeError
+        raise DataError(f"{path}: not a whole MATLAB v5 file ({' '.join(str(error).split())[:120]})") from error
+    value = content.get(name)
+    if not isinstance(value, np.ndarray):
+        raise DataError(f"{path}: has no variable {name!r}, wanted {wanted}")
+    return value
+
+
+def read_number_map(path: Path, name: str, wanted: str) -> NDArray[Any]:
+    """A variable that must be a map of numbers, (H, W); see :func:`read_mat`."""
+    value = read_mat(path, name, wanted)
+    if value.ndim != 2 or value.dtype.kind not in "biuf" or not value.size:
+        raise DataError(f"{path}: {name} is {value.dtype} {value.shape}, wanted numbers of shape (H, W)")
+    return value
+
+
+def _check_size(data: bytes, path: Path, wanted: str) -> None:
+    """Raise a DataError where the compressed elements unpack to more than the limit."""
+    order = ">" if data[126:128] == b"MI" else "<"
+    place, total = HEADER, 0
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from(f"{order}II", data, place)
+        if kind == COMPRESSED:
+            rest, unpack = data[place + 8 : place + 8 + length], zlib.decompressobj()
+            while rest and not unpack.eof and total <= LARGEST:
+                total += len(unpack.decompress(rest, 1 << 20))
+                rest = unpack.unconsumed_tail
+        if total > LARGEST:
+            raise DataError(f"{path}: unpacks to more than {LARGEST} bytes, wanted {wanted}")
+        place += 8 + length
