@@ -200,6 +200,7 @@ def test_a_file_of_the_user_is_never_replaced(server: Server, tmp_path: Path) ->
 def test_answers_that_are_not_the_file(server: Server, tmp_path: Path, how: Any, match: str) -> None:
     fails(one(server.url("/a.zip", how), bytes=len(CONTENT)), tmp_path, match)
     assert not (tmp_path / "a b ü.zip").exists()
+    assert len(server.asked) == 1  # no use in asking again
 
 
 def test_another_range_than_asked_for(server: Server, tmp_path: Path) -> None:

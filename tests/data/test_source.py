@@ -118,6 +118,16 @@ def test_other_sources_start_afresh(tmp_path: Path, archives: list[Path], unpack
     assert unpacked == ["left img.zip", "labels.tar.gz", "labels.tar.gz", "labels.tar.gz"]
 
 
+def test_an_archive_exchanged_for_one_of_the_same_size_and_time(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar", {"a": b"old"})
+    assert opened([archive], tmp_path / "cache") == {"a": b"old"}
+    state = archive.stat()
+    write_tar(archive, {"a": b"new"})
+    os.utime(archive, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert archive.stat().st_size == state.st_size
+    assert opened([archive], tmp_path / "cache") == {"a": b"new"}
+
+
 @pytest.mark.parametrize("damage", ["removed", "shortened", "added", "state"])
 def test_a_cache_that_someone_changed_is_made_again(tmp_path: Path, archives: list[Path], damage: str) -> None:
     opened(archives, tmp_path / "cache")

@@ -31,7 +31,7 @@ def data_sets(
         return
     width = max(len(recipe.name) for recipe in recipes)
     for recipe in recipes:
-        typer.echo(f"{recipe.name:<{width}}  {recipe.title} ({', '.join(recipe.tasks)}; {recipe.licence})")
+        typer.echo(f"{recipe.name:<{width}}  {recipe.title} ({', '.join(recipe.tasks)})")
 
 
 def prepare_data(

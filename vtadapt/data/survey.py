@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.data.finding import absent_labels, find_split, looked_for
+from vtadapt.data.label_sets import RESERVED
 from vtadapt.data.plan import Plan
 from vtadapt.data.readers import Item, Reader, make_reader
 from vtadapt.data.recipe import ExpectedFile, Recipe
@@ -130,13 +131,13 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "source": recipe.source.model_dump(exclude_none=True),
         "splits": list(recipe.splits),
         "size": recipe.size,
-        "label_sets": {name: list(known.classes) for name, known in recipe.label_sets.items()},
+        "label_sets": {name: [c for c in known.classes if c != RESERVED] for name, known in recipe.label_sets.items()},
         "class_maps": list(recipe.class_maps),
         "tasks": {
             name: {
                 "kind": task.kind,
                 "units": task.units,
-                "classes": len(task.classes) or None,
+                "classes": sum(c != RESERVED for c in task.classes) or None,
                 "label_set": task.label_set or None,
                 "derived": task.derived,
                 "conventions": task.conventions,

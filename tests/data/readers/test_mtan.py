@@ -77,7 +77,7 @@ def test_normals_that_face_away_are_refused_with_the_remedy(tmp_path: Path, flip
     write_mtan_nyuv2(tmp_path, {"train": 2, "val": 1})
     recipe = load_recipe("mtan_nyuv2")
     wrong = [axis for axis in "xyz" if axis not in flip]
-    said = rf"normals face away from the camera along {' and '.join(wrong)}; .*flip to \[x, y, z\]"
+    said = rf"normals face away from the camera along {' and '.join(wrong)}; .*flip=\[x, y, z\]"
     with pytest.raises(DataError, match=said):
         prepare(recipe, tmp_path, tmp_path / "packs", PrepareOptions(size="native", reader={"flip": flip}))
     options = PrepareOptions(size="native", reader={"flip": flip, "check_axes": False}, tasks=["normals"])

@@ -87,7 +87,7 @@ def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_normals_that_face_away_are_refused(tmp_path: Path) -> None:
     write_nyud_mt(tmp_path, "invpt", {"train": 2, "val": 1})
     reader = {"flip": ["x", "y"]}
-    with pytest.raises(DataError, match=r"normals face away from the camera along z; .*flip to \[x, y, z\]"):
+    with pytest.raises(DataError, match=r"normals face away from the camera along z; .*flip=\[x, y, z\]"):
         prepare(load_recipe("nyud_mt"), tmp_path, tmp_path / "packs", PrepareOptions(reader=reader))
 
 

@@ -44,7 +44,7 @@ def test_the_table_is_the_published_one() -> None:
         "nyu894": 895,  # with the reserved one
     }
     assert recipe.label_sets["nyu13"].classes == load_recipe("rooms").tasks["semseg"].classes
-    thirteen = {c: recipe.class_maps["nyu13"][c] for c in recipe.label_sets["nyu40"].classes}
+    thirteen = {c: recipe.class_maps["nyu40>nyu13"][c] for c in recipe.label_sets["nyu40"].classes}
     assert all(thirteen[nyu_ids("nyu40")[n]] == nyu_ids("nyu13")[n] for n in range(1, 895))
 
 

@@ -100,7 +100,7 @@ def test_only_files_of_wanted_tasks_are_looked_for(tmp_path: Path) -> None:
 def test_normals_that_face_away_are_refused(tmp_path: Path) -> None:
     write_pascal_context(tmp_path, {"train": 2, "val": 1})
     options = PrepareOptions(size="native", reader={"flip": ["z"]})
-    with pytest.raises(DataError, match=r"face away from the camera along x and y; .*flip to \[x, y, z\]"):
+    with pytest.raises(DataError, match=r"face away from the camera along x and y; .*flip=\[x, y, z\]"):
         prepare(load_recipe("pascal_context"), tmp_path, tmp_path / "packs", options)
 
 

@@ -91,5 +91,6 @@ def check_axes(
         better = [axis for axis in "xyz" if (axis in options.flip) != (axis in wrong)]
         raise DataError(
             f"{looked_at[0]}: in this and {len(looked_at) - 1} other files the {task} face away from the camera along "
-            f"{' and '.join(wrong)}; set the reader's option flip to [{', '.join(better)}] (or check_axes to false)"
+            f"{' and '.join(wrong)}; turn that round with --option 'flip=[{', '.join(better)}]' "
+            "(or keep it with --option check_axes=false)"
         )
