@@ -196,7 +196,7 @@ def test_a_whole_task_that_cannot_be_right(task: str, change: Any, line: str) ->
         ("semseg", lambda a: a * 0, None, "semseg: every labelled pixel is 'floor'"),
         ("edges", lambda a: a * 0, None, "edges: not one boundary pixel"),
         ("edges", lambda a: 1 - a, None, "of the labelled pixels are boundary: are 0 and 1 swapped?"),
-        ("image", lambda a: a * 0 + 9, 1, "image of one colour in 1 sample, first: s1"),
+        ("image", lambda a: a * 0 + np.array([9, 8, 7], np.uint8), 1, "image of one colour in 1 sample, first: s1"),
     ],
 )
 def test_what_is_unusual_is_a_warning(task: str, change: Any, only: int | None, line: str) -> None:

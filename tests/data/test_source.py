@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.test_archives import tree, write_tar, write_zip
+from tests.data.formats.archives import tree, write_tar, write_zip
 from vtadapt.data import source_cache
 from vtadapt.data.archives import Limits
 from vtadapt.data.source import names, open_source, skeleton

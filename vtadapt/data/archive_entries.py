@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Self
 
 from vtadapt.data.archive_kind import UNPACKERS, reading
 from vtadapt.errors import DataError
@@ -179,7 +179,7 @@ class _StrictInfo(tarfile.TarInfo):
     """A header that is damaged or missing is an error; tarfile would take it for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: Any) -> tarfile.TarInfo:
+    def fromtarfile(cls, tarfile_: Any) -> Self:
         try:
             return super().fromtarfile(tarfile_)
         except tarfile.HeaderError as error:

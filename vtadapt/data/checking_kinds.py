@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.checking_labels import LabelCheck, LogHistogram, Tally
+from vtadapt.data.checking_labels import LabelCheck, LogHistogram, Tally, labelled
 from vtadapt.data.checking_normals import facing_away
 from vtadapt.data.label_sets import RESERVED
 from vtadapt.data.labels import UNIT_TOLERANCE
@@ -28,13 +28,14 @@ class ClassesCheck(LabelCheck):
         self.histogram = np.zeros(max(VOID, len(self.task.classes)) + 1, np.int64)
         self.images = np.zeros(len(self.histogram), np.int64)
 
-    def _wrong(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+    def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """(H, W) mask of pixels with values that must not be."""
         signed = np.issubdtype(array.dtype, np.signedinteger)
         return np.asarray(((array >= len(self.task.classes)) & (array != VOID)) | ((array < 0) & signed))
 
     def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Intrinsics) -> None:
         del name, camera  # the mean of ids means nothing
-        counts = np.bincount(array[mask].ravel(), minlength=len(self.histogram))
+        counts = np.bincount(labelled(array, mask).ravel(), minlength=len(self.histogram))
         self.histogram += counts
         self.images += counts > 0
 
@@ -73,13 +74,14 @@ class RegressionCheck(LabelCheck):
         self.bins = LogHistogram()
         self.at_high, self.largest = Tally(), -np.inf
 
-    def _wrong(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+    def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """(H, W) mask of pixels with values that must not be."""
         wrong = ~np.isfinite(array) | (array < 0) if self.task.distance else np.isinf(array)
         return np.asarray(wrong.any(axis=-1) if array.ndim == 3 else wrong)
 
     def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Intrinsics) -> None:
         super()._count(name, array, mask, camera)
-        values = array[mask]
+        values = labelled(array, mask)
         self.bins.add(values)
         if values.max() > self.largest:
             self.at_high, self.largest = Tally(), values.max()
@@ -101,7 +103,7 @@ class RegressionCheck(LabelCheck):
         units = f" {self.task.units}".rstrip()
         if self.low == self.high:
             warnings.append(f"{self.name}: every value is {self.low:g}{units}")
-        elif self.at_high.samples > 1 and self.at_high.pixels > SATURATED * self.count:
+        elif self._saturated():
             share = f"{100 * self.at_high.pixels / self.count:.2g} % of the labelled pixels"
             warnings.append(f"{self.name}: {share} hold the largest value, {self.high:g}{units}: a code for missing?")
         median = float(self.report()["median"])
@@ -109,6 +111,12 @@ class RegressionCheck(LabelCheck):
             guess = "millimetres or centimetres?" if median > PLAUSIBLE[1] else "divided twice, or inverse depth?"
             problems.append(f"{self.name}: median {median:.3g} m, wanted {PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g}: {guess}")
         return problems, warnings
+
+    def _saturated(self) -> bool:
+        """Whether the largest value is frequent, in several samples, and far above the others: a wall is not."""
+        pixels, rest = self.at_high.pixels, self.count - self.at_high.pixels
+        frequent = self.at_high.samples > 1 and pixels > SATURATED * self.count
+        return frequent and rest > 0 and self.high > 2 * (self.total - self.high * pixels) / rest
 
 
 class VectorsCheck(LabelCheck):
@@ -120,18 +128,20 @@ class VectorsCheck(LabelCheck):
         self.behind = self.away = self.vectors = 0
         self.sums = np.zeros(3)
 
-    def _wrong(self, array: NDArray[Any]) -> NDArray[np.bool_]:
-        finite = np.isfinite(array).all(axis=-1)
-        length = np.linalg.norm(np.where(finite[..., None], array, 0).astype(np.float32), axis=-1)
-        return np.asarray(~finite | ((length > 0) & (np.abs(length - 1) > UNIT_TOLERANCE)))
+    def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """(H, W) mask of pixels with values that must not be."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            length = np.sqrt(np.einsum("hwc,hwc->hw", array, array, dtype=np.float32))
+        off = ~(np.abs(length - 1) <= UNIT_TOLERANCE)  # also where it is not a number
+        return np.asarray(off & (length != 0))
 
     def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Intrinsics) -> None:
         del name  # the mean of all components would mean nothing
-        vectors = array.astype(np.float32)
-        self.sums += vectors[mask].sum(axis=0, dtype=np.float64)
+        vectors = array if mask.all() else np.where(mask[..., None], array, np.float32(0))
+        self.sums += [vectors[..., axis].sum(dtype=np.float64) for axis in range(3)]
         self.vectors += int(mask.sum())
-        self.behind += int((vectors[..., 2] > 0)[mask].sum())
-        self.away += int(facing_away(np.where(mask[..., None], vectors, 0), camera)[mask].sum())
+        self.behind += int(np.count_nonzero(vectors[..., 2] > 0))
+        self.away += int(np.count_nonzero(facing_away(vectors, camera)))
 
     def report(self) -> dict[str, Any]:
         """Also the mean of each axis, the share of vectors with z > 0, and of those that no camera could see."""
@@ -160,10 +170,11 @@ class BoundaryCheck(LabelCheck):
 
     wants = "outside 0..1"
 
-    def _wrong(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+    def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """(H, W) mask of pixels with values that must not be."""
         if np.issubdtype(array.dtype, np.floating):
             return np.asarray((array < 0) | (array > 1))  # False for NaN, which is missing
-        return np.asarray(~np.isin(array, (0, 1, VOID)))
+        return np.asarray((array > 1) & (array != VOID))
 
     def findings(self) -> tuple[list[str], list[str]]:
         """Also where nothing, or nearly everything, is a boundary."""

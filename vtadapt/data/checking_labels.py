@@ -45,9 +45,10 @@ class LogHistogram:
 
     def add(self, values: NDArray[Any]) -> None:
         """Count finite numbers of any shape."""
-        size = np.maximum(np.abs(values.ravel().astype(np.float64)), 1e-300)
-        place = np.floor((np.log10(size) - self.LOWEST) * self.PER_DECADE).astype(np.int64) + 1
-        place = np.clip(place, 0, self.reach) * np.where(values.ravel() < 0, -1, 1)
+        flat = values.ravel().astype(np.float32)
+        size = np.maximum(np.abs(flat), np.float32(1e-30))
+        place = np.clip((np.log10(size) - self.LOWEST) * self.PER_DECADE + 1, 0, self.reach).astype(np.int32)
+        np.negative(place, out=place, where=flat < 0)
         self.counts += np.bincount(place + self.reach, minlength=len(self.counts))
 
     def percentile(self, share: float) -> float:
@@ -56,6 +57,11 @@ class LogHistogram:
         if place == 0:
             return 0.0
         return math.copysign(10 ** ((abs(place) - 0.5) / self.PER_DECADE + self.LOWEST), place)
+
+
+def labelled(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """``array[mask]``, without a copy where that is all of it."""
+    return array if mask.all() else array[mask]
 
 
 @dataclass
@@ -91,7 +97,9 @@ class LabelCheck:
 
     def add(self, name: str, array: NDArray[Any], camera: Intrinsics) -> None:
         """Count the stored label (H, W[, C]) of sample ``name``, seen by ``camera``."""
-        wrong, mask = self._wrong(array), valid_mask(array, self.task)
+        if array.dtype == np.float16:  # which numpy computes with slowly; every number stays the same
+            array = array.astype(np.float32)
+        wrong, mask = self.forbidden(array), valid_mask(array, self.task)
         self.samples += 1
         self.pixels += mask.size
         self.valid += int(mask.sum())
@@ -99,19 +107,19 @@ class LabelCheck:
         self.empty.add(name, int(not mask.any()))
         mask &= ~wrong
         if mask.any():
-            values = array[mask]
+            values = labelled(array, mask)
             self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
             self._count(name, array, mask, camera)
 
-    def _wrong(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+    def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
         """(H, W) mask of pixels with values that must not be."""
         raise NotImplementedError
 
     def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Intrinsics) -> None:
         del name, camera  # some kinds want them
-        values = array[mask].astype(np.float64)
+        values = labelled(array, mask).astype(np.float64).ravel()
         self.total += float(values.sum())
-        self.squares += float(np.square(values).sum())
+        self.squares += float(values @ values)
         self.count += values.size
 
     def report(self) -> dict[str, Any]:

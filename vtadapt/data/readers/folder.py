@@ -168,7 +168,11 @@ class Folder(Reader):
         for task, how in self.options.labels.items():
             if task in item.paths:
                 path, spec = item.paths[task], self.recipe.tasks[task]
-                label = _READ[spec.kind](path, spec, how)
+                known = self.recipe.label_set(task)
+                if known is not None and known.ids:
+                    label = known.convert(read_numbers(path), str(path))
+                else:
+                    label = _READ[spec.kind](path, spec, how)
                 same_size(path, label, image)
                 result[task] = label
         return result
