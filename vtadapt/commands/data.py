@@ -129,14 +129,10 @@ def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet
 
 
 def _check(name: str, folder: Path, json_: bool, quiet: bool) -> None:
-    from vtadapt.workflows.check_data import check_data
-    from vtadapt.workflows.check_tables import check_tables
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.check_data import check_data, failure_of
+    from vtadapt.workflows.check_tables import show_check
 
     report = check_data(name, folder, quiet=quiet or json_)
-    if json_:
-        print_json(report)
-    else:
-        print_tables(check_tables(report))
-    if report["problems"]:
-        raise DataError(f"{len(report['problems'])} problems in {folder / name}, the first: {report['problems'][0]}")
+    show_check(report, json_)
+    if failure := failure_of(report):
+        raise DataError(failure)

@@ -15,10 +15,14 @@ def train(
     data: Annotated[str | None, typer.Argument(help="Data set, or several joined with '+'.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the data.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
-    method: Annotated[str | None, typer.Option(help="adapters, or linear (a probe).")] = None,
-    backbone: Annotated[str | None, typer.Option(help="swin_pico (bundled) or a Swin of timm.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="adapters, linear (a probe), stl, mtl-cnn, consistency, xtam, tawt or mult.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm.")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
-    decoder: Annotated[str | None, typer.Option(help="light, or swin (the paper's).")] = None,
+    decoder: Annotated[str | None, typer.Option(help="light, swin (the paper's), or aspp.")] = None,
     train_blocks: Annotated[str | None, typer.Option(help="adapters, full or all.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step and rank.")] = None,
@@ -36,7 +40,7 @@ def train(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train adapters; writes a run folder with settings, metrics, checkpoints, model and pictures."""
+    """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
     typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
     from vtadapt.workflows.runs import SETTINGS, find_unfinished
     from vtadapt.workflows.session import is_first_rank

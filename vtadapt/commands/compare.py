@@ -1,0 +1,68 @@
+"""The command that trains systems side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vtadapt.commands.options import DataDir, Json, Quiet, RunDir
+from vtadapt.errors import VtadaptError
+
+
+def compare(
+    data: Annotated[str, typer.Argument(help="Data set, or several joined with '+'.")],
+    methods: Annotated[
+        str, typer.Option(help="all, or methods separated by commas; METHOD:ENCODER for another encoder.")
+    ] = "all",
+    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7.")] = "3",
+    budget: Annotated[str | None, typer.Option(help="steps=N or seconds=N of every run.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, of one thread each.")] = 1,
+    tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="One encoder for all; default: each method's own.")] = None,
+    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the training crops.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, KEY=VALUE, or METHOD:KEY=VALUE for one; repeatable."),
+    ] = None,
+    images: Annotated[int, typer.Option(min=0, help="Of the picture, per data set.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/compare-DATA].")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train systems side by side with the same budget and seeds: a table, compare.json and a panel.
+
+    Finished runs are kept: the same command goes on where it was interrupted.
+    """
+    given: dict[str, Any] = {"data": data, "tasks": tasks, "backbone": backbone, "weights": weights, "size": size}
+    given |= {"batch_size": batch_size, "accelerator": accelerator, "data_dir": data_dir, "run_dir": run_dir}
+    from vtadapt.workflows.compare import CompareOptions
+    from vtadapt.workflows.compare import compare as work
+    from vtadapt.workflows.compare_tables import comparison_table, notes
+    from vtadapt.workflows.settings import parse_assignments, resolve
+    from vtadapt.workflows.tables import print_json, print_tables
+
+    own: dict[str, dict[str, Any]] = {}
+    common: dict[str, Any] = {}
+    for key, value in parse_assignments(set_ or []).items():
+        method, _, name = key.rpartition(":")
+        (own.setdefault(method, {}) if method else common)[name] = value
+    settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)
+    result = work(settings, CompareOptions(methods, seeds, budget, jobs, own, out, images), quiet=quiet or json_)
+    if json_:
+        print_json(result)
+    else:
+        print_tables([comparison_table(result)])
+        for line in [*notes(result), f"compare: {result['folder']}", *result["panels"]]:
+            typer.echo(line)
+    if result["failed"]:
+        name, error = next(iter(result["failed"].items()))
+        cells = sum(len(entry["cells"]) for entry in result["methods"].values())
+        raise VtadaptError(f"{len(result['failed'])} of {cells} cells failed; the first, {name}: {error}")
