@@ -26,8 +26,15 @@ LEVELS = {
     "__init__": 0,  # the version
 }
 TASK_NAMES = {"semseg", "depth", "normals", "edges"}
-# Those who wrap timm; the decoder builds on its Swin blocks.
-MODELS_WITH_TIMM = {"models/backbone.py", "models/attention.py", "models/adapter.py", "models/decoder.py"}
+# Those who wrap timm; the decoders build on its Swin blocks.
+MODELS_WITH_TIMM = {
+    "models/backbone.py",
+    "models/cnn.py",
+    "models/attention.py",
+    "models/adapter.py",
+    "models/decoder.py",
+    "models/peers/mult.py",
+}
 HEAVY = (
     "matplotlib",
     "torch",

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from vtadapt import __version__
-from vtadapt.commands import data, look, work
-from vtadapt.errors import VtadaptError
+from vtadapt.commands import compare, data, look, work
+from vtadapt.errors import VtadaptError, printable
 
 app = typer.Typer(
     name="vtadapt",
@@ -43,6 +43,7 @@ def options(
 app.command()(work.demo)
 app.command("prepare-data")(data.prepare_data)
 app.command()(work.train)
+app.command()(compare.compare)
 app.command("eval")(work.eval_)
 app.command()(work.predict)
 app.command()(look.affinity)
@@ -63,7 +64,7 @@ def main() -> None:
             traceback.print_exc()
         rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
         where = "" if rank == "0" else f" in process {rank}"
-        print(f"vtadapt: error{where}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"vtadapt: error{where}: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("vtadapt: interrupted", file=sys.stderr)

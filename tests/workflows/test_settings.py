@@ -54,7 +54,7 @@ def test_nothing_to_train_on() -> None:
         ("epochs", "many", "epochs = 'many': Input should be a valid integer"),
         ("lr", -1, "lr = -1: Input should be greater than 0"),
         ("lr", float("inf"), "lr = inf: Input should be a finite number"),
-        ("decoder", "big", "decoder = 'big': Input should be 'light' or 'swin'"),
+        ("decoder", "big", "decoder = 'big': Input should be 'light', 'swin' or 'aspp'"),
         ("scale", [2, 1], "scale = [2, 1]: wanted 0 < lowest <= highest"),
         ("size", [4, 64], "size.0 = 4: Input should be greater than or equal to 8"),
         ("loss_weights", {"depth": -1}, "loss_weights.depth = -1: Input should be greater than or equal to 0"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -23,10 +21,10 @@ from torch.nn import functional as F
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.adapter import AdaptedStage
 from vtadapt.models.attention import fit_shift
-from vtadapt.models.weights import read_state
+from vtadapt.models.cnn import BUNDLED_CNN, CnnBackbone, is_resnet, load_cnn
+from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD, digest_of, load_fitting, read_state
 
 BUNDLED = "swin_pico"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # 18-block stages adapt their last 4 blocks (slides); other depths keep that share.
 ADAPTED_SHARE = 4 / 18
 COMPUTED = ("attn_mask", "relative_position_index")  # buffers of older checkpoints that timm computes by itself
@@ -146,9 +144,14 @@ class SwinBackbone(nn.Module):
             x = block(x)
         return x
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Outputs of all stages, (B, h_i, w_i, C_i), without gradients: what a probe on frozen features reads."""
-        with torch.no_grad():
+    def features(self, image: Tensor, *, grad: bool = False) -> list[Tensor]:
+        """Outputs of all stages, (B, h_i, w_i, C_i), finest first.
+
+        Args:
+            image: (B, 3, H, W) in 0..1, any size.
+            grad: True only where the encoder is trained; a probe on frozen features needs none.
+        """
+        with nullcontext() if grad else torch.no_grad():
             x, outputs = self.net.patch_embed(self.prepare(image)), []
             for stage in self._stages:
                 x = self._run(stage.blocks, stage.downsample(x))
@@ -157,11 +160,7 @@ class SwinBackbone(nn.Module):
 
     def digest(self) -> str:
         """SHA-256 over the names and values of the weights; saved with a run and compared when it is loaded."""
-        sha = hashlib.sha256()
-        for key, value in sorted(self.net.state_dict().items()):
-            sha.update(key.encode())
-            sha.update(value.detach().cpu().contiguous().float().numpy().tobytes())
-        return sha.hexdigest()
+        return digest_of(self.net)
 
 
 def _valid_tokens(x: Tensor, size: tuple[int, int], stride: int) -> Tensor | None:
@@ -175,28 +174,34 @@ def _valid_tokens(x: Tensor, size: tuple[int, int], stride: int) -> Tensor | Non
     return valid
 
 
-def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) -> SwinBackbone:
+def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) -> SwinBackbone | CnnBackbone:
     """Build a backbone.
 
     Args:
-        name: "swin_pico" (bundled) or the name of any Swin in timm.
-        weights: "auto" (bundled weights for swin_pico; other names must say where theirs come from), "random" (drawn
+        name: "swin_pico" or "resnet_pico" (bundled), or the name of any Swin or ResNet in timm; a ResNet becomes a
+            :class:`CnnBackbone`, which the other systems read and adapters cannot.
+        weights: "auto" (the bundled weights; other names must say where theirs come from), "random" (drawn
             from ``seed``), "timm" (timm's own pretrained weights: a download, or its cache), or a file: safetensors or
             a timm .pth, read without running code.
         seed: seed of random weights.
 
     Raises:
-        ConfigError: unknown name, not a Swin, or weights that do not fit.
+        ConfigError: unknown name, neither a Swin nor a ResNet, or weights that do not fit.
     """
     if name == BUNDLED:
         return _load_pico(weights, seed)
+    if is_resnet(name):
+        return load_cnn(name, weights, seed=seed)
     if name.split(".")[0] not in timm.list_models():  # a name may carry the tag of its weights after a point
-        close = near_matches(name, [BUNDLED, *timm.list_models("swin_*")])
-        raise ConfigError(f"unknown backbone {name!r}; wanted {BUNDLED!r} or the name of a Swin in timm.{close}")
+        close = near_matches(name, [BUNDLED, BUNDLED_CNN, *timm.list_models("swin_*"), *timm.list_models("resnet*")])
+        raise ConfigError(
+            f"unknown backbone {name!r}; wanted {BUNDLED!r}, {BUNDLED_CNN!r} or the name of a Swin or ResNet in timm."
+            f"{close}"
+        )
     if weights == "auto":
         raise ConfigError(
-            f"no weights for backbone {name!r}: only {BUNDLED!r} is bundled; add --weights FILE, --weights timm "
-            "(downloads) or --weights random"
+            f"no weights for backbone {name!r}: only {BUNDLED!r} and {BUNDLED_CNN!r} are bundled; add --weights FILE, "
+            "--weights timm (downloads) or --weights random"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -205,7 +210,9 @@ def load_backbone(name: str = BUNDLED, weights: str = "auto", *, seed: int = 0) 
             options["weight_init"] = _init(weights)
             net = timm.create_model(name, pretrained=weights == "timm", **options)
         except TypeError as error:
-            raise ConfigError(f"backbone {name!r} is not a Swin of timm; wanted one such as swin_tiny") from error
+            raise ConfigError(
+                f"backbone {name!r} is not a Swin or ResNet of timm; wanted one such as swin_tiny_patch4_window7_224"
+            ) from error
         except OSError as error:
             raise ConfigError(f"could not get timm's weights of {name!r} ({error}); use --weights FILE") from error
     if not isinstance(net, SwinTransformer):
@@ -258,7 +265,7 @@ def load_weights(net: SwinTransformer, path: Path) -> None:
     Raises:
         ConfigError: weights are missing or have other shapes; the message names the first of them.
     """
-    own, state = net.state_dict(), read_state(path)
+    state = read_state(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # timm's interpolation of position biases warns about memory layout
@@ -266,15 +273,4 @@ def load_weights(net: SwinTransformer, path: Path) -> None:
     except (AttributeError, IndexError, KeyError, RuntimeError, ValueError):
         pass  # it walks into blocks that this backbone lacks: told below by key
     state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith(COMPUTED)}
-    missing = [k for k in own if k not in state and not k.startswith("head.")]
-    shapes = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
-    unknown = [k for k in state if k not in own]
-    if missing or shapes or unknown:
-        key = (shapes or missing or unknown)[0]
-        found = f"shape {tuple(state[key].shape)}" if key in state else "nothing"
-        wanted = f"shape {tuple(own[key].shape)}" if key in own else "nothing"
-        raise ConfigError(
-            f"weights {os.fspath(path)!r} do not fit the backbone: {key}: found {found}, wanted {wanted}; "
-            "choose the --backbone that these weights were saved from"
-        )
-    net.load_state_dict(state, strict=False)
+    load_fitting(net, state, path, optional=lambda key: key.startswith("head."))

@@ -1,15 +1,19 @@
-"""Reading files of weights without running code from them."""
+"""Reading files of weights without running code from them, and what all encoders do with weights."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -38,3 +42,33 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone"
         )
     return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def digest_of(net: nn.Module) -> str:
+    """SHA-256 over the names and values of the weights."""
+    sha = hashlib.sha256()
+    for key, value in sorted(net.state_dict().items()):
+        sha.update(key.encode())
+        sha.update(value.detach().cpu().contiguous().float().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def load_fitting(net: nn.Module, state: Mapping[str, Tensor], path: Path, optional: Callable[[str], bool]) -> None:
+    """Load ``state``, read from ``path``, into ``net``; keys for which ``optional`` is true may be missing.
+
+    Raises:
+        ConfigError: weights are missing, unknown, or have other shapes; the message names the first of them.
+    """
+    own = net.state_dict()
+    missing = [k for k in own if k not in state and not optional(k)]
+    shapes = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
+    unknown = [k for k in state if k not in own]
+    if missing or shapes or unknown:
+        key = (shapes or missing or unknown)[0]
+        found = f"shape {tuple(state[key].shape)}" if key in state else "nothing"
+        wanted = f"shape {tuple(own[key].shape)}" if key in own else "nothing"
+        raise ConfigError(
+            f"weights {os.fspath(path)!r} do not fit the backbone: {key}: found {found}, wanted {wanted}; "
+            "choose the --backbone that these weights were saved from"
+        )
+    net.load_state_dict(dict(state), strict=False)

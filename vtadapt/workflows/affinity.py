@@ -83,7 +83,9 @@ def _learned(run: Path, options: AffinityOptions, tasks: Sequence[str]) -> dict[
         raise UsageError(f"measure {LEARNED!r} reads what training left; found {named} beside it, leave that out")
     path = run / runs.AFFINITY
     if not path.is_file():
+        method = load(run / runs.SETTINGS).method
         why = "one task" if len(tasks) < 2 else "A was fixed, or no update came before its last step"
+        why = why if method == "adapters" else f"method {method!r} has no affinity; wanted a run of --method adapters"
         raise ConfigError(f"run {os.fspath(run)!r} learned no affinity: no {runs.AFFINITY} there ({why})")
     return {**read_affinity(path, tasks), "measure": LEARNED}
 

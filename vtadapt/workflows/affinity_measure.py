@@ -90,7 +90,8 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     """The content of ``affinity.json`` but for the grouping; see :func:`vtadapt.workflows.affinity.affinity_of_run`."""
     loaded = load_run(run)
     if not isinstance(loaded.model, AdaptedModel):
-        raise ConfigError(f"run {os.fspath(run)!r} is a {loaded.settings.method!r} run without adapters; wanted one")
+        method = loaded.settings.method
+        raise ConfigError(f"run {os.fspath(run)!r} is a {method!r} run without adapters; wanted --method adapters")
     if len(loaded.tasks) < 2:
         only = ", ".join(loaded.tasks)
         raise ConfigError(f"run {os.fspath(run)!r} has one task ({only}); an affinity wants two or more in --tasks")

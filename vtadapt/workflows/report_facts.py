@@ -16,7 +16,7 @@ from vtadapt.workflows import runs
 from vtadapt.workflows.affinity_file import read_affinity
 from vtadapt.workflows.affinity_measure import LEARNED
 from vtadapt.workflows.report_records import BROKEN, broken
-from vtadapt.workflows.session import Loaded
+from vtadapt.workflows.session import Loaded, digest
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.trainer import LAST
 
@@ -61,13 +61,14 @@ def facts_of(loaded: Loaded, totals: Mapping[str, float | None]) -> dict[str, st
     seconds = totals.get("train_seconds")
     steps, epochs = totals.get("steps"), settings.epochs
     height, width = loaded.size
-    adapters = "" if settings.method != "adapters" else f", {settings.decoder} decoder, trains {settings.train_blocks}"
+    how = f", {settings.decoder or 'light'} decoder, trains {settings.train_blocks}"
+    adapters = "" if settings.method != "adapters" else how
     return {
         "folder": "bundled with vtadapt" if runs.is_bundled(loaded.path) else str(loaded.path),
         "data": settings.data,
         "tasks": ", ".join(f"{name} ({task.kind})" for name, task in loaded.tasks.items()),
         "method": settings.method + adapters,
-        "backbone": f"{settings.backbone}, weights {settings.weights}, sha256 {loaded.model.backbone.digest()[:12]}...",
+        "backbone": f"{settings.encoder}, weights {settings.weights}, sha256 {digest(loaded.model)[:12]}...",
         "steps": None if steps is None else f"{steps:,}" + (f" in {epochs} epochs" if epochs else ""),
         "batch and size": f"{settings.batch_size} images of {height} x {width} per step and process",
         "seed": str(settings.seed),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -247,30 +247,42 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path
     model.load_state_dict(dict(tensors), strict=False)
 
 
+class State(NamedTuple):
+    """What :func:`load_state` reads: the optimiser's state is by parameter index."""
+
+    model: dict[str, Tensor]
+    optimiser: dict[int, dict[str, Tensor]]
+    troa: dict[str, Tensor]
+    about: dict[str, Any]
+    method: dict[str, Tensor]
+
+
 def save_state(
     path: Path,
     model: Mapping[str, Tensor],
     optimiser: Mapping[str, Any],
     troa: Mapping[str, Tensor],
     about: Mapping[str, Any],
+    method: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write all that resuming needs into one file, so that it is either the old state or the new one."""
     tensors = {f"model.{k}": v for k, v in model.items()} | {f"troa.{k}": v for k, v in troa.items()}
+    tensors |= {f"method.{k}": v for k, v in (method or {}).items()}
     for index, state in optimiser["state"].items():
         tensors.update({f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()})
     write_tensors(path, tensors, about)
 
 
-def load_state(
-    path: Path,
-) -> tuple[dict[str, Tensor], dict[int, dict[str, Tensor]], dict[str, Tensor], dict[str, Any]]:
-    """Read a file of :func:`save_state`: model, optimiser state by parameter index, state of TROA, and ``about``."""
+def load_state(path: Path) -> State:
+    """Read a file of :func:`save_state`."""
     tensors, about = read_tensors(path)
-    model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    troa = {k.removeprefix("troa."): v for k, v in tensors.items() if k.startswith("troa.")}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "troa": {}, "method": {}}
     optimiser: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
+        part, _, name = key.partition(".")
+        if part in parts:
+            parts[part][name] = value
+        else:
+            index, _, name = name.partition(".")
             optimiser.setdefault(int(index), {})[name] = value
-    return model, optimiser, troa, about
+    return State(parts["model"], optimiser, parts["troa"], about, parts["method"])

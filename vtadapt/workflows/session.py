@@ -7,14 +7,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbone import SwinBackbone, load_backbone
+from vtadapt.models.peers import build_peer
+from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.probe import LinearProbe
 from vtadapt.tasks import Task, make_task
 from vtadapt.workflows import runs
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
-Model = AdaptedModel | LinearProbe
+Model = AdaptedModel | LinearProbe | Peer
+ADAPTERS_ONLY = ("embedding_dim", "reduction", "decoder_sharing", "train_blocks")
+NETWORKS = {"consistency": "mtl-cnn", "tawt": "mtl-cnn"}  # methods that train another one's network in their own way
 
 
 def open_fabric(settings: TrainSettings) -> Fabric:
@@ -125,22 +129,49 @@ def _task(name: str, spec: Any) -> Task:
 
 
 def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Model:
-    """The model that the settings describe; initial values are drawn from the seed."""
-    backbone = load_backbone(settings.backbone, settings.weights, seed=settings.seed)
+    """The model that the settings describe; initial values are drawn from the seed.
+
+    Raises:
+        ConfigError: a setting that the method does not know, or a backbone that it cannot use.
+    """
     channels = {name: task.channels for name, task in tasks.items()}
+    method = settings.method
+    if method not in ("adapters", "linear"):
+        return _build_peer(settings, channels)
+    if settings.decoder == "aspp":
+        raise ConfigError(f"decoder 'aspp' is not for method {method!r}; wanted light or swin")
+    backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
+    if not isinstance(backbone, SwinBackbone):
+        raise ConfigError(f"method {method!r} wants a Swin of timm or swin_pico; found the CNN {settings.encoder!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        if settings.method == "linear":
+        if method == "linear":
             return LinearProbe(backbone, channels)
         config = AdapterConfig(
             embedding_dim=settings.embedding_dim,
             reduction=settings.reduction,
-            decoder=settings.decoder,
+            decoder=settings.decoder or "light",
             decoder_width=settings.decoder_width,
             decoder_sharing=settings.decoder_sharing,
             train_blocks=settings.train_blocks,
         )
         return AdaptedModel(backbone, channels, config)
+
+
+def _build_peer(settings: TrainSettings, channels: Mapping[str, int]) -> Peer:
+    for key in ADAPTERS_ONLY:
+        if getattr(settings, key) != type(settings).model_fields[key].default:
+            raise ConfigError(f"setting {key!r} is for method 'adapters', not for {settings.method!r}; leave it out")
+    backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
+    config = PeerConfig(decoder=settings.decoder, decoder_width=settings.decoder_width, reference=settings.reference)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return build_peer(NETWORKS.get(settings.method, settings.method), backbone, channels, config)
+
+
+def digest(model: Model) -> str:
+    """SHA-256 of the weights of a model's backbone, see :meth:`SwinBackbone.digest`."""
+    return str(cast(Any, model.backbone).digest())
 
 
 def describe(
@@ -152,8 +183,9 @@ def describe(
         "data": settings.data,
         "size": list(size),
         "method": settings.method,
-        "backbone": {"name": settings.backbone, "weights": settings.weights, "sha256": model.backbone.digest()},
+        "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": digest(model)},
         "adapters": asdict(model.config) if isinstance(model, AdaptedModel) else None,
+        **({"network": asdict(model.config)} if isinstance(model, Peer) else {}),
         "tasks": {name: task.to_dict() for name, task in tasks.items()},
         "label_sets": {name: spec.label_set for r in recipes for name, spec in r.tasks.items() if name in tasks},
     }
@@ -185,15 +217,15 @@ def load_run(path: Path) -> Loaded:
         )
     try:
         tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
-        size, digest = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
+        size, wanted = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
         label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
     except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
         raise ConfigError(f"{path / runs.CONFIG}: missing or broken entry ({error}); train the run again") from error
     model = build_model(settings, tasks)
-    if model.backbone.digest() != digest:
+    if digest(model) != wanted:
         raise ConfigError(
-            f"backbone {settings.backbone!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
-            f"with (sha256 {digest[:12]}...); give it the same weights, or train again"
+            f"backbone {settings.encoder!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
+            f"with (sha256 {wanted[:12]}...); give it the same weights, or train again"
         )
     tensors, _ = runs.read_tensors(path / runs.MODEL)
     runs.load_into(model, tensors, path / runs.MODEL)

@@ -17,6 +17,9 @@ ENV_PREFIX = "VTADAPT_"
 Side = Annotated[int, Field(ge=8)]
 Weight = Annotated[float, Field(ge=0)]
 
+METHODS = ("adapters", "linear", "stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult")
+CONVOLUTIONAL = frozenset({"mtl-cnn", "consistency", "xtam", "tawt"})  # methods whose default encoder is a CNN
+
 
 class TrainSettings(BaseModel):
     """Everything that decides a run; saved as ``settings.yaml`` in the run folder."""
@@ -27,13 +30,19 @@ class TrainSettings(BaseModel):
     tasks: tuple[str, ...] | None = Field(None, description="tasks to train; default: all that the data declares")
     data_dir: Path = Field(Path("data"), description="folder of the packs")
     run_dir: Path = Field(Path("runs"), description="folder of the runs")
-    method: Literal["adapters", "linear"] = Field("adapters", description="adapters, or a linear probe")
-    backbone: str = Field("swin_pico", description="swin_pico (bundled) or a Swin of timm")
+    method: Literal["adapters", "linear", "stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult"] = Field(
+        "adapters", description="adapters, a linear probe, or another system"
+    )
+    backbone: str | None = Field(
+        None, description="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm; default: the method's"
+    )
     weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
     embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
     reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
-    decoder: Literal["light", "swin"] = Field("light", description="light, or the paper's Swin decoder")
-    decoder_width: int = Field(48, ge=8, description="channels of the light decoder")
+    decoder: Literal["light", "swin", "aspp"] | None = Field(
+        None, description="light, the paper's Swin decoder, or aspp (other systems only); default: the method's"
+    )
+    decoder_width: int = Field(48, ge=8, description="channels of the light and aspp decoders")
     decoder_sharing: Literal["shared", "per_task"] = Field("shared", description="one decoder, or one per task")
     train_blocks: Literal["adapters", "full", "all"] = Field(
         "adapters", description="adapters only; with the adapted blocks; everything"
@@ -45,6 +54,14 @@ class TrainSettings(BaseModel):
     troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
     troa_momentum: float = Field(0.9, ge=0, lt=1, description="weight that the past keeps at each update of A")
     troa_eta: float = Field(0.1, ge=0, description="step size of W")
+    tawt_every: int | None = Field(None, ge=1, description="steps between TAWT's mirror steps; default 6 (T + 1)")
+    tawt_eta: float = Field(1.0, ge=0, description="step size of TAWT's weights")
+    cross_task_share: float = Field(
+        0.5, gt=0, description="consistency: the cross-task networks are trained first, for this share of the steps"
+    )
+    cross_task_width: int = Field(12, ge=4, description="consistency: channels of the cross-task networks")
+    reference: str | None = Field(None, description="mult: the task whose attention all share; default: the first")
+    steps: int | None = Field(None, ge=1, description="end after so many steps, also within an epoch")
     epochs: int | None = Field(
         None,
         ge=1,
@@ -95,6 +112,11 @@ class TrainSettings(BaseModel):
     def data_names(self) -> tuple[str, ...]:
         """The data sets, in order."""
         return tuple(name.strip() for name in self.data.split("+"))
+
+    @property
+    def encoder(self) -> str:
+        """The name of the backbone: what was asked for, else the method's default."""
+        return self.backbone or ("resnet_pico" if self.method in CONVOLUTIONAL else "swin_pico")
 
     def to_yaml(self) -> str:
         """The settings as YAML text."""

@@ -1,7 +1,8 @@
-"""``vtadapt train``: adapters (or a probe) on one or several packs, with checkpoints and exact resume."""
+"""``vtadapt train``: adapters, a probe or another system on one or several packs, with checkpoints and exact resume."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,18 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     """
     if resume:
         settings = load(resume / runs.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
+    trainer = build_trainer(settings, quiet=quiet)
+    fabric = trainer.fabric
+    try:
+        return trainer.run(_run_folder(trainer.settings, resume, fabric), resume is not None, quiet)
+    except RuntimeError as error:
+        if fabric.world_size > 1 and "onnection" in str(error):
+            raise VtadaptError("another process of this run has ended; its own message says why") from error
+        raise
+
+
+def build_trainer(settings: TrainSettings, *, quiet: bool = False) -> Trainer:
+    """Data, network and optimiser of a run; synthetic sets are rendered where they are not there."""
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
     tasks = build_tasks(recipes, settings.tasks)
@@ -45,15 +58,10 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     fabric.barrier()
     data = build_train(settings, recipes, tasks, fabric)
     if settings.epochs is None:
-        epochs = max(1, round(STEPS * len(recipes) / data.sampler.batches))
-        settings = settings.model_copy(update={"epochs": epochs})
-    trainer = Trainer(settings, recipes, tasks, data, fabric)
-    try:
-        return trainer.run(_run_folder(settings, resume, fabric), resume is not None, quiet)
-    except RuntimeError as error:
-        if fabric.world_size > 1 and "onnection" in str(error):
-            raise VtadaptError("another process of this run has ended; its own message says why") from error
-        raise
+        steps = settings.steps or STEPS * len(recipes)
+        whole = math.ceil(steps / data.sampler.batches) if settings.steps else round(steps / data.sampler.batches)
+        settings = settings.model_copy(update={"epochs": max(1, whole)})
+    return Trainer(settings, recipes, tasks, data, fabric)
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vtadapt.data.atomic import remove_leftovers
 from vtadapt.data.recipe import Recipe
-from vtadapt.errors import ConfigError, VtadaptError
+from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.affinity_file import write_history
 from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score, summary
 from vtadapt.workflows.loaders import TrainData, build_eval
+from vtadapt.workflows.methods import build_method
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Model, build_model, describe
 from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.stopwatch import Stopwatch, peak_memory
 from vtadapt.workflows.troa import TroaUpdates
 
 if TYPE_CHECKING:
@@ -48,15 +50,22 @@ class Trainer:
         self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
         self.core = build_model(settings, tasks)
         self.troa = TroaUpdates(settings, self.core, self.tasks, fabric)
+        self.method = build_method(settings, self.core, self.tasks, fabric)
+        if self.troa.every:
+            self.method.factors = self.troa.factors
         self.config = describe(settings, recipes, tasks, self.core, data.size)
         optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
         self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
+        if self.method.several_levels:
+            self.model.mark_forward_method("levels")
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
         assert settings.epochs is not None
         self.epochs = settings.epochs
-        self.total = self.epochs * data.sampler.batches
+        self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
+        self.stopwatch = Stopwatch()
+        self.prepared: dict[str, Any] = {}
         self.step, self.best = 0, -math.inf
         self.board: Any = None
 
@@ -70,56 +79,65 @@ class Trainer:
         settings, batches = self.settings, self.data.sampler.batches
         every = math.ceil(self.epochs / settings.evals)
         started = time.time()
-        with Progress(self.total, self.step, f"train {settings.data}", quiet or not self.fabric.is_global_zero) as bar:
+        quiet = quiet or not self.fabric.is_global_zero
+        self.prepared = self.method.prepare(self.data, self.loader, path, self.total, quiet)
+        with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
             for epoch in range(self.step // batches, self.epochs):
+                if self.step == self.total:  # within the last epoch
+                    break
                 self._epoch(epoch, bar)
                 if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
                     self._validate(epoch, bar)
                 self._checkpoint()
         return self._finish(time.time() - started)
 
+    def measure(self, path: Path) -> dict[str, Any]:
+        """Train without evaluation, to see what it costs; nothing but scratch files is written into ``path``.
+
+        Returns:
+            "seconds_per_step"; "prepare_seconds_per_step", those of the method's preparation over the run's steps;
+            "steps", those measured.
+        """
+        self.path = path
+        seconds = self.method.prepare(self.data, self.loader, path, self.total, True).get("seconds", 0.0)
+        with Progress(self.total, 0, "measure", quiet=True) as bar:
+            for epoch in range(self.epochs):
+                self._epoch(epoch, bar)
+        mean = self.stopwatch.mean
+        return {"seconds_per_step": mean, "prepare_seconds_per_step": seconds / self.total, "steps": self.total}
+
     def _epoch(self, epoch: int, bar: Progress) -> None:
         first = self.step - epoch * self.data.sampler.batches
         self.data.train.set_epoch(epoch)
         self.data.sampler.set(epoch, first)
         self.model.train()
+        self.stopwatch.start()
         for batch in self.loader:
             if self.troa.due(self.step):
                 self._log(self.troa.update(batch, self.step))
+            if record := self.method.before_step(batch, self.step):
+                self._log(record)
             losses = self._step(batch)
             self.step += 1
+            self.stopwatch.lap()
             bar.update(self.step, losses)
             if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
                 self._log({"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": self._lr()})
             # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
+            if self.step == self.total:
+                break
             if self.step % self.settings.checkpoint_steps == 0 and self.step % self.data.sampler.batches:
                 self._checkpoint()
+            self.stopwatch.start()
 
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
         for group, factor in zip(self.optimiser.param_groups, self.scales, strict=True):
             group["lr"] = self._lr() * factor
         tasks = self._labelled(batch)
-        logits = self.model(batch["image"], list(tasks))
-        factors = self.troa.factors()
-        total: Tensor | None = None
-        shown = {}
-        for name, task in tasks.items():
-            loss = task.loss_fn(logits[name], batch["targets"][name])
-            if loss.valid and not torch.isfinite(loss.value):
-                raise VtadaptError(
-                    f"loss of task {name!r} is {float(loss.value.detach())} at step {self.step + 1}; "
-                    f"lower --lr or check its labels in images {', '.join(batch['name'][:4])}"
-                )
-            weighted = self.settings.loss_weights.get(name, task.weight) * factors.get(name, 1.0) * loss.value
-            total = weighted if total is None else total + weighted
-            if loss.valid:
-                shown[name] = round(float(loss.value.detach()), 5)
-        assert total is not None
+        total, shown = self.method.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
         self.fabric.backward(total)
-        self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False
-        )
+        self.method.clip(self.model, self.optimiser)
         self.optimiser.step()
         return shown
 
@@ -161,7 +179,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
             optimiser = self.optimiser.optimizer.state_dict()
-            runs.save_state(self.path / LAST, saved_state(self.core), optimiser, self.troa.state.state(), about)
+            troa, method = self.troa.state.state(), self.method.state()
+            runs.save_state(self.path / LAST, saved_state(self.core), optimiser, troa, about, method)
         self.fabric.barrier()
 
     def _restore(self) -> None:
@@ -175,7 +194,7 @@ class Trainer:
         self.fabric.barrier()
 
     def _load_last(self) -> None:
-        model, state, troa, about = runs.load_state(self.path / LAST)
+        model, state, troa, about, method = runs.load_state(self.path / LAST)
         runs.load_into(self.core, model, self.path / LAST)
         full = self.optimiser.optimizer.state_dict()
         if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
@@ -184,6 +203,8 @@ class Trainer:
         self.optimiser.optimizer.load_state_dict(full)
         if troa:
             self.troa.state.load_state(troa)
+        if method:
+            self.method.load_state(method)
         self.step = int(about["step"])
         self.best = -math.inf if about["best"] is None else float(about["best"])
 
@@ -201,6 +222,9 @@ class Trainer:
             "seed": self.settings.seed,
             "steps": self.total,
             "train_seconds": round(seconds, 1),
+            "seconds_per_step": self.stopwatch.mean,
+            "peak_memory": peak_memory(self.fabric.device),
+            **({"prepared": self.prepared} if self.prepared else {}),
             "trained_parameters": trained,
             "total_parameters": sum(p.numel() for p in self.core.parameters()),
             "metrics": _metrics(measured),
@@ -239,7 +263,8 @@ def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
 
 def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:
     """Optimiser groups: backbone weights that are trained get a smaller rate; vectors and embeddings no decay."""
-    backbone = {id(p) for p in model.backbone.parameters()}
+    encoders = [list(g.parameters) for name, _, g in model.components() if name.startswith("encoder")]  # of peers
+    backbone = {id(p) for p in (*model.backbone.parameters(), *(p for found in encoders for p in found))}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:

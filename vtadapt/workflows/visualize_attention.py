@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -75,9 +75,8 @@ def visualize_attention(
     loaded = load_run(run)
     model = loaded.model
     if not isinstance(model, AdaptedModel):
-        raise ConfigError(
-            f"run {run} is a linear probe, which has no adapters to look at; name one of --method adapters"
-        )
+        what = "a linear probe" if loaded.settings.method == "linear" else f"of method {loaded.settings.method!r}"
+        raise ConfigError(f"run {run} is {what}, which has no adapters to look at; name one of --method adapters")
     name, heads = find_block(model, options.block, head)
     tasks = find_tasks(options.tasks, loaded)
     plan = Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
@@ -132,8 +131,8 @@ def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
     """The backbone as it was before training, which only some runs have changed."""
     settings = loaded.settings
     if settings.train_blocks == "adapters":
-        return loaded.model.backbone
-    return load_backbone(settings.backbone, settings.weights, seed=settings.seed).eval()
+        return cast(SwinBackbone, loaded.model.backbone)
+    return cast(SwinBackbone, load_backbone(settings.encoder, settings.weights, seed=settings.seed)).eval()
 
 
 def _show(
@@ -223,7 +222,7 @@ def _on_padding(values: np.ndarray, token: tuple[int, int] | None) -> float:
 def _title(file: Path, loaded: Loaded, plan: Plan) -> str:
     heads = f"mean of {plan.heads} heads" if plan.head == "mean" else f"head {plan.head} of {plan.heads}"
     what = {RECEIVED: "attention received", QUERY: "where one pixel looks", ROLLOUT: "attention rollout"}[plan.mode]
-    return f"{file.name}: {what}, {plan.block_name} of {loaded.settings.backbone}, {heads}"
+    return f"{file.name}: {what}, {plan.block_name} of {loaded.settings.encoder}, {heads}"
 
 
 def _words(loaded: Loaded, plan: Plan, entry: dict[str, Any], blocks: int) -> tuple[str, str]:

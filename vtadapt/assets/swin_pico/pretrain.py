@@ -17,6 +17,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from torchvision.ops import roi_align
 
 from vtadapt.data.synthetic.rooms import KINDS, generate_rooms
 from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone, build_pico, pico_config
+from vtadapt.models.cnn import CnnBackbone
 from vtadapt.models.decoder import LightDecoder
 
 SIZE = 128
@@ -41,14 +43,18 @@ PIXELS = 48  # pixels per image whose instances are compared
 DENSE = {"albedo": 3, "shading": 1, "reshading": 1, "height": 1}
 
 
+def swin_pico() -> SwinBackbone:
+    """The bundled architecture with random weights."""
+    return SwinBackbone("swin_pico", build_pico(pico_config()), IMAGENET_MEAN, IMAGENET_STD)
+
+
 class Pretext(nn.Module):
     """Encoder, shallow decoder and one head per pretext."""
 
-    def __init__(self) -> None:
-        """Create everything from the bundled architecture."""
+    def __init__(self, backbone: SwinBackbone | CnnBackbone) -> None:
+        """Create decoder and heads for an encoder of four levels, the finest at stride 4."""
         super().__init__()
-        net = build_pico(pico_config())
-        self.backbone = SwinBackbone("swin_pico", net, IMAGENET_MEAN, IMAGENET_STD)
+        self.backbone = backbone
         width = 64
         self.decoder = LightDecoder(self.backbone.channels, width)
         self.dense = nn.Conv2d(width, sum(DENSE.values()), 1)
@@ -69,21 +75,12 @@ class Pretext(nn.Module):
         Returns:
             dense (B, 6, H, W); instance embedding (B, 16, H/4, W/4); kind logits (K, kinds).
         """
-        net = self.backbone.net
-        x = net.patch_embed((image - self.backbone.mean) / self.backbone.std)
-        levels: list[Tensor] = []
-        for stage in net.layers:
-            x = stage(x)
-            levels.append(x)
+        levels = self.backbone.features(image, grad=True)
         features = self.decoder([level[:, None] for level in levels[2:]], tuple(levels[:2]))[:, 0]
         dense = F.interpolate(self.dense(features), scale_factor=4, mode="bilinear", align_corners=False)
         pooled = [
-            roi_align(level, boxes, 1, 1 / stride, aligned=True).flatten(1)
-            for level, stride in (
-                (features, 4),
-                (levels[2].permute(0, 3, 1, 2), 16),
-                (levels[3].permute(0, 3, 1, 2), 32),
-            )
+            roi_align(level, boxes, 1, level.shape[-1] / image.shape[-1], aligned=True).flatten(1)
+            for level in (features, levels[2].permute(0, 3, 1, 2), levels[3].permute(0, 3, 1, 2))
         ]
         return dense, self.instance(features), self.kind(torch.cat(pooled, 1))
 
@@ -206,13 +203,13 @@ def average_gradients(model: nn.Module, ranks: int) -> None:
         start += g.numel()
 
 
-def work(rank: int, args: argparse.Namespace) -> None:
-    """Train in one process of ``args.ranks``."""
+def work(rank: int, args: argparse.Namespace, make: Callable[[], SwinBackbone | CnnBackbone]) -> None:
+    """Train the encoder that ``make`` gives in one process of ``args.ranks``."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(args.port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=args.ranks)
     torch.manual_seed(args.seed)
-    model = Pretext()
+    model = Pretext(make())
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.05)
     keys = ("image", *DENSE, "instance", "kind")
     arrays = {k: np.load(Path(args.cache) / f"{k}.npy", mmap_mode="r")[: args.images] for k in keys}
@@ -257,9 +254,13 @@ def save(model: Pretext, args: argparse.Namespace, numbers: dict[str, Any]) -> N
     (out / "training.json").write_text(json.dumps({"settings": settings, **numbers}, indent=1) + "\n")
 
 
-def main() -> None:
-    """Parse the arguments, render, train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(
+    make: Callable[[], SwinBackbone | CnnBackbone] = swin_pico,
+    out: str = "build/swin_pico",
+    about: str | None = __doc__,
+) -> None:
+    """Parse the arguments, render, train the encoder that ``make`` gives, write it to ``out``."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=12000)
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch", type=int, default=16, help="images per step and rank")
@@ -269,10 +270,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=29611)
     parser.add_argument("--pretexts", nargs="+", default=[*DENSE, "instance", "kind"])
     parser.add_argument("--cache", default="build/pretrain_rooms")
-    parser.add_argument("--out", default="build/swin_pico")
+    parser.add_argument("--out", default=out)
     args = parser.parse_args()
     render(Path(args.cache), args.images, args.ranks)
-    mp.spawn(work, args=(args,), nprocs=args.ranks)
+    mp.spawn(work, args=(args, make), nprocs=args.ranks)
 
 
 if __name__ == "__main__":

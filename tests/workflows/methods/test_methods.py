@@ -1,0 +1,216 @@
+"""Every other system through the same loop: trains, resumes exactly, evaluates, predicts; what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.workflows.conftest import random_batch
+from tests.workflows.methods.conftest import PEERS, changes_of
+from tests.workflows.test_resume import CutError, assert_same, cut
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows import runs
+from vtadapt.workflows.affinity import AffinityOptions, affinity_of_run
+from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.info import info_of_run
+from vtadapt.workflows.loaders import find_recipe
+from vtadapt.workflows.methods import build_method
+from vtadapt.workflows.methods.cross_training import STATE, CrossTraining
+from vtadapt.workflows.predict import predict
+from vtadapt.workflows.report import ReportOptions, report
+from vtadapt.workflows.session import build_model, build_tasks, load_run, open_fabric
+from vtadapt.workflows.settings import TrainSettings, load
+from vtadapt.workflows.train import train
+from vtadapt.workflows.trainer import LAST
+from vtadapt.workflows.visualize_attention import visualize_attention
+
+
+@pytest.mark.parametrize("method", PEERS)
+def test_trains_resumes_evaluates_predicts(
+    tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    del small
+    changes = changes_of(method)
+    results = train(tiny.other(tmp_path / "whole", **changes), quiet=True)
+    whole = Path(results["run"])
+    assert results["steps"] == 6
+    assert results["seconds_per_step"] > 0
+    assert results["peak_memory"] > 2**26
+
+    with monkeypatch.context() as patch:
+        cut(patch, "_step", lambda t: t.step == 5)
+        with pytest.raises(CutError):
+            train(tiny.other(tmp_path / "cut", **changes), quiet=True)
+    run = tmp_path / "cut" / "tiny-0001"
+    assert runs.load_state(run / LAST).about["step"] == 4
+    train(load(run / "settings.yaml"), resume=run, quiet=True)
+    assert_same(run, whole)
+
+    loaded = load_run(run)
+    before = dict(build_model(loaded.settings, loaded.tasks).named_parameters())
+    stuck = [n for n, p in loaded.model.named_parameters() if p.requires_grad and torch.equal(p, before[n])]
+    # A key's bias adds the same to all scores of a query, which the softmax takes away.
+    assert not [name for name in stuck if not name.endswith("key.bias")]
+    measured = evaluate_run(run, limit=2)
+    assert list(measured["metrics"]["tiny"]) == list(loaded.settings.tasks or loaded.tasks)
+    Image.effect_noise((50, 40), 60).convert("RGB").save(tmp_path / "photo.png")
+    entry = predict([tmp_path / "photo.png"], run, tmp_path / "out", raw=True)[0]
+    assert Path(entry["panel"]).is_file()
+    described = info_of_run(run)
+    ledger = sum(row["parameters"] for row in described["components"])
+    assert ledger == described["parameters"]["total"] == results["total_parameters"]
+    with pytest.raises(ConfigError, match=rf"is of method '{method}', which has no adapters.*--method adapters"):
+        visualize_attention([tmp_path / "photo.png"], run, tmp_path / "out")
+    for measure in ("troa", "learned"):
+        with pytest.raises(ConfigError, match=r"wanted.*--method adapters"):
+            affinity_of_run(run, AffinityOptions(measure=measure))
+
+
+def test_a_report_of_another_method(tiny: Any, tmp_path: Path, small: None) -> None:
+    del small
+    run = Path(train(tiny.other(tmp_path, **changes_of("tawt")), quiet=True)["run"])
+    document = report(run, None, ReportOptions(images=2), folder=tmp_path, quiet=True)
+    assert "tawt" in Path(document["files"]["html"]).read_text(encoding="utf-8")
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["split"] == "tawt"] == [2, 4, 6]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vtadapt.workflows.methods.cross_training import CrossTraining
+from vtadapt.workflows.settings import load
+from vtadapt.workflows.train import train
+
+step = CrossTraining._step
+def kill_at_three(self, batch):
+    if self.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+
+CrossTraining._step = kill_at_three
+train(load(Path(sys.argv[1])), quiet=True)
+"""
+
+
+def test_kill_9_while_the_cross_task_networks_are_trained(tiny: Any, tmp_path: Path) -> None:
+    changes = {**changes_of("consistency"), "tasks": ["depth", "normals"], "epochs": 1, "cross_task_share": 2.0}
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(tiny.other(tmp_path / "cut", **changes).to_yaml(), encoding="utf-8")
+    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(settings)], timeout=120, check=False, env=environ)
+    assert ended.returncode == -signal.SIGKILL
+    run = tmp_path / "cut" / "tiny-0001"
+    assert runs.load_state(run / STATE).about["step"] == 2
+    assert not (run / LAST).exists()
+    results = train(load(run / "settings.yaml"), resume=run, quiet=True)
+    whole = train(tiny.other(tmp_path / "whole", **changes), quiet=True)
+    assert_same(run, Path(whole["run"]))
+    networks = [runs.load_state(Path(r["run"]) / STATE) for r in (results, whole)]
+    assert networks[0].about["losses"] == networks[1].about["losses"]
+    assert all(torch.equal(v, networks[1].model[k]) for k, v in networks[0].model.items())
+    prepared = whole["prepared"]
+    assert (prepared["steps"], list(prepared["losses"])) == (6, ["depth -> normals", "normals -> depth"])
+    assert 0 < prepared["seconds"] < whole["train_seconds"] + 0.1
+
+
+def test_the_networks_are_not_trained_twice(tiny: Any, tmp_path: Path, small: None, monkeypatch: Any) -> None:
+    del small
+    run = Path(train(tiny.other(tmp_path, epochs=1, **changes_of("consistency")), quiet=True)["run"])
+    monkeypatch.setattr(CrossTraining, "_step", None)
+    train(tiny.settings, resume=run, quiet=True)
+
+
+def test_single_task_networks_do_not_know_of_each_other(tiny: Any, tmp_path: Path, small: None) -> None:
+    """What depth learns beside normals is what it learns alone, bit for bit, clipping included."""
+    del small
+    changes = {**changes_of("stl"), "clip_norm": 0.01, "epochs": 1}
+    changes.pop("tasks")
+    together, alone = (
+        Path(train(tiny.other(tmp_path / "-".join(names), tasks=names, **changes), quiet=True)["run"])
+        for names in (["depth", "normals"], ["depth"])
+    )
+    one, both = (runs.load_state(run / LAST).model for run in (alone, together))
+    assert set(one) < set(both)
+    assert all(torch.equal(value, both[key]) for key, value in one.items())
+
+
+def test_every_level_is_supervised(tiny: Any, small: None) -> None:
+    del small
+    settings = TrainSettings(**{**tiny.settings.model_dump(), **changes_of("xtam")})
+    tasks = build_tasks([find_recipe("tiny", tiny.data_dir)], None)
+    model = build_model(settings, tasks)
+    batch = random_batch(tasks, size=(48, 48))
+    levels = model.levels(batch["image"])
+    assert len(levels) == 2
+    wanted = sum(
+        task.weight * task.loss_fn(logits[name], batch["targets"][name]).value
+        for logits in levels
+        for name, task in tasks.items()
+    )
+    total, shown = build_method(settings, model, tasks, open_fabric(settings)).loss(model, batch, tasks, 0)
+    assert float(total.detach()) == pytest.approx(float(wanted.detach()))
+    last = {
+        name: float(task.loss_fn(levels[-1][name], batch["targets"][name]).value.detach())
+        for name, task in tasks.items()
+    }
+    assert shown == pytest.approx(last, abs=1e-4)
+
+
+def test_a_number_of_steps_ends_within_an_epoch(
+    tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del small
+    changes = {**changes_of("mtl-cnn"), "epochs": None, "steps": 5, "checkpoint_steps": 1, "evals": 2}
+    results = train(tiny.other(tmp_path / "whole", **changes), quiet=True)
+    assert results["steps"] == 5
+    whole = Path(results["run"])
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["split"] == "train"] == [1, 2, 3, 4, 5]
+    assert [r["step"] for r in records if r["split"] == "val"] == [3, 5]
+    assert records[-2]["lr"] < 0.2 * records[0]["lr"]  # the schedule ends with the steps
+    with monkeypatch.context() as patch:
+        cut(patch, "_validate", lambda t: t.step == 5)
+        with pytest.raises(CutError):
+            train(tiny.other(tmp_path / "cut", **changes), quiet=True)
+    run = tmp_path / "cut" / "tiny-0001"
+    assert runs.load_state(run / LAST).about["step"] == 4
+    train(load(run / "settings.yaml"), resume=run, quiet=True)
+    assert_same(run, whole)
+    train(load(run / "settings.yaml"), resume=run, quiet=True)
+    assert_same(run, whole)
+
+
+def test_the_default_encoder_is_the_methods() -> None:
+    found = {m: TrainSettings(data="rooms", method=m).encoder for m in ("adapters", "linear", *PEERS)}
+    assert {m for m, encoder in found.items() if encoder == "swin_pico"} == {"adapters", "linear", "stl", "mult"}
+    assert {found[m] for m in ("mtl-cnn", "consistency", "xtam", "tawt")} == {"resnet_pico"}
+    assert TrainSettings(data="rooms", method="xtam", backbone="swin_pico").encoder == "swin_pico"
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"method": "xtam", "train_blocks": "full"}, "setting 'train_blocks' is for method 'adapters', not for 'xtam'"),
+        ({"method": "adapters", "backbone": "resnet_pico"}, "method 'adapters' wants a Swin.*CNN 'resnet_pico'"),
+        ({"method": "linear", "backbone": "resnet_pico"}, "method 'linear' wants a Swin"),
+        ({"method": "adapters", "decoder": "aspp"}, "decoder 'aspp' is not for method 'adapters'"),
+        ({"method": "tawt", "tasks": ["depth"]}, "'tawt' weighs tasks against each other; found one, depth"),
+        ({"method": "stl", "troa_weights": True}, "method 'stl' has no affinity matrix"),
+        ({"method": "mult", "reference": "dept"}, "reference 'dept' is not a task of this run"),
+    ],
+)
+def test_what_a_method_refuses(tiny: Any, tmp_path: Path, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises((ConfigError, UsageError), match=match) as caught:
+        train(tiny.other(tmp_path / "runs", **changes), quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()

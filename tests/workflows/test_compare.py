@@ -1,0 +1,317 @@
+"""Comparing systems: the trivial predictor, a grid that goes on where it was, failures, tables by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.workflows.conftest import KINDS, labels_of, missing_of
+from tests.workflows.methods.conftest import small_encoder
+from vtadapt.data.pack import PackReader
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.tasks import Task, delta_m
+from vtadapt.workflows import compare_budget, compare_grid
+from vtadapt.workflows.compare import CompareOptions, compare, parse_seeds
+from vtadapt.workflows.compare_tables import comparison_table, markdown, notes, overall_delta_m, spread
+from vtadapt.workflows.compare_trivial import TrivialPredictor, not_beaten, trivial_metrics
+from vtadapt.workflows.loaders import find_recipe, open_reader
+from vtadapt.workflows.session import build_tasks, open_fabric
+from vtadapt.workflows.train import train
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run built or loaded in this process has a small encoder."""
+    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+
+
+def base(tiny: Any, run_dir: Path, **changes: Any) -> Any:
+    options = {"epochs": None, "tasks": ["semseg", "depth"], "val_images": 1, "evals": 1, "decoder_width": 8}
+    return tiny.other(run_dir, **{**options, **changes})
+
+
+def test_constants_of_the_trivial_predictor() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = TrivialPredictor(KINDS)
+    batches = [{n: labels_of(t, 2, (6, 8), generator) for n, t in KINDS.items()} for _ in range(2)]
+    for batch in batches:
+        batch["normals"][:, 2] -= 3.0
+        for name, task in KINDS.items():
+            batch[name][..., :2, :] = missing_of(task)
+        model.add(batch)
+    found = {n: KINDS[n].decode(x)[0] for n, x in model(torch.zeros(1, 3, 5, 7)).items()}
+    labelled = {n: torch.cat([b[n][..., 2:, :] for b in batches]) for n in KINDS}
+    assert found["semseg"].shape == (5, 7)
+    assert set(found["semseg"].flatten().tolist()) == {int(labelled["semseg"].flatten().mode().values)}
+    assert torch.allclose(found["depth"], labelled["depth"].mean(), atol=1e-4)
+    direction = labelled["normals"].mean((0, 2, 3))
+    assert torch.allclose(found["normals"][:, 0, 0], direction / direction.norm(), atol=1e-5)
+    assert (found["edges"] < 1e-6).all()
+
+
+def test_metrics_of_the_trivial_predictor(tiny: Any) -> None:
+    """On the pack itself, computed apart with NumPy."""
+    recipes = [find_recipe("tiny", tiny.data_dir)]
+    tasks = build_tasks(recipes, None)
+    found = trivial_metrics(tiny.settings, recipes, tasks, open_fabric(tiny.settings))["tiny"]
+
+    def labels(split: str, name: str) -> np.ndarray[Any, Any]:
+        reader = open_reader(tiny.settings, "tiny", split)
+        assert isinstance(reader, PackReader)
+        return np.concatenate([reader.read(i)[name].astype(np.float64).reshape(-1) for i in range(len(reader))])
+
+    train_depth, val_depth = (labels(split, "depth") for split in ("train", "val"))
+    rmse = math.sqrt(((val_depth[val_depth > 0] - train_depth[train_depth > 0].mean()) ** 2).mean())
+    assert found["depth"]["rmse/pixel"] == pytest.approx(rmse, rel=1e-3)
+    train_ids, val_ids = (labels(split, "semseg") for split in ("train", "val"))
+    most = np.bincount(train_ids[train_ids != 255].astype(int)).argmax()
+    assert found["semseg"]["pixacc/dataset"] == pytest.approx((val_ids[val_ids != 255] == most).mean(), rel=1e-6)
+    assert found["edges"][tasks["edges"].headline] == 0.0
+
+    better = {}
+    for name, metrics in found.items():
+        key = tasks[name].headline
+        better[name] = {key: metrics[key] + (0.01 if tasks[name].higher_is_better(key) else -0.01)}
+    assert not_beaten({"tiny": better}, {"tiny": found}, tasks) == []
+    assert not_beaten({"tiny": found}, {"tiny": found}, tasks) == [f"tiny {name}" for name in tasks]
+    assert not_beaten({"tiny": {**better, "depth": {"rmse/pixel": math.nan}}}, {"tiny": found}, tasks) == ["tiny depth"]
+
+
+def test_spread_and_delta_m_by_hand() -> None:
+    assert spread([1.0, None, 3.0]) == {"mean": 2.0, "sd": pytest.approx(math.sqrt(2)), "n": 2}
+    assert spread([1.5]) == {"mean": 1.5, "sd": None, "n": 1}
+    assert spread([None]) is None
+    single = {"a": {"semseg": {"miou/dataset": 0.4}, "depth": {"rmse/pixel": 1.0}}, "b": {"depth": {"rmse/pixel": 2.0}}}
+    other = {"a": {"semseg": {"miou/dataset": 0.5}, "depth": {"rmse/pixel": 1.1}}, "b": {"depth": {"rmse/pixel": 1.0}}}
+    assert overall_delta_m(other, single, KINDS) == pytest.approx((25 - 10 + 50) / 3)
+    assert overall_delta_m({"a": other["a"]}, single, KINDS) is None
+    assert overall_delta_m(other, {"b": {"depth": {"rmse/pixel": 0.0}}}, KINDS) is None
+
+
+def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
+    tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del small
+    settings = base(tiny, tmp_path)
+    options = CompareOptions("stl,mult,linear", "2", "steps=2", jobs=0, own={"mult": {"reference": "nothing"}})
+    trained: list[str] = []
+    interrupted: list[bool] = []
+    run_cell = compare_grid.run_cell
+
+    def watched(what: str, folder: Path) -> None:
+        trained.append(folder.name)
+        if len(trained) == 2 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        run_cell(what, folder)
+
+    monkeypatch.setattr(compare_grid, "run_cell", watched)
+    with pytest.raises(KeyboardInterrupt):
+        compare(settings, options, quiet=True)
+    result = compare(settings, options, quiet=True)
+    cells = ["stl-seed0", "mult-seed0", "linear-seed0", "stl-seed1", "mult-seed1", "linear-seed1"]
+    assert trained == cells[:2] + cells[1:]
+    assert list(result["failed"]) == ["mult seed 0", "mult seed 1"]
+    assert "reference 'nothing' is not a task" in result["failed"]["mult seed 1"]
+    folder = tmp_path / "compare-tiny"
+    assert json.loads((folder / "compare.json").read_text()) == result
+    _check_numbers(result, folder, build_tasks([find_recipe("tiny", tiny.data_dir)], settings.tasks))
+    _check_tables(result, folder)
+
+    before = (folder / "compare.json").read_bytes()
+    trained.clear()
+    assert compare(settings, options, quiet=True) == json.loads(before)
+    assert trained == ["mult-seed0", "mult-seed1"]  # finished cells are kept, failed ones tried again
+    with pytest.raises(ConfigError, match=r"stl-seed0' was made with steps = 2, wanted 3: .*--out"):
+        compare(settings, CompareOptions("stl", "1", "steps=3", jobs=0), quiet=True)
+
+
+def _check_numbers(result: dict[str, Any], folder: Path, tasks: dict[str, Task]) -> None:
+    runs = {}
+    for label in ("stl", "linear"):
+        files = [folder / f"{label}-seed{seed}" / "results.json" for seed in (0, 1)]
+        runs[label] = [json.loads(file.read_text()) for file in files]
+    entry = result["methods"]["linear"]
+    rmse = [r["metrics"]["tiny"]["depth"]["rmse/pixel"] for r in runs["linear"]]
+    found = entry["metrics"]["tiny"]["depth"]["rmse/pixel"]
+    assert found == {"mean": pytest.approx(mean(rmse)), "sd": pytest.approx(stdev(rmse)), "n": 2}
+    each = [
+        delta_m(one["metrics"]["tiny"], single["metrics"]["tiny"], tasks.values())
+        for one, single in zip(runs["linear"], runs["stl"], strict=True)
+    ]
+    assert entry["delta_m"]["by_seed"] == {"0": pytest.approx(each[0]), "1": pytest.approx(each[1])}
+    assert (entry["delta_m"]["mean"], entry["delta_m"]["sd"]) == pytest.approx((mean(each), stdev(each)))
+    assert entry["delta_m_first_stl"] == entry["delta_m"]
+    assert result["methods"]["stl"]["delta_m"]["mean"] == 0.0
+    assert (entry["steps"], entry["trained_parameters"]) == (2, runs["linear"][0]["trained_parameters"])
+    assert entry["seconds_per_step"]["mean"] > 0
+    assert result["methods"]["mult"]["metrics"] == {}
+    assert result["methods"]["mult"]["delta_m"] is None
+
+
+def _check_tables(result: dict[str, Any], folder: Path) -> None:
+    text = (folder / "table.md").read_text()
+    assert text == markdown(result)
+    rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
+    assert list(rows) == ["method", "stl", "mult", "linear", "trivial"]
+    found = result["methods"]["linear"]["metrics"]["tiny"]["depth"]["rmse/pixel"]
+    assert f"{found['mean']:.3f} +- {found['sd']:.3f}" in rows["linear"]
+    assert "depth rmse/pixel m (down)" in rows["method"]
+    assert len({line.count("|") for line in rows.values()}) == 1
+    assert any(line.startswith("failed: mult seed 0") for line in notes(result))
+    assert comparison_table(result).row_count == len(rows["method"].split("|")) - 3
+    assert result["fairness"].startswith("Same number of steps: every method was trained for 2.")
+    assert [Path(p).name for p in result["panels"]] == ["panel-tiny.png"]
+    with Image.open(result["panels"][0]) as picture:
+        width, height = picture.size
+    assert width > 4 * 192  # photograph, stl, linear, ground truth
+    assert height > 4 * 192  # two tasks of two images
+
+
+def test_delta_m_is_against_stl_of_the_same_encoder(tiny: Any, tmp_path: Path, small: None) -> None:
+    del small
+    options = CompareOptions("stl,stl:resnet_pico,mtl-cnn", "1", "steps=1", jobs=0, images=0)
+    found = compare(base(tiny, tmp_path), options, quiet=True)
+    methods = found["methods"]
+    assert methods["mtl-cnn"]["delta_m"]["baseline"] == "stl:resnet_pico"
+    assert methods["mtl-cnn"]["delta_m_first_stl"]["baseline"] == "stl"
+    assert {label: entry["encoder"] for label, entry in methods.items()} == {
+        "stl": "swin_pico",
+        "stl:resnet_pico": "resnet_pico",
+        "mtl-cnn": "resnet_pico",
+    }
+    assert (tmp_path / "compare-tiny" / "stl@resnet_pico-seed0" / "results.json").is_file()
+    assert found["panels"] == []
+
+
+def test_a_budget_in_seconds(tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are planned from what was measured, preparations included, and kept when the comparison goes on."""
+    del small
+    monkeypatch.setattr(compare_budget, "default_interval", lambda _: 1)
+    settings = base(tiny, tmp_path, cross_task_width=4)
+    options = CompareOptions("linear,consistency", "1", "seconds=1", jobs=0, images=0)
+    result = compare(settings, options, quiet=True)
+    measured = result["budget"]["measured"]
+    for label in ("linear", "consistency"):
+        cost = measured[label]
+        assert cost["steps"] == 5
+        wanted = math.floor(1 / (cost["seconds_per_step"] + cost["prepare_seconds_per_step"]))
+        assert result["methods"][label]["steps"] == cost["planned_steps"] == wanted
+    assert measured["linear"]["prepare_seconds_per_step"] == 0
+    assert measured["consistency"]["prepare_seconds_per_step"] > 0
+    assert result["methods"]["consistency"]["prepare_seconds"]["mean"] > 0
+    assert result["fairness"].startswith("Same time: every method was trained for as many steps as take 1 s")
+    assert compare(settings, options, quiet=True)["budget"] == result["budget"]
+    with pytest.raises(ConfigError, match="a step of linear takes .*; raise --budget seconds=1"):
+        monkeypatch.setattr(compare_budget.math, "floor", lambda _: 0)
+        compare(settings, options, quiet=True)
+
+
+def test_kill_9_ends_the_cells_too_and_the_command_goes_on(tiny: Any, tmp_path: Path) -> None:
+    settings = base(tiny, tmp_path, method="linear", checkpoint_steps=1, log_steps=1)
+    (tmp_path / "base.yaml").write_text(settings.model_copy(update={"method": "adapters"}).to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-m", "vtadapt", "compare", "tiny", "--methods", "linear", "--seeds", "1"]
+    command += ["--budget", "steps=40", "--config", str(tmp_path / "base.yaml"), "--images", "0"]
+    cell = tmp_path / "compare-tiny" / "linear-seed0"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(lambda: (cell / "checkpoints" / "last" / "state.safetensors").is_file())
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    time.sleep(1.0)
+    log = (cell / "metrics.jsonl").read_text()
+    time.sleep(0.5)
+    assert (cell / "metrics.jsonl").read_text() == log, "the cell's process has outlived the command's"
+    assert not (cell / "results.json").exists()
+    assert log.count("\n") < 40
+    result = compare(settings, CompareOptions("linear", "1", "steps=40", jobs=0, images=0), quiet=True)
+    assert result["failed"] == {}
+    steps = [json.loads(line) for line in (cell / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in steps if record["split"] == "train"] == list(range(1, 41))
+    assert (cell / "metrics.jsonl").read_text().startswith(log[: log.index("\n")])
+
+
+def _wait_for(there: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if there():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited for a minute")
+
+
+def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """Real processes, two at a time; one fails: its reason is told, the rest is there, exit code 5."""
+    options = ["--data-dir", tiny.data_dir, "--run-dir", tmp_path, "--weights", "random", "--batch-size", 4]
+    options += ["--tasks", "semseg,depth", "--set", "precision=32-true", "--set", "tawt:tasks=depth", "--json"]
+    ran = cli("compare", "tiny", "--methods", "linear,tawt", "--seeds", 1, "--budget", "steps=2", "--jobs", 2, *options)
+    assert ran.code == 5
+    result = json.loads(ran.out)
+    assert list(result["failed"]) == ["tawt seed 0"]
+    assert "1 of 2 cells failed; the first, tawt seed 0: method 'tawt' weighs tasks" in ran.err
+    assert result["methods"]["linear"]["cells"]["0"]["error"] is None
+    cell = tmp_path / "compare-tiny" / "linear-seed0"
+    assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26
+    changes = {"method": "linear", "epochs": None, "steps": 2, "tasks": ["semseg", "depth"]}
+    alone = train(tiny.other(tmp_path / "alone", **changes), quiet=True)
+    assert json.loads((cell / "results.json").read_text())["metrics"] == alone["metrics"]
+
+
+def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> None:
+    del small
+    from vtadapt.data.atomic import folder_lock
+
+    folder = tmp_path / "compare-tiny"
+    folder.mkdir()
+    options = CompareOptions("linear", "1", "steps=1", jobs=0)
+    with (
+        folder_lock(folder / ".lock"),
+        pytest.raises(ConfigError, match="another comparison is running in .*compare-tiny; wait for it"),
+    ):
+        compare(base(tiny, tmp_path), options, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"methods": "adaptors"}, "unknown method 'adaptors' in --methods.*Did you mean 'adapters'"),
+        ({"methods": "stl,stl"}, "wanted each method once, or with another encoder as METHOD:ENCODER"),
+        ({"methods": ","}, "wanted each method once"),
+        ({"seeds": "three"}, "--seeds 'three'; wanted a number of seeds"),
+        ({"seeds": "0"}, "--seeds '0'; wanted at least one"),
+        ({"seeds": "1,1"}, "none twice or negative"),
+        ({"budget": "1000"}, "--budget '1000'; wanted steps=N or seconds=N"),
+        ({"budget": "steps=1.5"}, "wanted steps=N or seconds=N"),
+        ({"budget": "hours=3"}, "wanted steps=N or seconds=N"),
+        ({"own": {"xtam": {"lr": 1.0}}, "methods": "stl"}, "--set xtam:...: no such method in this comparison"),
+    ],
+)
+def test_what_cannot_be_compared(tiny: Any, tmp_path: Path, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        compare(base(tiny, tmp_path), CompareOptions(**options), quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_all_and_seeds_mean(tiny: Any, tmp_path: Path) -> None:
+    settings = base(tiny, tmp_path)
+    found = [v.label for v in compare_grid.find_variants("all", settings, {})]
+    assert found == ["stl", "stl:resnet_pico", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "adapters"]
+    one = settings.model_copy(update={"backbone": "swin_pico"})
+    assert [v.encoder for v in compare_grid.find_variants("all", one, {})] == ["swin_pico"] * 7
+    own = {"stl": {"lr": 0.5}, "stl:resnet_pico": {"lr": 0.1}}
+    lrs = {v.label: v.settings.lr for v in compare_grid.find_variants("stl,stl:resnet_pico,linear", settings, own)}
+    assert lrs == {"stl": 0.5, "stl:resnet_pico": 0.1, "linear": settings.lr}
+    assert (parse_seeds("3"), parse_seeds("4,0")) == ([0, 1, 2], [4, 0])

@@ -1,0 +1,1 @@
+"""The bundled CNN encoder; ``python -m vtadapt.assets.resnet_pico.pretrain`` makes it."""

@@ -1,0 +1,20 @@
+"""Pretrain ``resnet_pico`` exactly as ``swin_pico``: the same images, pretexts, losses, batches and schedule.
+
+    python -m vtadapt.assets.resnet_pico.pretrain --images 9000 --epochs 12 --out build/resnet_pico
+
+Everything but the encoder is :mod:`vtadapt.assets.swin_pico.pretrain`, which says what the pretexts are.
+"""
+
+from __future__ import annotations
+
+from vtadapt.assets.swin_pico.pretrain import main
+from vtadapt.models.cnn import CnnBackbone, build_resnet_pico, resnet_pico_config
+
+
+def resnet_pico() -> CnnBackbone:
+    """The bundled CNN's architecture with random weights."""
+    return CnnBackbone("resnet_pico", build_resnet_pico(resnet_pico_config()))
+
+
+if __name__ == "__main__":
+    main(resnet_pico, "build/resnet_pico", __doc__)

@@ -1,0 +1,25 @@
+"""How each method makes the loss of a step: ``METHODS`` maps its name to its class, all others use the plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from vtadapt.tasks import Task
+from vtadapt.workflows.methods.base import Method
+from vtadapt.workflows.methods.consistency import Consistency
+from vtadapt.workflows.methods.stl import Stl
+from vtadapt.workflows.methods.tawt import Tawt
+from vtadapt.workflows.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
+
+METHODS: Mapping[str, type[Method]] = {"stl": Stl, "consistency": Consistency, "tawt": Tawt}
+
+
+def build_method(settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> Method:
+    """The training method of a run."""
+    return METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
