@@ -20,7 +20,7 @@ from PIL import Image
 from vtadapt import __version__
 
 COMMANDS = ("prepare-data", "train", "eval", "predict", "affinity", "visualize-attention", "report", "info")
-COMMANDS += ("data-sets", "demo")
+COMMANDS += ("data-sets", "demo", "compare")
 
 SMALL = {"WEIGHTS": "random", "BATCH_SIZE": "6", "EPOCHS": "1", "ACCELERATOR": "cpu", "PRECISION": "32-true"}
 
@@ -167,9 +167,9 @@ WRONG: list[tuple[str, int, str]] = [
     ("train tiny --lr -1", 4, "lr = -1.0"),
     ("train tiny --size nonsense", 2, "size 'nonsense'; wanted HEIGHTxWIDTH such as 240x320"),
     ("train tiny --size 4x4", 4, "size.0 = 4"),
-    ("train tiny --method stl", 4, "method = 'stl'"),
+    ("train tiny --method slt", 4, "method = 'slt'"),
     ("train tiny --config none.yaml", 4, "cannot read settings 'none.yaml'"),
-    ("train tiny --backbone resnet50", 4, "is not a Swin of timm"),
+    ("train tiny --backbone resnet50 --weights random", 4, "method 'adapters' wants a Swin"),
     ("train tiny --weights auto --backbone swin_tiny_patch4_window7_224", 4, "no weights for backbone"),
     ("train tiny --weights none.pth", 4, "no weights at 'none.pth'"),
     ("train tiny --weights photo.png", 4, "cannot read weights 'photo.png'"),
@@ -178,7 +178,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("train none.yaml", 2, "recipe file 'none.yaml' does not exist"),
     ("prepare-data roms", 2, "Did you mean 'rooms'"),
     ("prepare-data camvid", 2, "needs --source PATH"),
-    ("prepare-data camvid --source none", 3, "none: no such folder"),
+    ("prepare-data camvid --source none", 3, "none: no such file or folder"),
     ("prepare-data rooms --size 2x2", 2, "size 2x2, wanted at least 8x8"),
     ("prepare-data rooms --tasks dept", 2, "Did you mean 'depth'"),
     ("eval demo", 3, "vtadapt prepare-data rooms"),

@@ -30,6 +30,11 @@ class ConfigError(VtadaptError):
     exit_code = 4
 
 
+def printable(text: str) -> str:
+    """``text`` with control characters as escapes: names in files from elsewhere may hold what a terminal obeys."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def near_matches(name: str, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the choices closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)

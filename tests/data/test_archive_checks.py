@@ -43,6 +43,11 @@ def test_a_name_with_nul(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"good.png_.txt": b"x"})
     archive.write_bytes(archive.read_bytes().replace(b"good.png_.txt", b"good.png\0.txt"))
     refused(archive, "control characters")
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"path": "good.png\0.txt"}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info)
+    refused(tmp_path / "a.tar", "control characters")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,23 @@ def test_bomb_in_an_extended_header(tmp_path: Path) -> None:
         with gzip.open(tmp_path / f"{i}.tar.gz", "wb") as file:
             file.write(special("h", kind, size=1 << 32).tobuf() + bytes(1 << 20))
         refused(tmp_path / f"{i}.tar.gz", "header of 4294967296 bytes")
+
+
+def test_bomb_in_a_list_of_holes(tmp_path: Path) -> None:
+    """tarfile keeps such a list in memory, and it has no declared length: GiBs of it come from some hundred KiB."""
+    old = bytearray(special("a", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    old[482] = 1  # the list goes on in the next block, and in that after it
+    old[148:156] = b"%06o\0 " % (256 + sum(old[:148]) + sum(old[156:]))
+    more = b"00000000001\0" * 42 + b"\1" + bytes(7)
+    records = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+    new = special("h", tarfile.XHDTYPE, size=len(records)).tobuf() + records.ljust(512, b"\0")
+    new += special("a", tarfile.REGTYPE, size=512).tobuf() + b"999999999\n"
+    for i, (start, block) in enumerate(((bytes(old), more), (new, b"1\n" * 256))):
+        with gzip.open(tmp_path / f"{i}.tar.gz", "wb") as file:
+            file.write(start + block * (16 << 11))
+        refused(tmp_path / f"{i}.tar.gz", "headers of more than 4194304 bytes")
+        (tmp_path / f"cut{i}.tar").write_bytes(start + block * 3)
+        refused(tmp_path / f"cut{i}.tar", "cut short or damaged")
 
 
 def test_bomb_behind_the_end_of_a_tar(tmp_path: Path) -> None:

@@ -51,6 +51,25 @@ def test_keeps_the_time_of_change(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "top.bin").stat().st_mtime == 1_234_567_890
 
 
+@pytest.mark.parametrize("time", ["nan", "inf", "-1e300"])
+def test_times_that_are_none(tmp_path: Path, time: str) -> None:
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"mtime": time}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    assert unpack(tmp_path / "a.tar", tmp_path / "out").files == 1
+
+
+def test_a_zip_without_dates(tmp_path: Path) -> None:
+    """Some programs write zeros, which are month 0 and day 0."""
+    content = bytearray(write_zip(tmp_path / "a.zip", {"a": b"x"}).read_bytes())
+    central = content.index(b"PK\1\2")
+    content[10:14] = content[central + 12 : central + 16] = bytes(4)
+    (tmp_path / "a.zip").write_bytes(content)
+    unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert tree(tmp_path / "out") == {"a": b"x"}
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_methods_of_zip(tmp_path: Path, method: int) -> None:
     unpack(write_zip(tmp_path / "a.zip", FILES, method), tmp_path / "out")

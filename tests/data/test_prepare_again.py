@@ -159,3 +159,10 @@ def test_finished_splits_of_other_files_are_done_again(camvid: Path, tmp_path: P
     Image.new("RGB", (32, 24), (9, 9, 9)).save(camvid / "train" / "train bücher 0.png")
     prepare(recipe, camvid, out, SMALL)
     assert (open_pack(out, "camvid", "train").read(0)["image"] == 9).all()
+
+
+def test_all_splits_are_found_in_folders_around_them(tmp_path: Path) -> None:
+    write_camvid(tmp_path / "a" / "SegNet-master" / "stuff", {"train": 2, "val": 1, "test": 1})
+    (tmp_path / "a" / "README.md").write_text("x")
+    manifest = prepare(load_recipe("camvid"), tmp_path / "a", tmp_path / "out", SMALL)
+    assert {split: entry["samples"] for split, entry in manifest["splits"].items()} == {"train": 2, "val": 1, "test": 1}

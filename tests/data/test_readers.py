@@ -167,6 +167,14 @@ def test_numbers_without_a_range_are_no_picture(tmp_path: Path, array: np.ndarra
     assert read_rgb(tmp_path / "b.tif")[0, 0].tolist() == [156, 156, 156]
 
 
+def test_drawings_are_not_handed_to_other_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("ran another program"))
+    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n"
+    (tmp_path / "drawing.png").write_bytes(text)
+    with pytest.raises(DataError, match="drawing.png: EPS, whatever its name says; wanted a PNG"):
+        decode(tmp_path / "drawing.png")
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from vtadapt.data import shards
 from vtadapt.data.dataset import PackDataset
 from vtadapt.data.manifest import open_manifest, open_pack, read_manifest, verify
 from vtadapt.data.pack import PackWriter
-from vtadapt.data.parts import DIED
+from vtadapt.data.parts import DIED, _end_with_parent
 from vtadapt.data.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import READERS
 from vtadapt.data.readers.camvid import CamVid
@@ -155,3 +157,32 @@ def test_packs_of_the_first_version_are_still_read(camvid: Path, tmp_path: Path)
     assert len(open_pack(tmp_path, "camvid", "train")) == 7
     assert verify(tmp_path, "camvid") == []
     assert open_manifest(tmp_path, "camvid")["tasks"] == ["semseg", "edges"]
+
+
+def _killed_with_a_worker(told: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, _end_with_parent) as pool:
+        worker = pool.submit(os.getpid).result()
+        Path(told).write_text(str(worker))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there and no zombie, which nobody may fetch in a container."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    """They would else wait for ever, or write into what the next run is building."""
+    process = multiprocessing.get_context("spawn").Process(target=_killed_with_a_worker, args=(str(tmp_path / "told"),))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    worker, end = int((tmp_path / "told").read_text()), time.monotonic() + 30
+    while _runs(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _runs(worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,30 @@ def measure(cli: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) 
         return {**result, "stderr": ran.err}
 
     return measured
+
+
+@pytest.fixture(scope="session")
+def good_places(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders with good sources (see ``broken_sources``) and their packs, each made once."""
+    from tests.workflows.broken_place import place_in, prepare_good
+
+    made: dict[str, Path] = {}
+
+    def prepare(data: str) -> Path:
+        if data not in made:
+            made[data] = prepare_good(place_in(tmp_path_factory.mktemp("good ü"), data), data)
+        return made[data]
+
+    return prepare
+
+
+@pytest.fixture
+def place_of(good_places: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Any]:
+    """A copy of a good source and its pack that may be spoilt; times are kept, so that the pack would be, too."""
+    from tests.workflows.broken_place import place_in
+
+    def copied(data: str) -> Any:
+        shutil.copytree(good_places(data), tmp_path / "a copy", dirs_exist_ok=True)
+        return place_in(tmp_path / "a copy", data)
+
+    return copied

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +67,8 @@ def prepare_data(
     quiet: Quiet = False,
 ) -> None:
     """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no UTF-8 could not be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     from vtadapt.data.plan import PrepareOptions
     from vtadapt.workflows.settings import parse_assignments, parse_list, parse_size
 

@@ -163,8 +163,8 @@ class Gate:
             )
         if self.allowed is not None and self.total > self.allowed:
             raise DataError(
-                f"{self.archive}: declares {self.total} bytes or more, there is room for {max(self.allowed, 0)}; "
-                "free some space or choose another folder"
+                f"{self.archive}: declares {self.total} bytes or more, there is room for {max(self.allowed, 0)} "
+                f"({self.limits.reserve} stay free); free some space or choose another folder"
             )
 
     def _refuse(self, entry: Entry, why: str) -> DataError:

@@ -21,6 +21,7 @@ from vtadapt.data.archive_kind import UNPACKERS, reading
 from vtadapt.errors import DataError
 
 CHUNK = 1 << 20
+HEADERS = 4 << 20  # bytes of the headers of one member of a tar; a list of holes may have any length
 TRAILING = 16 << 20  # zeros that may follow a tar's end: tapes are written in large records
 
 _ZIP_METHODS = {
@@ -101,7 +102,10 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
     # zipfile yields at most what is declared; asking for more lets the reader see that there is more.
     asked = copy.copy(info)
     asked.file_size += CHUNK
-    mtime = calendar.timegm((*info.date_time, 0, 0, 0))
+    try:
+        mtime = calendar.timegm((*info.date_time, 0, 0, 0))
+    except ValueError:  # month 0: some programs write no date
+        mtime = 0
     kind = "folder" if folder else "file"
     return Entry(name, kind, 0 if folder else info.file_size, mtime, lambda: archive.open(asked), refused=refused)
 
@@ -119,7 +123,9 @@ def _tar_entries(path: Path, file: Any, can_seek: bool) -> Iterator[Entry]:
     name = ""
     while True:
         with reading(path, name):
+            stream.left = HEADERS
             info = archive.next()
+            stream.left = None
             archive.members.clear()  # or they would fill the memory
             if info is None:
                 _need_end(stream)
@@ -147,7 +153,7 @@ def _tar_entry(archive: tarfile.TarFile, info: tarfile.TarInfo, below: str) -> E
     elif hasattr(tarfile, "data_filter"):  # Python 3.11.4 or newer: a second opinion
         try:
             tarfile.data_filter(info, below)
-        except tarfile.FilterError as error:
+        except (tarfile.FilterError, ValueError) as error:  # ValueError: a NUL in its name
             refused = f"by tarfile's data filter: {error}"
 
     def content() -> IO[bytes]:
@@ -193,15 +199,27 @@ class _StrictInfo(tarfile.TarInfo):
 class _Forward:
     """A stream as tarfile wants it that is only read forwards, and in small pieces.
 
-    A tar's extended headers may declare any length, and tarfile reads each in one piece: that is refused here.
+    A tar's extended headers may declare any length, and tarfile reads each in one piece, or piece after piece into its
+    memory: that is refused here.
+
+    Attributes:
+        left: bytes that the headers being read may still have; None while content is read.
     """
 
     def __init__(self, file: Any, can_seek: bool) -> None:
         self.file, self.can_seek, self.at = file, can_seek, 0
+        self.left: int | None = HEADERS  # tarfile reads the first at once
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= CHUNK:
             raise tarfile.ReadError(f"a header of {size} bytes")
+        if self.left is not None:
+            self.left -= size
+            if self.left < 0:
+                raise tarfile.ReadError(f"headers of more than {HEADERS} bytes")
+        return self._next(size)
+
+    def _next(self, size: int) -> bytes:
         block: bytes = self.file.read(size)
         self.at += len(block)
         return block
@@ -213,6 +231,6 @@ class _Forward:
         if self.can_seek:
             self.file.seek(position)
             self.at = position
-        while self.at < position and self.read(min(CHUNK, position - self.at)):
+        while self.at < position and self._next(min(CHUNK, position - self.at)):
             pass
         return self.at

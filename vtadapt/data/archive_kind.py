@@ -44,6 +44,7 @@ _BROKEN = (
     struct.error,
     EOFError,
     ValueError,
+    IndexError,  # tarfile, of a list of holes that is cut short
     OverflowError,
     RecursionError,
     NotImplementedError,

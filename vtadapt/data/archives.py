@@ -124,7 +124,7 @@ def _write_all(archive: Path, target: Path, gate: Gate, on_progress: Done) -> Un
             else:
                 with disk_error(path):
                     shutil.copyfile(target / place.copy_of, path)
-            with contextlib.suppress(OSError, OverflowError):  # a strange time is no reason to stop
+            with contextlib.suppress(OSError, OverflowError, ValueError):  # a strange time is no reason to stop
                 os.utime(path, (entry.mtime, entry.mtime))
             files, size = files + 1, size + place.size
             on_progress(min(raw.tell(), gate.packed), gate.packed)

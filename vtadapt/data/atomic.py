@@ -51,7 +51,8 @@ def write_json(path: Path, content: Any) -> None:
     try:
         with disk_error(path):
             text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+            # Names of files that are no UTF-8 come as surrogates; their escapes are JSON's, too.
+            temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
             replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,9 +66,12 @@ def disk_error(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:  # h5py reports some failed writes as RuntimeError, errno in its text
         text = " ".join(str(error).split())
         code = getattr(error, "errno", None)
-        if code == errno.ENOSPC or "No space left" in text or "errno = 28" in text:
-            message = f"no space left on the disk while writing {path}; free some, or choose another folder"
-        elif code in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "errno = 28" in text:
+            quota = " (your quota)" if code == errno.EDQUOT else ""
+            message = f"no space left on the disk{quota} while writing {path}; free some, or choose another folder"
+        elif code == errno.EFBIG:
+            message = f"cannot write {path}: {os.strerror(code)}, for this disk or for a limit that is set (ulimit -f)"
+        elif code in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT):
             message = f"cannot write {path}: {os.strerror(code)}; choose another folder"
         elif isinstance(error, OSError):
             message = f"cannot write {path}: {text}"

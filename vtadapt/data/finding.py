@@ -55,17 +55,22 @@ def find_split(reader: Reader, source: Path | None, split: str) -> list[Item]:
     Raises:
         DataError: of ``source`` itself, where neither it nor that folder is what the reader wants.
     """
+    problem: DataError | None = None
     try:
-        return reader.find(source, split)
-    except DataError:
-        inner = source
-        for _ in range(WRAPPINGS):
-            inner = _only_folder(inner)
-            if inner is None:
-                raise
-            with contextlib.suppress(DataError):
-                return reader.find(inner, split)
-        raise
+        if items := reader.find(source, split):
+            return items
+    except DataError as error:
+        problem = error
+    inner = source
+    for _ in range(WRAPPINGS):
+        if (inner := _only_folder(inner)) is None:
+            break
+        with contextlib.suppress(DataError):
+            if items := reader.find(inner, split):
+                return items
+    if problem is not None:
+        raise problem
+    return []  # an optional split that is nowhere
 
 
 def _only_folder(folder: Path | None) -> Path | None:
@@ -142,6 +147,6 @@ def _state(path: Path, source: Path | None) -> tuple[str, int, int]:
     name = path.as_posix() if source is None else Path(os.path.relpath(path, source)).as_posix()
     try:
         state = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in a name from a list
         return name, -1, 0
     return name, state.st_size, state.st_mtime_ns

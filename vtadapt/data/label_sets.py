@@ -16,6 +16,7 @@ Colour = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
 VOID = 255
+LARGEST = 2.0**53  # up to here floats hold every whole number
 RESERVED = "(void)"  # the name that stands at position 255 of a longer list: that id always means "no class"
 
 
@@ -101,6 +102,8 @@ def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[An
         odd = raw[raw != np.rint(raw)].ravel()[0]
         raise DataError(f"{where}: label ids that are no whole numbers ({odd:g})")
     if raw.dtype.kind == "f":
+        if raw.size and np.abs(raw).max() > LARGEST:
+            raise DataError(f"{where}: label ids up to {np.abs(raw).max():g}, wanted {min(ids)}..{max(ids)}")
         raw = raw.astype(np.int64)
     low, high = min(ids), max(ids)
     table = np.full(high - low + 1, -1, np.int32)  # a look-up: sorting the pixels of a large map takes far longer

@@ -55,7 +55,7 @@ def valid_mask(array: NDArray[Any], task: RecipeTask) -> NDArray[np.bool_]:
 def conform(array: NDArray[Any], task: RecipeTask, where: str) -> NDArray[Any]:
     """The label in its stored form, checked.
 
-    Non-finite distances become missing; vectors are checked to be unit or zero.
+    Numbers that are not finite become missing; vectors are checked to be unit or zero.
 
     Args:
         array: label of one sample, as a reader or derivation gives it.
@@ -118,11 +118,10 @@ def _check_boundary(array: NDArray[Any], task: RecipeTask, where: str) -> NDArra
 
 
 def _check_regression(array: NDArray[Any], task: RecipeTask, where: str) -> NDArray[Any]:
-    array = array.astype(np.float32)
-    if not task.distance:
-        return array
-    array = np.where(np.isfinite(array), array, np.float32(0))
-    if array.size and array.min() < 0:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        array = array.astype(np.float32)
+    array = np.where(np.isfinite(array), array, np.float32(0 if task.distance else np.nan))
+    if task.distance and array.size and array.min() < 0:
         raise DataError(f"{where}: negative distance {float(array.min()):.3g}, wanted {task.units or 'metres'} >= 0")
     return array
 

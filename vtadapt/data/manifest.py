@@ -51,27 +51,56 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; prepare the data set again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: broken manifest ({' '.join(str(error).split())[:120]}); prepare it again") from error
     if isinstance(manifest, dict) and (manifest.get("format"), manifest.get("version")) == (FORMAT, 1):
-        manifest = _from_version_1(manifest)
+        manifest = _from_version_1(manifest, path)
     found = (manifest.get("format"), manifest.get("version")) if isinstance(manifest, dict) else (None, None)
     if found != (FORMAT, VERSION):
         raise DataError(f"{path}: found format {found[0]} {found[1]}, wanted {FORMAT} {VERSION}; prepare it again")
     assert isinstance(manifest, dict)
+    _check_form(manifest, path)
     return manifest
 
 
-def _from_version_1(manifest: dict[str, Any]) -> dict[str, Any]:
+def _check_form(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise a DataError where the parts that packs are opened by are not what they should be."""
+    try:
+        files = [shard["file"] for split in manifest["splits"].values() for shard in split["shards"]]
+        good = all(isinstance(name, str) and "\0" not in name for name in files)
+        good = good and all(
+            split["shards"] and _are_counts(split.get("tasks", {})) for split in manifest["splits"].values()
+        )
+        good = good and set(manifest["tasks"]) <= set(manifest["recipe"]["tasks"])
+    except (AttributeError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise DataError(f"{path}: broken manifest (splits or tasks are not as they should be); prepare it again")
+
+
+def _are_counts(tasks: Mapping[str, Any]) -> bool:
+    """Whether what a manifest says of a split's labels are numbers, or None where there are none."""
+    for stats in tasks.values():
+        numbers = [stats.get(key) for key in ("samples", "valid_share", "min", "max")]
+        numbers += stats.get("pixels_per_class", {}).values()
+        if not all(number is None or isinstance(number, int | float) for number in numbers):
+            return False
+    return True
+
+
+def _from_version_1(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
     """The manifest of a pack made before splits could have several files, in today's form."""
     keys = ("file", "bytes", "sha256", "samples")
-    splits = {
-        name: {
-            **{k: v for k, v in entry.items() if k not in (*keys[:3], "names")},
-            "shards": [{k: entry[k] for k in keys}],
+    try:
+        splits = {
+            name: {
+                **{k: v for k, v in entry.items() if k not in (*keys[:3], "names")},
+                "shards": [{k: entry[k] for k in keys}],
+            }
+            for name, entry in manifest["splits"].items()
         }
-        for name, entry in manifest.get("splits", {}).items()
-    }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: broken manifest (its splits are not as they should be); prepare it again") from error
     return {**manifest, "version": VERSION, "splits": splits}
 
 
@@ -148,8 +177,8 @@ def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
     path = folder / str(shard["file"])
     if path.parent != folder:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")
-    if path.is_file() and path.stat().st_size != shard["bytes"]:
-        found, wanted = path.stat().st_size, shard["bytes"]
+    if path.is_file() and path.stat().st_size != shard.get("bytes"):
+        found, wanted = path.stat().st_size, shard.get("bytes")
         raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {command}")
     return path
 
@@ -170,9 +199,12 @@ def verify(root: Path, name: str) -> list[str]:
     manifest = open_manifest(root, name)
     problems = []
     for shard in (shard for split in manifest["splits"].values() for shard in split["shards"]):
-        path = locate(root, name) / str(shard["file"])
-        if not path.is_file():
+        folder = locate(root, name)
+        path = folder / str(shard["file"])
+        if path.parent != folder:
+            problems.append(f"{path}: the manifest names a file outside its folder")
+        elif not path.is_file():
             problems.append(f"{path}: no such file")
-        elif checksum(path) != shard["sha256"]:
+        elif checksum(path) != shard.get("sha256"):
             problems.append(f"{path}: the checksum differs from the manifest's")
     return problems

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from vtadapt.data.atomic import disk_error, replace_file, temporary_name
 from vtadapt.data.labels import LabelStats, conform, storage
+from vtadapt.data.pack_form import dataset, index_of, names_of
 from vtadapt.data.recipe import RecipeTask
+from vtadapt.data.sink import Sink
 from vtadapt.errors import DataError
 
 FORMAT = "vtadapt-pack"
@@ -47,10 +49,12 @@ class PackWriter:
         self._sums: list[int] = []
         self._temporary = temporary_name(path)
         self._file: h5py.File | None = None
+        self._sink: Sink | None = None
 
     def __enter__(self) -> Self:
         with disk_error(self.path):
-            self._file = h5py.File(self._temporary, "w")
+            self._sink = Sink(self._temporary)
+            self._file = h5py.File(self._sink, "w")
             self._file.attrs["format"] = FORMAT
             self._file.attrs["version"] = VERSION
         return self
@@ -61,7 +65,7 @@ class PackWriter:
         Raises:
             DataError: a label that does not fit its task or the image's size; a disk that is full.
         """
-        assert self._file is not None, "PackWriter.add outside its with block"
+        assert self._file is not None and self._sink is not None, "PackWriter.add outside its with block"
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise DataError(f"{name}: image of shape {image.shape} and type {image.dtype}, wanted (H, W, 3) uint8")
         stored = {}
@@ -74,7 +78,8 @@ class PackWriter:
             _put(self._file, "image", index, image, 0)
             for task, label in stored.items():
                 _put(self._file, f"labels/{task}", index, label, storage(self.tasks[task], label.dtype).missing)
-        self.names.append(name)
+            self._sink.check()
+        self.names.append(name.encode("utf-8", "backslashreplace").decode())  # of files whose names are no UTF-8
         self._sums.append(_content_sum({"image": image, **stored}))
         self._sizes.append((image.shape[0], image.shape[1]))
         for task in self.tasks:
@@ -123,10 +128,13 @@ class PackWriter:
                 label.resize(count, axis=0)
 
     def _close(self, quiet: bool = False) -> None:
-        file, self._file = self._file, None
+        (file, self._file), (sink, self._sink) = (self._file, None), (self._sink, None)
         try:
             if file is not None:
                 file.close()
+            if sink is not None:
+                sink.close()
+                sink.check()
         except (OSError, RuntimeError):
             if not quiet:
                 raise
@@ -179,10 +187,9 @@ class PackReader:
         self._data: dict[str, h5py.Dataset] = {}
         file = self._open()
         try:
-            self.names: list[str] = [str(n) for n in _dataset(file, "name").asstr()[()]]
-            self._sizes = _dataset(file, "size")[()]
-            self._present = {t: _dataset(file, f"present/{t}")[()] for t in self.tasks if f"present/{t}" in file}
-        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+            self.names = names_of(file)
+            self._sizes, self._present = index_of(file, self.tasks, len(self.names))
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}: broken pack ({_one_line(error)}); prepare it again") from error
 
     def __len__(self) -> int:
@@ -225,7 +232,7 @@ class PackReader:
     def _array(self, key: str) -> h5py.Dataset:
         file = self._open()
         if key not in self._data:
-            self._data[key] = _dataset(file, key)
+            self._data[key] = dataset(file, key)
         return self._data[key]
 
     def _open(self) -> h5py.File:
@@ -250,14 +257,6 @@ def open_h5(path: Path) -> h5py.File:
         file.close()
         raise DataError(f"{path}: found format {found}, wanted {FORMAT} {VERSION}; prepare the data set again")
     return file
-
-
-def _dataset(file: h5py.File, key: str) -> h5py.Dataset:
-    """A dataset that lies in this file; anything that leads out of it is refused."""
-    data = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
-    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual or data.file.filename != file.filename:
-        raise DataError(f"{file.filename}: {key!r} is not a dataset inside this file; prepare the data set again")
-    return data
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import os
 import queue
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -75,7 +77,7 @@ def finished(job: Job, part: Part) -> dict[str, Any] | None:
         noted: dict[str, Any] = json.loads((job.notes / part.note).read_text(encoding="utf-8"))
         path = job.building / part.file
         whole = noted["files"] == part.files and path.stat().st_size == noted["shard"]["bytes"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return noted if whole else None
 
@@ -228,6 +230,22 @@ def _connect(channel: Any, job: Job) -> None:
     """Begin a worker."""
     global _channel
     _channel = (channel, job)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """End this worker as soon as the process that started it is gone, even by kill -9.
+
+    It would else wait for work for ever, or write beside the next run.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a worker"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_in_worker(part: Part) -> dict[str, Any]:
@@ -244,7 +262,8 @@ class _Load:
     def __call__(self, item: Item) -> Arrays | str:
         try:
             plan, camera = self.plan, functools.partial(self.reader.camera, item)
-            return process_sample(self.reader.load(item), plan.recipe, plan.tasks, plan.size, item.name, camera)
+            loaded = self.reader.load(item)
+            return process_sample(loaded, plan.recipe, plan.tasks, plan.size, item.name, camera, item.paths)
         except DataError as error:
             return str(error)
 
@@ -256,7 +275,8 @@ def _load_all(job: Job, items: Sequence[Item], workers: int) -> Iterator[Arrays 
         yield from map(load, items)
         return
     waiting: deque[Future[Arrays | str]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(load, item))

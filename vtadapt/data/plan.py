@@ -11,6 +11,7 @@ from typing import Any
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import UsageError, near_matches
 
+MAX_PIXELS = 1 << 28  # of one sample: about 1 GB in memory, more than Pillow opens
 SHARD = 2000  # samples; at 480x640 with four tasks such a file has some 6 GB
 
 
@@ -98,6 +99,8 @@ def resolve(recipe: Recipe, options: PrepareOptions) -> Plan:
 
 
 def _subset(recipe: Recipe, what: str, asked: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    if asked is not None and not asked:
+        raise UsageError(f"no {what} is named. Known: {', '.join(known)}")
     for one in asked or ():
         if one not in known:
             hint = f"{near_matches(one, known)} Known: {', '.join(known)}"
@@ -113,4 +116,6 @@ def _size(recipe: Recipe, asked: tuple[int, int] | str | None) -> tuple[int, int
         return None
     if size is not None and min(size) < 8:
         raise UsageError(f"size {size[0]}x{size[1]}, wanted at least 8x8")
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise UsageError(f"size {size[0]}x{size[1]}, wanted at most {MAX_PIXELS} pixels")
     return size

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +24,13 @@ from vtadapt.data.parts import Job, Part, cut, write_parts
 from vtadapt.data.plan import Plan, PrepareOptions, resolve
 from vtadapt.data.readers import Item, make_reader
 from vtadapt.data.recipe import Recipe
+from vtadapt.data.source import called
 from vtadapt.errors import DataError, UsageError, VtadaptError
 
 Progress = Callable[[str, int, int], None]
 PLAN = "plan.json"
 
-__all__ = ["PrepareOptions", "prepare"]
+__all__ = ["PrepareOptions", "forget", "need_place", "prepare", "reusable"]
 
 
 def prepare(
@@ -39,6 +41,7 @@ def prepare(
     *,
     on_progress: Progress | None = None,
     state: str | None = None,
+    archives: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Write the pack ``out_dir/NAME`` and return its manifest.
 
@@ -52,10 +55,11 @@ def prepare(
         options: see ``PrepareOptions``.
         on_progress: called with (split, done, total) for each split at the start and after each sample.
         state: what tells whether the source has changed, where its files do not (they were unpacked).
+        archives: what ``source`` was unpacked from; the manifest names them in its place.
 
     Raises:
         DataError: no such source, a split or task without samples, missing or broken files (the first is named, all are
-            counted), a full disk, another run at work.
+            counted), a full disk, another run at work, something else than a pack where the pack is to be.
         UsageError: unknown split, task or label set.
         ConfigError: options that the reader does not know.
     """
@@ -72,15 +76,18 @@ def prepare(
         parts = cut(items, source, plan.shard_size)
         key = plan.key(state or {part.file: part.files for part in parts})
         if not (options or PrepareOptions()).force and (kept := reusable(out_dir, recipe.name, key)):
+            forget(out_dir, plan)
             return {**kept, "kept": True}
+        need_place(out_dir, recipe)
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
         job = Job(dataclasses.replace(plan, tasks=tasks), reader, building, notes)
         try:
             _start(building, notes, {"key": plan.key(), "source": state or str(source)})
             workers = (options or PrepareOptions()).workers
             written = write_parts(job, parts, workers, _counter(items, on_progress))
-            content = _content(job.plan, key, left_out)
-            write_manifest(building, {**content, "splits": _describe(job.plan, items, parts, written)})
+            content = {**_content(job.plan, key, left_out), "decided": reader.decided}
+            content["splits"] = _describe(job.plan, items, parts, written)
+            write_manifest(building, called(content, source, archives) if source and archives else content)
             _exchange(building, out_dir / recipe.name)
         except VtadaptError:
             if not any(notes.glob("*.h5.json")):  # nothing that the next run could take up
@@ -89,6 +96,20 @@ def prepare(
             raise
         shutil.rmtree(notes, ignore_errors=True)
     return open_manifest(out_dir, recipe.name)
+
+
+def need_place(out_dir: Path, recipe: Recipe) -> None:
+    """Raise a DataError unless ``out_dir/NAME`` is free or holds a pack and nothing else: it will be replaced."""
+    target = out_dir / recipe.name
+    advice = "choose another folder (--data-dir), or move it"
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        found = "a link" if target.is_symlink() else "a file"
+        raise DataError(f"{target}: {found}, where the pack is to be; {advice}")
+    splits = "|".join(map(re.escape, recipe.splits))
+    ours = re.compile(rf"manifest\.json|contact\.png|({splits})(-\d+-of-\d+)?\.h5|\..*")
+    for path in sorted(target.iterdir()) if target.exists() else ():
+        if not ours.fullmatch(path.name) or (path.is_dir() and not path.is_symlink()):
+            raise DataError(f"{path}: no part of a pack, but it lies where the pack is to be; {advice}")
 
 
 def _need_source(recipe: Recipe, source: Path | None) -> None:
@@ -162,7 +183,14 @@ def _tidy(out_dir: Path, name: str) -> None:
     """Undo or finish an exchange that a killed run left half done."""
     if (left := locate(out_dir, name)) != out_dir / name:
         left.rename(out_dir / name)
-    shutil.rmtree(out_dir / f".{name}.previous", ignore_errors=True)
+    _remove(out_dir / f".{name}.previous")
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
@@ -175,12 +203,29 @@ def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
     return manifest if same else None
 
 
+def _noted_plan(notes: Path) -> dict[str, Any]:
+    """The plan of the run whose parts are there; empty where there is none."""
+    try:
+        plan = json.loads((notes / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def forget(out_dir: Path, plan: Plan) -> None:
+    """Remove what a run with the same plan left half done of files that are now as they were before it.
+
+    Call it only while holding ``out_dir/.NAME.lock``.
+    """
+    building, notes = (out_dir / f".{plan.recipe.name}.{what}" for what in ("building", "state"))
+    if _noted_plan(notes).get("key") == plan.key():
+        _remove(building)
+        _remove(notes)
+
+
 def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
     """Make the folders to build in; keep what a killed run with the same plan finished there."""
-    try:
-        same = json.loads((notes / PLAN).read_text(encoding="utf-8")) == plan
-    except (OSError, ValueError):
-        same = False
+    same = _noted_plan(notes) == plan
     for folder in (building, notes):
         if not same:
             shutil.rmtree(folder, ignore_errors=True)
@@ -194,7 +239,7 @@ def _exchange(building: Path, target: Path) -> None:
     """Put the finished folder in its place; ``locate`` finds the previous one if this is cut in the middle."""
     previous = target.with_name(f".{target.name}.previous")
     with disk_error(target):
-        shutil.rmtree(previous, ignore_errors=True)
+        _remove(previous)
         if target.exists():
             target.rename(previous)
         building.rename(target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def process_sample(
     size: tuple[int, int] | None,
     name: str,
     camera: Callable[[tuple[int, int]], Intrinsics | None] = lambda _: None,
+    paths: Mapping[str, Path] | None = None,
 ) -> Arrays:
     """Check, resize and derive.
 
@@ -38,6 +40,7 @@ def process_sample(
         size: (height, width) of the result; None = as they are.
         name: of the sample, for messages.
         camera: the sample's camera for an image of the given (height, width).
+        paths: files of the image and the labels, for messages.
 
     Raises:
         DataError: a label that does not fit its task, or its image's size, or no camera to derive one with.
@@ -45,11 +48,13 @@ def process_sample(
     image = arrays["image"]
     native = (image.shape[0], image.shape[1])
     full: Arrays = {}
+    files = paths or {}
     for task, label in arrays.items():
         if task in recipe.tasks:
-            full[task] = conform(label, recipe.tasks[task], f"{name}, {task}")
+            where = f"{files[task]}, sample {name}" if task in files else f"{name}, {task}"
+            full[task] = conform(label, recipe.tasks[task], where)
             if label.shape[:2] != native:
-                raise DataError(f"{name}, {task}: label of size {label.shape[:2]}, its image is {native}")
+                raise DataError(f"{where}: label of size {label.shape[:2]}, its image is {native}")
     out = size or native
     result: Arrays = {"image": resize_rgb(image, out)}
     result |= {task: resize_label(label, recipe.tasks[task], out) for task, label in full.items()}
@@ -58,7 +63,8 @@ def process_sample(
         if how is not None and task not in result and how.source in full:
             seen_by = camera(native) if how.method != "class_boundaries" else None
             if how.method != "class_boundaries" and seen_by is None:
-                raise DataError(f"{name}: no camera is known, so {task} cannot be derived; leave it out with --tasks")
+                where = str(files.get("image", name))
+                raise DataError(f"{where}: no camera is known, so {task} cannot be derived; leave it out with --tasks")
             result[task] = _derive(how, full[how.source], result[how.source], seen_by)
     return {key: result[key] for key in ("image", *tasks) if key in result}
 

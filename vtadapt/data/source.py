@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vtadapt.data.archive_checks import Limits, is_junk
 from vtadapt.data.archive_kind import archive_kind, reading
@@ -214,6 +214,16 @@ def is_paperwork(path: str) -> bool:
     name = path.rpartition("/")[2].lower()
     suffix = os.path.splitext(name)[1]
     return suffix in _ALWAYS_PAPERWORK or (suffix in _TEXTS and _PAPERWORK.fullmatch(name) is not None)
+
+
+def called(found: Any, tree: Path, sources: Sequence[Path]) -> Any:
+    """``found`` with the sources in its texts where they name the tree that these were unpacked into."""
+    if isinstance(found, str):
+        where = " + ".join(map(str, sources))
+        return found.replace(f"{tree}{os.sep}", f"{where}: ").replace(str(tree), where)
+    if isinstance(found, dict):
+        return {key: called(value, tree, sources) for key, value in found.items()}
+    return [called(value, tree, sources) for value in found] if isinstance(found, list) else found
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -108,7 +108,7 @@ def _take_up(cache: Path, identities: Sequence[Identity]) -> _State:
         state = _State(**json.loads((cache / STATE).read_text(encoding="utf-8")))
         known = [*state.done, *([state.moving] if state.moving else [])]
         usable = state.format == FORMAT and all(one in identities for one in known)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         state, usable = _State(), False
     if usable and state.moving:
         _finish_move(cache, state)

@@ -10,6 +10,7 @@ from vtadapt.data.finding import absent_labels, find_split, looked_for
 from vtadapt.data.label_sets import RESERVED
 from vtadapt.data.plan import Plan
 from vtadapt.data.readers import Item, Reader, make_reader
+from vtadapt.data.readers.base import is_there
 from vtadapt.data.recipe import ExpectedFile, Recipe
 from vtadapt.errors import DataError, VtadaptError
 
@@ -88,7 +89,7 @@ def _split(reader: Reader, items: Sequence[Item], plan: Plan) -> dict[str, Any]:
         tasks[task] = entry
     for task, looked in absent_labels(items, plan.tasks).items():
         tasks[task] |= {"missing": looked["samples"], "first_missing": looked["first"]}
-    lost = [path for item in items for path in item.paths.values() if not path.is_file()]
+    lost = [path for item in items for path in item.paths.values() if not is_there(path)]
     return {
         "samples": len(items),
         "first": items[0].name if items else None,
@@ -108,7 +109,7 @@ def _problems(reader: Reader, found: Mapping[str, Sequence[Item]], plan: Plan, s
         problems.append(str(error))
     if not any(found.values()):
         return problems
-    lost = [p for items in found.values() for i in items for p in i.paths.values() if not p.is_file()]
+    lost = [p for items in found.values() for i in items for p in i.paths.values() if not is_there(p)]
     if lost and not plan.skip_broken:
         problems.append(
             f"{lost[0]}: no such file ({len(lost)} missing in all); wanted {reader.every_sample_has} "

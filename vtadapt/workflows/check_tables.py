@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from vtadapt.workflows.tables import print_json, print_tables
+from vtadapt.workflows.tables import plain, print_json, print_tables
 
 CLASSES = 40  # rows of a table of classes
 SIZES = 3  # named in a row
@@ -19,6 +19,7 @@ def show_check(report: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
+    report = plain(report)
     print_tables(check_tables(report))
     for line in report["warnings"]:
         print(f"warning: {line}")
@@ -55,7 +56,7 @@ def _splits(report: Mapping[str, Any]) -> Table:
         more = f" and {len(sizes) - SIZES} more" if len(sizes) > SIZES else ""
         image = entry["image"]
         numbers = (f"{image['mean']:.1f}", f"{image['sd']:.1f}", str(image["repeated"]))
-        table.add_row(split, named + more, str(entry["samples"]), *numbers)
+        table.add_row(escape(split), named + more, str(entry["samples"]), *numbers)
     return table
 
 
@@ -70,7 +71,7 @@ def _labels(report: Mapping[str, Any]) -> Table:
             limits = "" if ids else f"{found['min']:.4g} .. {found['max']:.4g}"
             cells = [_number(found.get(key)) for key in ("median", "mean")]
             last = index == len(entry["tasks"]) - 1
-            names = (split if index == 0 else "", escape(task + units))
+            names = (escape(split) if index == 0 else "", escape(task + units))
             table.add_row(*names, str(found["samples"]), share, limits, *cells, end_section=last)
     return table
 
@@ -96,7 +97,9 @@ def _classes(report: Mapping[str, Any], task: str) -> Table:
         names.sort(key=lambda name: -sum(entry["pixels_per_class"][name] for entry in found.values()))
     hidden = len(names) - CLASSES
     title = f"{task}: classes" + (f" (the {CLASSES} most frequent, {hidden} more)" if hidden > 0 else "")
-    table = _table(title, ("class",), tuple(f"{split} {what}" for split in found for what in ("pixels", "images")))
+    table = _table(
+        title, ("class",), tuple(escape(f"{split} {what}") for split in found for what in ("pixels", "images"))
+    )
     for name in names[:CLASSES]:
         cells: list[str] = []
         for split, entry in found.items():

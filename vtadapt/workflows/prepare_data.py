@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from vtadapt.data.atomic import folder_lock
 from vtadapt.data.manifest import has_pack
-from vtadapt.data.plan import PrepareOptions, resolve
-from vtadapt.data.prepare import prepare, reusable
+from vtadapt.data.plan import Plan, PrepareOptions, resolve
+from vtadapt.data.prepare import forget, need_place, prepare, reusable
 from vtadapt.data.recipe import Recipe, load_recipe
-from vtadapt.data.source import open_source, parts_of, skeleton
-from vtadapt.data.source_cache import discard
+from vtadapt.data.source import called, open_source, parts_of, skeleton
+from vtadapt.data.source_cache import LOCK, discard
 from vtadapt.data.survey import survey
 from vtadapt.errors import DataError
 from vtadapt.workflows.progress import Progress
@@ -70,18 +70,35 @@ def _prepare(
     if recipe.source.synthetic or not given:
         with _Shown(f"prepare {recipe.name}", quiet) as show:
             return prepare(recipe, None, out_dir, options, on_progress=show)
-    state = _state_of_archives(given)
+    state, cache = _state_of_archives(given), out_dir / f".{recipe.name}.source"
     if state is not None and not options.force:
-        kept = reusable(out_dir, recipe.name, resolve(recipe, options).key(state))
+        plan = resolve(recipe, options)
+        kept = reusable(out_dir, recipe.name, plan.key(state))
         if kept is not None:
+            _clear_up(out_dir, plan, cache)
             return {**kept, "kept": True}
-    cache = out_dir / f".{recipe.name}.source"
+    need_place(out_dir, recipe)  # before hours of unpacking
     with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):
-            manifest = prepare(recipe, source, out_dir, options, on_progress=show, state=state)
-    discard(cache)
+            unpacked = () if source in given else given
+            manifest = prepare(recipe, source, out_dir, options, on_progress=show, state=state, archives=unpacked)
+    _discard(cache)
     return manifest
+
+
+def _clear_up(out_dir: Path, plan: Plan, cache: Path) -> None:
+    """Remove what runs left that failed, unless another run is at work on it, or the disk is read-only."""
+    with contextlib.suppress(DataError), folder_lock(out_dir / f".{plan.recipe.name}.lock"):
+        forget(out_dir, plan)
+    _discard(cache)
+
+
+def _discard(cache: Path) -> None:
+    """Remove unpacked archives, unless another run is at work on them."""
+    if cache.is_dir():
+        with contextlib.suppress(DataError), folder_lock(cache / LOCK):
+            discard(cache)
 
 
 @contextlib.contextmanager
@@ -92,8 +109,7 @@ def _naming(tree: Path, given: Sequence[Path]) -> Iterator[None]:
     except DataError as error:
         if tree in given or str(tree) not in str(error):
             raise
-        where = " + ".join(map(str, given))
-        raise DataError(str(error).replace(f"{tree}{os.sep}", f"{where}: ").replace(str(tree), where)) from error
+        raise DataError(called(str(error), tree, given)) from error
 
 
 def _state_of_archives(given: Sequence[Path]) -> str | None:
@@ -157,16 +173,7 @@ def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quie
         given = {path.name: path.stat().st_size for path in sources if path.is_file()}
         for part in parts_of(sources):
             given |= {part.path.name: part.path.stat().st_size} if part.kind == "archive" else {}
-        return _named(survey(plan, source, given), folder, sources)
-
-
-def _named(result: Any, folder: str, sources: Sequence[Path]) -> Any:
-    """The result with the sources where it names the temporary folder that stands for them."""
-    if isinstance(result, str):
-        return result.replace(folder, " + ".join(map(str, sources)))
-    if isinstance(result, dict):
-        return {key: _named(value, folder, sources) for key, value in result.items()}
-    return [_named(value, folder, sources) for value in result] if isinstance(result, list) else result
+        return called(survey(plan, source, given), Path(folder), sources)
 
 
 def _download(recipe: Recipe, out_dir: Path, quiet: bool) -> list[Path]:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from vtadapt.errors import printable
+
 SILENCE = 20.0  # seconds between two lines where there is no terminal
 
 
@@ -22,12 +24,12 @@ class Progress:
     def __init__(self, total: int, start: int, title: str, quiet: bool = False, unit: str = "") -> None:
         """Show ``title``, and steps per second if they have a ``unit``; nothing at all when ``quiet``."""
         self.quiet, self.console = quiet, Console(file=sys.stderr)
-        self.total, self.start, self.title, self.unit = total, start, title, unit
+        self.total, self.start, self.title, self.unit = total, start, printable(title), unit
         self.begun = self.told = time.monotonic()
         self.bar: Bar | None = None
         if not quiet and self.console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

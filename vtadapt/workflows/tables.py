@@ -11,6 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vtadapt.errors import printable
+
+
+def plain(content: Any) -> Any:
+    """``content`` with control characters in all its texts as escapes, for the terminal."""
+    if isinstance(content, str):
+        return printable(content)
+    if isinstance(content, Mapping):
+        return {plain(key): plain(value) for key, value in content.items()}
+    return [plain(value) for value in content] if isinstance(content, list | tuple) else content
+
 
 def print_json(content: Any) -> None:
     """Print one JSON document on stdout."""

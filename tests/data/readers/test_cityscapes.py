@@ -160,7 +160,7 @@ def test_each_sample_has_its_own_camera(root: Path) -> None:
     assert own.cy == pytest.approx((V0 + 0.5) / 32 - 0.5)
     depth = reader.load(first)["depth"]
     assert depth[1, 2] == pytest.approx(BASELINE * 2000 * 256)
-    with pytest.raises(DataError, match="aachen_000000_000019: picture of 64x64"):
+    with pytest.raises(DataError, match="aachen_000000_000019_leftImg8bit.png: picture of 64x64"):
         reader.camera(first, (64, 64))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.formats.facing import facing_normals
 from tests.data.formats.mtan import write_mtan_cityscapes, write_mtan_nyuv2
 from vtadapt.data.manifest import open_pack
 from vtadapt.data.prepare import PrepareOptions, prepare
@@ -87,6 +88,32 @@ def test_normals_that_face_away_are_refused_with_the_remedy(tmp_path: Path, flip
     assert (means[0] > 0) == ("z" in flip)
 
 
+@pytest.mark.parametrize("turned", ["", "x", "y", "z", "xy", "xz", "yz", "xyz"])
+def test_axes_are_told_from_the_normals_themselves(tmp_path: Path, turned: str) -> None:
+    random, signs = np.random.default_rng(0), np.array([-1.0 if axis in turned else 1.0 for axis in "xyz"])
+    write_mtan_nyuv2(tmp_path, {"train": 2, "val": 1})
+    facing = facing_normals(random, 20, 30).astype(np.float32)
+    for path in tmp_path.glob("*/normal/*.npy"):
+        facing = facing_normals(random, *np.load(path).shape[:2]).astype(np.float32)
+        np.save(path, facing * signs)
+    manifest = prepare(
+        load_recipe("mtan_nyuv2"), tmp_path, tmp_path / "packs", PrepareOptions(size="native", workers=1)
+    )
+    assert manifest["decided"] == {"flip": list(turned)}
+    stored = open_pack(tmp_path / "packs", "mtan_nyuv2", path.parts[-3]).read(int(path.stem))["normals"]
+    np.testing.assert_allclose(stored, facing, atol=1e-3)
+
+
+def test_normals_that_tell_nothing_stay_as_they_are(tmp_path: Path) -> None:
+    write_mtan_nyuv2(tmp_path, {"train": 1, "val": 1})
+    random = np.random.default_rng(1)
+    for path in tmp_path.glob("*/normal/*.npy"):
+        vectors = random.normal(size=np.load(path).shape)
+        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+        np.save(path, vectors)
+    assert prepare(load_recipe("mtan_nyuv2"), tmp_path, tmp_path / "packs")["decided"] == {"flip": []}
+
+
 def _write(name: str, array: np.ndarray) -> Callable[[Path], None]:
     def spoil(root: Path) -> None:
         np.save(root / name / "0.npy", array, allow_pickle=True)
@@ -144,3 +171,8 @@ def test_folders_and_options_are_checked(tmp_path: Path) -> None:
         make_reader(load_recipe("mtan_nyuv2").with_options({"folders": {"semseg": ["label"]}}))
     with pytest.raises(ConfigError, match="flip"):
         make_reader(load_recipe("mtan_nyuv2").with_options({"flip": ["w"]}))
+
+
+def test_the_classes_of_cityscapes_map_as_in_its_own_recipe() -> None:
+    ours, theirs = load_recipe("mtan_cityscapes"), load_recipe("cityscapes")
+    assert ours.class_maps == theirs.class_maps

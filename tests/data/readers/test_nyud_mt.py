@@ -56,7 +56,7 @@ def test_thirteen_classes_follow_the_map(tmp_path: Path) -> None:
         here = found[truth["0001"]["semseg"] == number]
         wanted = 255 if number == 0 else thirteen.index(recipe.class_maps["nyu13"][forty[number - 1]] or "")
         assert (here == wanted).all()
-    assert recipe.class_maps["nyu13"] == load_recipe("nyuv2").class_maps["nyu13"]
+    assert recipe.class_maps["nyu13"] == load_recipe("nyuv2").class_maps["nyu40>nyu13"]
 
 
 def test_a_partial_set_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def _empty_list(root: Path) -> None:
         (_whole_depth, "depth/0001.npy: holds uint16, wanted depth in metres as floats"),
         (_small, "depth/0001.npy: label of 10x10 pixels, its image has 25x34"),
         (_repeated, "train.txt: lists '0001' more than once"),
-        (_no_list, "gt_sets/train.txt: cannot be read"),
+        (_no_list, "gt_sets/train.txt: no such file; wanted a list, one name a line"),
         (_empty_list, "gt_sets/train.txt: lists no picture"),
     ],
 )

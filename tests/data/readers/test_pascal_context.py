@@ -161,7 +161,7 @@ def test_lists_are_checked(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f"train.txt: {message}"):
             reader.find(tmp_path, "train")
     listed.unlink()
-    with pytest.raises(DataError, match=r"train.txt: cannot be read"):
+    with pytest.raises(DataError, match=r"train.txt: no such file; wanted a list"):
         reader.find(tmp_path, "train")
     with pytest.raises(DataError, match="no folder JPEGImages"):
         reader.find(tmp_path / "ImageSets", "train")

@@ -136,6 +136,25 @@ def test_normals_of_a_wall(tmp_path: Path) -> None:
     assert degrees_off(found[near], normal).max() < 0.5
 
 
+def test_normals_of_a_close_wall_survive_rounding_to_centimetres(tmp_path: Path) -> None:
+    write_synthia(tmp_path / "src", 1)
+    rows, columns = 760, 1280
+    v, u = np.mgrid[:rows, :columns]
+    ray = np.stack([(u - 640) / 532.740352, (v - 380) / 532.740352, np.ones((rows, columns))], axis=-1)
+    normal = np.array([-0.25, -0.5, -0.8]) / np.sqrt(0.9525)
+    z = -4.0 / (ray @ normal)
+    stored = np.where((z > 0) & (z < 30), np.rint(z * 100), 65535).astype(np.uint16)
+    (tmp_path / "src" / "Depth" / "Depth" / "0000000.png").write_bytes(png_bytes(np.repeat(stored[..., None], 3, 2)))
+    (tmp_path / "src" / "RGB" / "0000000.png").write_bytes(png_bytes(np.zeros((rows, columns, 3), np.uint8), 8))
+    only = PrepareOptions(tasks=["normals"], size="native")
+    prepare(the_recipe(all_train=True), tmp_path / "src", tmp_path / "data", only)
+    found = open_pack(tmp_path / "data", "synthia", "train").read(0)["normals"].astype(np.float64)
+    off = degrees_off(found[(found != 0).any(axis=-1)], normal)
+    assert off.size > 0.9 * ((z > 0) & (z < 30)).sum()
+    assert np.median(off) < 0.15
+    assert np.percentile(off, 95) < 0.8
+
+
 def _rgb16(red: int) -> bytes:
     labels = np.zeros((*SIZE, 3), np.uint16)
     labels[3, 4, 0] = red

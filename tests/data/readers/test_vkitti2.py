@@ -137,6 +137,27 @@ def test_normals_of_a_road(tmp_path: Path) -> None:
     assert degrees_off(near, np.array([0.0, -1.0, 0.0])).max() < 0.5
 
 
+def test_normals_of_a_close_wall_survive_rounding_to_centimetres(tmp_path: Path) -> None:
+    # 3 m away a step of 1 cm is large beside the 4 mm of a pixel: only a wide enough fit averages it out.
+    write_vkitti2(tmp_path / "src", variants=("clone",))
+    rows, columns = 375, 1242
+    frames = tmp_path / "src" / "Scene01" / "clone" / "frames"
+    v, u = np.mgrid[:rows, :columns]
+    ray = np.stack([(u - 620.5) / 725.0087, (v - 187) / 725.0087, np.ones((rows, columns))], axis=-1)
+    normal = np.array([0.1, -0.7, -0.7]) / np.sqrt(0.99)
+    z = -3.0 / (ray @ normal)
+    z = np.where((z > 0) & (z < 30), z, 655.35)
+    Image.fromarray(np.rint(z * 100).astype(np.uint16)).save(frames / "depth" / "Camera_0" / "depth_00000.png")
+    Image.new("RGB", (columns, rows)).save(frames / "rgb" / "Camera_0" / "rgb_00000.jpg")
+    only = PrepareOptions(tasks=["normals"], splits=["train"], size="native")
+    prepare(load_recipe("vkitti2"), tmp_path / "src", tmp_path / "data", only)
+    normals = open_pack(tmp_path / "data", "vkitti2", "train").read(0)["normals"].astype(np.float64)
+    off = degrees_off(normals[(normals != 0).any(axis=-1)], normal)
+    assert off.size > 0.9 * (z < 30).sum()
+    assert np.median(off) < 0.3
+    assert np.percentile(off, 95) < 1.2
+
+
 def _save(array: np.ndarray) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(array).save(path)
 

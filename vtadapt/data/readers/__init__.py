@@ -16,6 +16,7 @@ from vtadapt.data.readers.nyuv2 import Nyuv2
 from vtadapt.data.readers.pascal_context import PascalContext
 from vtadapt.data.readers.rooms import Rooms
 from vtadapt.data.readers.sevenscenes import SevenScenes
+from vtadapt.data.readers.streets import Streets
 from vtadapt.data.readers.synthia import Synthia
 from vtadapt.data.readers.taskonomy import Taskonomy
 from vtadapt.data.readers.vkitti2 import Vkitti2
@@ -34,6 +35,7 @@ READERS: dict[str, type[Reader]] = {
     "pascal_context": PascalContext,
     "rooms": Rooms,
     "sevenscenes": SevenScenes,
+    "streets": Streets,
     "synthia": Synthia,
     "taskonomy": Taskonomy,
     "vkitti2": Vkitti2,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vtadapt.data.readers.base import decode, read_map
 from vtadapt.errors import DataError
 
+LENGTHS = (0.8, 1.25)  # of unit vectors: resizing makes some shorter, but not half of them
 SHORTEST = 0.1  # vectors below this length are no direction: blends of a valid pixel and a missing one
 ROUNDED = 0.004  # how far a float may lie beyond 0..1 by rounding (one step of 8 bits)
 
@@ -26,7 +27,7 @@ def read_npy(path: Path) -> NDArray[Any]:
         array: Any = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:  # MemoryError: by the declared shape
         raise DataError(f"{path}: broken or unsafe .npy ({' '.join(str(error).split())[:120]})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -81,7 +82,7 @@ def unit_vectors(vectors: NDArray[Any], path: Path, flip: Sequence[str] = ()) ->
         flip: axes (x, y, z) that point the other way in the file.
 
     Raises:
-        DataError: another shape or whole numbers.
+        DataError: another shape, whole numbers, or numbers of an ``.npy`` file that are no unit vectors.
     """
     if vectors.ndim != 3 or vectors.shape[2] != 3 or vectors.dtype.kind != "f":
         raise DataError(f"{path}: holds {vectors.dtype} {vectors.shape}, wanted normals of floats, (H, W, 3)")
@@ -89,7 +90,24 @@ def unit_vectors(vectors: NDArray[Any], path: Path, flip: Sequence[str] = ()) ->
     vectors = vectors.astype(np.float32) * signs
     vectors = np.where(np.isfinite(vectors).all(axis=-1, keepdims=True), vectors, np.float32(0))
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    need_unit(length, path)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > SHORTEST)
+
+
+def need_unit(length: NDArray[np.float32], path: Path) -> None:
+    """Raise a DataError where the numbers of an ``.npy`` file are no unit vectors, but coded as 0..255 or the like.
+
+    Those of pictures are always coded, and JPEG changes their lengths; nothing can be told from these.
+
+    Args:
+        length: of the vectors; half of those above 0.1 must be near 1.
+        path: the file.
+    """
+    known = length[length > SHORTEST]
+    if path.suffix == ".npy" and known.size and not LENGTHS[0] < (middle := float(np.median(known))) < LENGTHS[1]:
+        raise DataError(
+            f"{path}: normals of length {middle:.3g} (median), wanted 1: x, y, z of -1..1, not coded as 0..255 or 0..1"
+        )
 
 
 def metres(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
@@ -98,7 +116,8 @@ def metres(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: another shape or negative distances; the message names ``path``.
     """
-    array = one_channel(array, path).astype(np.float32)
+    with np.errstate(over="ignore"):  # the largest double stands for "missing", too
+        array = one_channel(array, path).astype(np.float32)
     array = np.where(np.isfinite(array), array, np.float32(0))
     if array.size and array.min() < 0:
         raise DataError(f"{path}: negative distance {float(array.min()):.3g}, wanted metres >= 0")

@@ -9,23 +9,31 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.readers.base import Item, ReaderOptions
+from vtadapt.data.readers.base import Item, Reader, ReaderOptions
 from vtadapt.errors import DataError
 
 Axis = Literal["x", "y", "z"]
 SAMPLES = 16  # normals of so many samples are looked at
 CLEAR = 0.1  # share of the evidence on one side from which on an axis is said to point the wrong way
+CHANCE = 5  # standard deviations of that sum if every pixel had a sign of its own
 
 
 class NormalsOptions(ReaderOptions):
     """``flip``: axes of the normals that point the other way in the files than +x right, +y down, +z away.
 
-    ``check_axes``: refuse a set whose normals would face away from the camera along an axis (see
-    :func:`wrong_axes`).
+    ``auto`` looks at a few samples and turns those round along which their surfaces would face away from the camera
+    (see :func:`wrong_axes`); the manifest says which. ``check_axes``: refuse a set whose normals, with the axes that
+    ``flip`` names turned round, would do so.
     """
 
-    flip: tuple[Axis, ...] = ()
+    flip: Literal["auto"] | tuple[Axis, ...] = "auto"
     check_axes: bool = True
+
+
+def flip_of(reader: Reader) -> Sequence[str]:
+    """The axes that a reader with :class:`NormalsOptions` turns round: those named, or decided so far."""
+    named: Literal["auto"] | tuple[Axis, ...] = reader.options.flip
+    return reader.decided.get("flip", ()) if named == "auto" else named
 
 
 def wrong_axes(maps: Iterable[NDArray[np.float32]]) -> list[str]:
@@ -40,9 +48,10 @@ def wrong_axes(maps: Iterable[NDArray[np.float32]]) -> list[str]:
         maps: (H, W, 3) unit vectors, zeros = missing.
 
     Returns:
-        Those of x, y, z whose sum is positive by more than a tenth of the sum of magnitudes.
+        Those of x, y, z whose sum is positive by more than a tenth of the sum of magnitudes, and by more than what
+        single pixels could give by chance.
     """
-    signed, total = np.zeros(3), np.zeros(3)
+    signed, total, square = np.zeros(3), np.zeros(3), np.zeros(3)
     for vectors in maps:
         height, width = vectors.shape[:2]
         ray = np.empty_like(vectors)
@@ -52,28 +61,32 @@ def wrong_axes(maps: Iterable[NDArray[np.float32]]) -> list[str]:
         evidence = (vectors * ray).reshape(-1, 3)
         signed += evidence.sum(axis=0)
         total += np.abs(evidence).sum(axis=0)
-    return [axis for axis, s, t in zip("xyz", signed, total, strict=True) if s > CLEAR * t]
+        square += np.square(evidence).sum(axis=0)
+    least = np.maximum(CLEAR * total, CHANCE * np.sqrt(square))
+    return [axis for axis, s, wanted in zip("xyz", signed, least, strict=True) if s > wanted]
 
 
 def check_axes(
+    reader: Reader,
     found: Mapping[str, Sequence[Item]],
     task: str,
-    options: NormalsOptions,
     load: Callable[[Item], NDArray[Any]],
 ) -> None:
-    """Look at the normals of a few samples, and refuse the set where an axis points the wrong way.
+    """Look at the normals of a few samples: turn axes round where ``flip`` is "auto", else refuse wrong ones.
 
     Args:
+        reader: with :class:`NormalsOptions`; ``decided["flip"]`` is set.
         found: samples of each split.
         task: the key of the normals in their paths.
-        options: with the axes that are flipped already.
-        load: reads the normals of one sample, flipped as ``options`` say.
+        load: reads the normals of one sample, turned as :func:`flip_of` says.
 
     Raises:
         DataError: it names the axes and the option to set.
     """
-    items = [item for split in found.values() for item in split if task in item.paths]
-    if not options.check_axes or not items:
+    automatic = reader.options.flip == "auto"
+    reader.decided.pop("flip", None)
+    items = [item for split in found.values() for item in split if task in item.roles]
+    if not items or not (automatic or reader.options.check_axes):
         return
     chosen = [items[i] for i in np.unique(np.linspace(0, len(items) - 1, SAMPLES).astype(int))]
     looked_at: list[Path] = []
@@ -87,8 +100,11 @@ def check_axes(
             looked_at.append(item.paths[task])
             yield vectors
 
-    if wrong := wrong_axes(maps()):
-        better = [axis for axis in "xyz" if (axis in options.flip) != (axis in wrong)]
+    wrong = wrong_axes(maps())
+    if automatic:
+        reader.decided["flip"] = wrong
+    elif wrong:
+        better = [axis for axis in "xyz" if (axis in reader.options.flip) != (axis in wrong)]
         raise DataError(
             f"{looked_at[0]}: in this and {len(looked_at) - 1} other files the {task} face away from the camera along "
             f"{' and '.join(wrong)}; turn that round with --option 'flip=[{', '.join(better)}]' "

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import ValidationError
 
 from vtadapt.data.readers.item import Item
+from vtadapt.data.readers.png16 import SIGNATURE, check_png
 from vtadapt.data.recipe import VOID, Intrinsics, Recipe
 from vtadapt.data.schema import Strict, explain
 from vtadapt.errors import ConfigError, DataError
@@ -50,6 +53,7 @@ class Reader(ABC):
         chosen = set(recipe.tasks if tasks is None else tasks)
         sources = {how.source for t in chosen if (how := recipe.tasks[t].derive) is not None}
         self.wanted = frozenset(chosen | sources)
+        self.decided: dict[str, Any] = {}  # what the files themselves told in ``check``; kept in the manifest
         try:
             self.options: Any = self.Options.model_validate(recipe.options)
         except ValidationError as error:
@@ -91,8 +95,9 @@ class Reader(ABC):
         height, width = size
         if abs(height * camera.width - width * camera.height) > max(camera.width, camera.height):
             found, wanted = f"{height}x{width}", f"{camera.height}x{camera.width}"
+            where = item.paths.get("image", item.name)
             raise DataError(
-                f"{item.name}: picture of {found}, the recipe's intrinsics are for {wanted} (another aspect ratio)"
+                f"{where}: picture of {found}, the recipe's intrinsics are for {wanted} (another aspect ratio)"
             )
         return camera.resized(height, width)
 
@@ -107,13 +112,25 @@ class Reader(ABC):
         """
 
 
+PROGRAMS = ("EPS", "WMF")  # descriptions of drawings, which Pillow would hand to another program to run
+
+
 def need_folder(source: Path | None, wanted: str) -> Path:
     """``source`` if it is a folder, else a DataError that says what it should hold."""
     if source is None:
         raise DataError(f"no source folder given; wanted one with {wanted} (--source PATH)")
     if not source.is_dir():
-        raise DataError(f"{source}: no such folder; wanted one with {wanted}")
+        found = "a file" if source.exists() else "no such folder"
+        raise DataError(f"{source}: {found}; wanted {'a folder' if source.exists() else 'one'} with {wanted}")
     return source
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; False for names from lists that no file can have (too long, or with a NUL)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def need_files(paths: Iterable[Path], wanted: str) -> None:
@@ -121,7 +138,7 @@ def need_files(paths: Iterable[Path], wanted: str) -> None:
     first, missing, count = None, 0, 0
     for path in paths:
         count += 1
-        if not path.is_file():
+        if not is_there(path):
             first, missing = first or path, missing + 1
     if first is not None:
         more = f" (and {missing - 1} more of {count})" if missing > 1 else ""
@@ -132,24 +149,47 @@ def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file without surrounding blanks and empty ones; DataError where it is no such file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; wanted a list, one name a line") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 text ({' '.join(str(error).split())[:120]})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def need_once(path: Path, names: Sequence[str]) -> None:
+    """Raise a DataError where the list ``path`` has a name more than once."""
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(f"{path}: lists {twice!r} more than once; keep one of them")
+
+
 def decode(path: Path) -> Image.Image:
-    """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb."""
+    """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb.
+
+    Of PNG the checksums are tested, too: Pillow does not look at those of the pixels, so that a flipped bit in a label
+    map could become another class.
+    """
     try:
+        data = path.read_bytes()
+        if data.startswith(SIGNATURE):
+            check_png(data, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on details that are no part of the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(data)) as image:
+                if image.format in PROGRAMS:
+                    raise DataError(
+                        f"{path}: {image.format}, whatever its name says; wanted a PNG, JPEG or TIFF picture"
+                    )
                 image.load()
                 return image.copy() if image.mode != "P" else image.convert("P")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
+    except UnidentifiedImageError as error:
+        found = "no picture of a known format" if data else "an empty file"
+        raise DataError(f"{path}: broken picture ({found})") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataError(f"{path}: broken picture ({' '.join(str(error).split())[:120]})") from error
 

@@ -107,7 +107,8 @@ class Cityscapes(Reader):
         depth = np.divide(values["baseline"] * values["fx"], disparity, out=np.zeros(raw.shape), where=known)
         if self.options.max_depth is not None:
             depth[depth > self.options.max_depth] = 0
-        return depth.astype(np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: missing
+            return depth.astype(np.float32)
 
 
 def read_camera(path: Path) -> dict[str, float]:
@@ -123,7 +124,7 @@ def read_camera(path: Path) -> dict[str, float]:
         result = {key: float(value) for key, value in values.items()}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         problem = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
         wanted = "extrinsic.baseline and intrinsic.fx, fy, u0, v0 in JSON"
         raise DataError(f"{path}: broken camera file ({problem}), wanted {wanted}") from error

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from vtadapt.data.readers.arrays import read_numbers
+from vtadapt.data.readers.arrays import need_unit, read_numbers
 from vtadapt.data.readers.base import (
     Arrays,
     Item,
@@ -45,6 +45,7 @@ from vtadapt.data.readers.base import (
     Strict,
     decode,
     need_folder,
+    need_once,
     read_classes,
     read_lines,
     read_rgb,
@@ -198,10 +199,9 @@ class Folder(Reader):
             if not path.is_file():
                 raise DataError(f"{path}: no such list of the pictures of split {split!r}")
             wanted = read_lines(path)
-            stems = {key: n for n, p in names.items() for key in (p.stem, p.name)} | {n: n for n in names}
-            if lost := [w for w in wanted if w not in stems]:
-                raise DataError(f"{path}: {lost[0]!r} is none of the {len(names)} pictures ({len(lost)} such lines)")
-            return [stems[w] for w in wanted]
+            listed = _listed(path, wanted, names)
+            need_once(path, listed)
+            return listed
         fractions = how.fractions or {}
         if split not in fractions and split in self.options.optional_splits:
             return []
@@ -212,6 +212,21 @@ class Folder(Reader):
         which = list(fractions).index(split)
         chosen = order[ends[which - 1] if which else 0 : ends[which]]
         return sorted(list(names)[i] for i in chosen)
+
+
+def _listed(path: Path, lines: Sequence[str], names: Mapping[str, Path]) -> list[str]:
+    """The names of the pictures that the list ``path`` gives by name, or by file name with or without suffix."""
+    meant: dict[str, set[str]] = {}
+    for name, picture in names.items():
+        for key in (picture.stem, picture.name):
+            meant.setdefault(key, set()).add(name)
+    meant |= {name: {name} for name in names}
+    if lost := [line for line in lines if line not in meant]:
+        raise DataError(f"{path}: {lost[0]!r} is none of the {len(names)} pictures ({len(lost)} such lines)")
+    if unclear := [line for line in lines if len(meant[line]) > 1]:
+        one, other = sorted(meant[unclear[0]])[:2]
+        raise DataError(f"{path}: {unclear[0]!r} may be more than one picture, {one!r} or {other!r}; write it so")
+    return [next(iter(meant[line])) for line in lines]
 
 
 def _read_classes(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]:
@@ -236,7 +251,8 @@ def _read_regression(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[A
     raw = read_numbers(path)
     known = ~np.isin(raw, how.missing) & np.isfinite(raw)
     missing = 0.0 if task.distance else math.nan
-    return np.where(known, raw * np.float32(how.factor), missing).astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        return np.where(known, raw * np.float32(how.factor), missing).astype(np.float32)
 
 
 def _read_normals(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]:
@@ -256,6 +272,7 @@ def _read_normals(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any]
     for axis in how.flip:
         vectors[..., "xyz".index(axis)] *= -1
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    need_unit(length, path)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0.1)
 
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from vtadapt.data.label_sets import VOID, map_ids
 from vtadapt.data.readers.arrays import metres, one_channel, read_float_rgb, read_npy, unit_vectors
-from vtadapt.data.readers.axes import NormalsOptions, check_axes
+from vtadapt.data.readers.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.base import Arrays, Item, Reader, same_size
 from vtadapt.data.readers.layout import folder_with, names_in
 from vtadapt.data.recipe import Recipe
@@ -70,11 +70,11 @@ class Mtan(Reader):
         return items
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
-        """Normals must face the camera: nobody wrote down which way their axes point."""
+        """See which way the normals face: nobody wrote down which way their axes point."""
         del source
         for task, given in self.recipe.tasks.items():
             if given.kind == "unit_vector" and task in self.wanted:
-                check_axes(found, task, self.options, partial(self._labels, task))
+                check_axes(self, found, task, partial(self._labels, task))
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist."""
@@ -98,10 +98,11 @@ class Mtan(Reader):
             ids = {self.options.void: VOID} | {i: i for i in range(len(given.classes))}
             return map_ids(_finite(one_channel(array, path), path), ids, str(path))
         if given.kind == "unit_vector":
-            return unit_vectors(array, path, self.options.flip)
+            return unit_vectors(array, path, flip_of(self))
         if given.distance:
             return metres(array, path)
-        values = one_channel(array, path).astype(np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: missing
+            values = one_channel(array, path).astype(np.float32)
         return np.where(np.isfinite(values) & (values > 0), values, np.float32(np.nan))
 
     def _candidates(self, task: str) -> tuple[str, ...]:

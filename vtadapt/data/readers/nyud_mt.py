@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from vtadapt.data.readers.arrays import metres, one_channel, read_npy, read_numbers, read_rgb_vectors, shares
 from vtadapt.data.readers.arrays import unit_vectors as as_unit_vectors
-from vtadapt.data.readers.axes import NormalsOptions, check_axes
-from vtadapt.data.readers.base import Arrays, Item, Reader, read_lines, read_map, read_rgb, same_size
+from vtadapt.data.readers.axes import NormalsOptions, check_axes, flip_of
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, read_map, read_rgb, same_size
 from vtadapt.data.readers.layout import folder_with, names_in
 from vtadapt.data.readers.mat import read_number_map
 from vtadapt.errors import ConfigError, DataError
@@ -53,9 +53,7 @@ class NyudMt(Reader):
         names = read_lines(listed)
         if not names:
             raise DataError(f"{listed}: lists no picture; wanted one name a line")
-        if len(set(names)) < len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise DataError(f"{listed}: lists {twice!r} more than once")
+        need_once(listed, names)
         pictures = names_in(root / "images")
         folders = {
             task: (root / folder, suffixes, names_in(root / folder))
@@ -73,10 +71,10 @@ class NyudMt(Reader):
         return items
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
-        """Normals must face the camera: nobody wrote down which way their axes point."""
+        """See which way the normals face: nobody wrote down which way their axes point."""
         del source
         if "normals" in self.wanted:
-            check_axes(found, "normals", self.options, lambda item: self._normals(item.paths["normals"]))
+            check_axes(self, found, "normals", lambda item: self._normals(item.paths["normals"]))
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist."""
@@ -101,7 +99,7 @@ class NyudMt(Reader):
 
     def _normals(self, path: Path) -> NDArray[Any]:
         vectors = read_npy(path) if path.suffix == ".npy" else read_rgb_vectors(path)
-        return as_unit_vectors(vectors, path, self.options.flip)
+        return as_unit_vectors(vectors, path, flip_of(self))
 
     def _depth(self, path: Path) -> NDArray[Any]:
         mat = path.suffix == ".mat"

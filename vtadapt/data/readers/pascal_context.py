@@ -18,8 +18,8 @@ from pydantic import Field
 
 from vtadapt.data.label_sets import VOID
 from vtadapt.data.readers.arrays import read_rgb_vectors, unit_vectors
-from vtadapt.data.readers.axes import NormalsOptions, check_axes
-from vtadapt.data.readers.base import Arrays, Item, Reader, read_lines, read_map, read_rgb, same_size
+from vtadapt.data.readers.axes import NormalsOptions, check_axes, flip_of
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, read_map, read_rgb, same_size
 from vtadapt.data.readers.layout import folder_with, names_in
 from vtadapt.data.readers.mat import read_mat, read_number_map
 from vtadapt.errors import ConfigError, DataError
@@ -63,18 +63,16 @@ class PascalContext(Reader):
         names = read_lines(listed)
         if not names:
             raise DataError(f"{listed}: lists no picture; wanted one name a line")
-        if len(set(names)) < len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise DataError(f"{listed}: lists {twice!r} more than once")
+        need_once(listed, names)
         places = self._places(root)
         listings = {folder: names_in(folder) for role in places.values() for folder, _ in role}
         return [self._item(root, name, places, listings) for name in names]
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
-        """Normals must face the camera: nobody wrote down which way their axes point."""
+        """See which way the normals face: nobody wrote down which way their axes point."""
         del source
         if "normals" in self.wanted:
-            check_axes(found, "normals", self.options, self._normals)
+            check_axes(self, found, "normals", self._normals)
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist; people without annotated parts leave the parts of a sample void."""
@@ -139,7 +137,7 @@ class PascalContext(Reader):
 
     def _normals(self, item: Item) -> NDArray[np.float32]:
         path = item.paths["normals"]
-        vectors = unit_vectors(read_rgb_vectors(path), path, self.options.flip)
+        vectors = unit_vectors(read_rgb_vectors(path), path, flip_of(self))
         if CONTEXT in item.paths:
             labels = read_number_map(item.paths[CONTEXT], "LabelMap", "PASCAL-Context labels")
             same_size(item.paths[CONTEXT], labels, vectors)

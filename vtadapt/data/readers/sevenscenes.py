@@ -18,7 +18,9 @@ from vtadapt.data.readers.base import (
     Reader,
     ReaderOptions,
     Strict,
+    is_there,
     need_folder,
+    need_once,
     read_lines,
     read_map,
     read_rgb,
@@ -68,7 +70,9 @@ class SevenScenes(Reader):
         root = need_folder(source, self.recipe.source.layout)
         listed = root / f"{split}.txt"
         if listed.is_file():
-            frames = [root / line for line in read_lines(listed)]
+            lines = read_lines(listed)
+            need_once(listed, lines)
+            frames = [root / line for line in lines]
         elif split in self.options.optional_splits:
             return []
         else:
@@ -144,7 +148,7 @@ def register_depth(
 def _item(frame: Path, root: Path) -> Item:
     """The files of one frame; the colour picture may be .jpg."""
     colour = frame.with_name(frame.name + ".color.png")
-    if not colour.is_file() and (other := frame.with_name(frame.name + ".color.jpg")).is_file():
+    if not is_there(colour) and is_there(other := frame.with_name(frame.name + ".color.jpg")):
         colour = other
     name = frame.relative_to(root).as_posix() if frame.is_relative_to(root) else frame.name
     return Item(name, {"image": colour, "depth": frame.with_name(frame.name + ".depth.png")})

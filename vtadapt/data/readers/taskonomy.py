@@ -130,7 +130,7 @@ class Taskonomy(Reader):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             fov = float(content["field_of_view_rads"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}: wanted JSON with field_of_view_rads ({type(error).__name__})") from error
         if not 0 < fov < math.pi:
             raise DataError(f"{path}: field_of_view_rads {fov:g}, wanted more than 0 and less than pi")

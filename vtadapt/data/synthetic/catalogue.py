@@ -7,6 +7,8 @@ Armchairs are built like small sofas and count as sofa; computer monitors count 
 
 from __future__ import annotations
 
+from vtadapt.data.synthetic.kinds import Catalogue
+
 CLASSES: tuple[str, ...] = (
     "bed",
     "books",
@@ -83,7 +85,8 @@ _KINDS_OF: dict[str, tuple[str, ...]] = {
     "window": ("window", "curtain", "blind"),
 }
 
-KINDS: tuple[str, ...] = tuple(kind for name in CLASSES for kind in _KINDS_OF[name])
-KIND_CLASS: tuple[int, ...] = tuple(i for i, name in enumerate(CLASSES) for _ in _KINDS_OF[name])
-KIND_ID: dict[str, int] = {kind: i for i, kind in enumerate(KINDS)}
+ROOMS = Catalogue(CLASSES, _KINDS_OF)
+KINDS: tuple[str, ...] = ROOMS.kinds
+KIND_CLASS: tuple[int, ...] = ROOMS.kind_class
+KIND_ID: dict[str, int] = ROOMS.kind_id
 STRUCTURE: tuple[int, ...] = tuple(CLASSES.index(name) for name in ("ceiling", "floor", "wall"))

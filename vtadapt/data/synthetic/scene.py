@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from vtadapt.data.synthetic.catalogue import KIND_CLASS, KIND_ID
+from vtadapt.data.synthetic.catalogue import ROOMS
+from vtadapt.data.synthetic.kinds import Catalogue
 from vtadapt.data.synthetic.shapes import SHAPE_ID, shapes, tables
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 Vec = tuple[float, float, float]
 
 _MOST_PATCHES = 64
@@ -87,8 +90,9 @@ class Geometry:
 class Builder:
     """Collects parts. Coordinates are those of the current object's frame, in metres; sizes are full extents."""
 
-    def __init__(self) -> None:
-        """An empty scene."""
+    def __init__(self, catalogue: Catalogue = ROOMS) -> None:
+        """An empty scene of the kinds of `catalogue`."""
+        self.catalogue = catalogue
         self.frame = Frame(0.0, 0.0)
         self.objects: list[tuple[int, float, float, float, float]] = []
         self.parts: list[tuple[float, ...]] = []
@@ -96,7 +100,7 @@ class Builder:
     def begin(self, kind: str, frame: Frame) -> None:
         """Start an object; the parts that follow belong to it."""
         self.frame = frame
-        self.objects.append((KIND_ID[kind], frame.x, frame.y, frame.z, frame.yaw))
+        self.objects.append((self.catalogue.kind_id[kind], frame.x, frame.y, frame.z, frame.yaw))
 
     def add(self, shape: str, centre: Vec, size: Vec, material: int, tilt: Vec = (0.0, 0.0, 0.0)) -> None:
         """One part; `tilt` = radians about local x, then y, then z."""
@@ -114,18 +118,18 @@ class Builder:
         lean = math.acos(max(-1.0, min(1.0, dz / length)))
         self.add("rod", centre, (thickness, thickness, length), material, (0.0, lean, math.atan2(dy, dx)))
 
-    def finish(self) -> Geometry:
-        """All parts as one mesh."""
+    def finish(self, select: Callable[[Doubles, Doubles], Doubles] | None = None) -> Geometry:
+        """All parts as one mesh, or those that `select` makes of parts (P, 12) and objects (O, 5)."""
         parts = np.array(self.parts, dtype=np.float64)
         objects = np.array(self.objects, dtype=np.float64)
+        if select is not None:
+            parts = select(parts, objects)
         # Sorted by shape, so that the parts of one shape are transformed in one go and lie together in the mesh.
         parts = parts[np.argsort(parts[:, 0], kind="stable")]
         shape_of, owner = parts[:, 0].astype(np.int32), parts[:, 11].astype(np.int32)
         home = objects[owner]
         turn = _rotation(parts[:, 7], parts[:, 8], parts[:, 9] + home[:, 4])
-        cos, sin = np.cos(home[:, 4]), np.sin(home[:, 4])
-        x, y, z = parts[:, 1], parts[:, 2], parts[:, 3]
-        centre = np.stack([home[:, 1] + cos * x - sin * y, home[:, 2] + sin * x + cos * y, home[:, 3] + z], 1)
+        centre = placed(parts, home)
         size = parts[:, 4:7]
         corners, part, patch, template, smooth = [], [], [], [], np.zeros(len(parts), bool)
         first, _ = tables()
@@ -157,9 +161,16 @@ class Builder:
             material=parts[:, 10].astype(np.int32),
             object=owner,
             kind=objects[:, 0].astype(np.int32),
-            label=np.array(KIND_CLASS, np.int32)[objects[:, 0].astype(np.int32)],
+            label=np.array(self.catalogue.kind_class, np.int32)[objects[:, 0].astype(np.int32)],
             origin=objects[:, 1:].astype(np.float32),
         )
+
+
+def placed(parts: Doubles, home: Doubles) -> Doubles:
+    """World centres (P, 3) of parts (P, 12) that belong to the objects `home` (P, 5)."""
+    cos, sin = np.cos(home[:, 4]), np.sin(home[:, 4])
+    x, y, z = parts[:, 1], parts[:, 2], parts[:, 3]
+    return np.stack([home[:, 1] + cos * x - sin * y, home[:, 2] + sin * x + cos * y, home[:, 3] + z], 1)
 
 
 def _rotation(

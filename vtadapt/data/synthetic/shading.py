@@ -35,10 +35,15 @@ class Light:
 
 @dataclass(frozen=True)
 class Lighting:
-    """All lights of a room and the ambient colour."""
+    """All lights of a scene and the ambient colour, which what lies within `reach` metres keeps away.
+
+    The share `overhead` of it falls on what faces up and is taken from what faces down.
+    """
 
     lights: tuple[Light, ...]
     ambient: tuple[float, float, float]
+    reach: float = AMBIENT_REACH
+    overhead: float = 0.2
 
 
 def visibility(surface: Surface, caster: Caster, lighting: Lighting, pattern: Ints, rng: np.random.Generator) -> Floats:
@@ -63,7 +68,7 @@ def visibility(surface: Surface, caster: Caster, lighting: Lighting, pattern: In
     ring = np.sqrt(np.maximum(1 - high * high, 0))
     ball = np.stack([ring * np.cos(angle), ring * np.sin(angle), high], axis=1)
     # Normal plus a point of the unit sphere: cosine-weighted directions.
-    closed = caster.occluded(origin, surface.flat * np.float32(1.02) + ball, AMBIENT_REACH)
+    closed = caster.occluded(origin, surface.flat * np.float32(1.02) + ball, lighting.reach)
     columns.append(np.where(closed, np.float32(0.25), np.float32(1)))
     return np.stack(columns, axis=1)
 
@@ -103,7 +108,7 @@ def irradiance(surface: Surface, lighting: Lighting, seen: Floats, gloss: Floats
     view = view / np.sqrt((view * view).sum(axis=0))
     colours = np.array([light.colour for light in lighting.lights] + [lighting.ambient], np.float32)
     power, peaks = np.empty((len(colours), len(gloss)), np.float32), np.zeros((len(colours), len(shiny)), np.float32)
-    power[-1] = (np.float32(0.8) + np.float32(0.2) * normal[2]) * seen[:, -1]
+    power[-1] = (np.float32(1 - lighting.overhead) + np.float32(lighting.overhead) * normal[2]) * seen[:, -1]
     for row, light in enumerate(lighting.lights):
         ray = np.array(light.position, np.float32)[:, None] - point
         square = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]

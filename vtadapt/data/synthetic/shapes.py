@@ -12,7 +12,7 @@ import trimesh
 Floats = npt.NDArray[np.float32]
 
 # Faces that meet at less than this share a normal, so cylinders look round and their rims stay sharp; otherwise 50.
-SMOOTH_DEGREES: dict[str, float] = {"cushion": 100.0}
+SMOOTH_DEGREES: dict[str, float] = {"cushion": 100.0, "clump": 100.0, "lump": 100.0}
 
 NAMES: tuple[str, ...] = (
     "box",
@@ -28,6 +28,11 @@ NAMES: tuple[str, ...] = (
     "disc",
     "knob",
     "rod",
+    "wedge",
+    "gable",
+    "ring",
+    "clump",
+    "lump",
 )
 SHAPE_ID: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
 
@@ -86,6 +91,22 @@ def _cushion() -> trimesh.Trimesh:
     return trimesh.Trimesh(points, faces, process=True)
 
 
+_HALVES = ((0, 1, 1), (1, 0.84, 0.6))  # of a wedge: height, extent along x and along y
+
+
+def _hull(points: list[tuple[float, float, float]]) -> trimesh.Trimesh:
+    """The convex hull of a few points."""
+    return trimesh.convex.convex_hull(np.array(points, dtype=float))
+
+
+def _clump() -> trimesh.Trimesh:
+    """A lumpy ball, as of leaves: its radius goes up and down by a third along fixed waves."""
+    mesh = trimesh.creation.icosphere(subdivisions=1)
+    x, y, z = np.asarray(mesh.vertices).T
+    bump = np.sin(5.1 * x + 1.3) * np.sin(4.3 * y + 0.4) + np.sin(4.7 * z + 2.1) * np.sin(5.7 * x - 3.9 * y)
+    return trimesh.Trimesh(mesh.vertices * (1 + 0.17 * bump)[:, None], mesh.faces, process=True)
+
+
 def _profile(points: list[tuple[float, float]], sections: int = 12) -> trimesh.Trimesh:
     """Solid of revolution about z of the profile (radius, height)."""
     return trimesh.creation.revolve(np.array(points, dtype=float), sections=sections)
@@ -107,6 +128,13 @@ def _meshes() -> dict[str, trimesh.Trimesh]:
         "disc": make.cylinder(radius=0.5, height=1, sections=20),
         "rod": make.cylinder(radius=0.5, height=1, sections=8),
         "knob": make.icosphere(subdivisions=1, radius=0.5),
+        # Narrower at the top (along x by a sixth, along y by two fifths), as the upper half of a car is.
+        "wedge": _hull([(x * s, y * t, z) for x in (-1, 1) for y in (-1, 1) for z, s, t in _HALVES]),
+        # A roof, its ridge along x.
+        "gable": _hull([(x, y, z) for x in (-1, 1) for y, z in ((-1, 0), (1, 0), (0, 1))]),
+        "ring": make.torus(0.45, 0.05, major_sections=16, minor_sections=5),
+        "clump": _clump(),
+        "lump": make.icosahedron(),
     }
 
 

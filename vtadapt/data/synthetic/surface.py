@@ -30,11 +30,13 @@ class Surface:
     patch: Ints  # (N,) see `Geometry`
 
 
-def look(geometry: Geometry, caster: Caster, camera: Camera, columns: Floats, rows: Floats) -> Surface:
-    """Casts one ray per pixel coordinate (N,); the scene must be closed, a ray that misses lands at 50 m."""
+def look(
+    geometry: Geometry, caster: Caster, camera: Camera, columns: Floats, rows: Floats, far: float = 50.0
+) -> Surface:
+    """Casts one ray per pixel coordinate (N,); the scene must be closed, a ray that misses lands at `far` metres."""
     ray = camera.to_world(camera.directions(columns, rows))
     hits = caster.nearest(np.broadcast_to(camera.position, ray.shape), ray)
-    depth = np.minimum(hits.distance, np.float32(50.0))
+    depth = np.minimum(hits.distance, np.float32(far))
     triangle = np.maximum(hits.triangle, 0)
     part = geometry.part[triangle]
     flat = geometry.flat_normals[triangle]

@@ -122,6 +122,18 @@ def bank() -> tuple[npt.NDArray[np.uint8], Ints]:
     return np.concatenate(rows), np.array(starts[:-1], np.int32)
 
 
+def texels(texture: Ints | int, place: Floats, footprint: Floats) -> tuple[Floats, Floats]:
+    """Mix 0..1 and shade about 1, (N, 1) each, of a texture at `place` (N, 2), in periods; `footprint` (N), texels."""
+    rows, starts = bank()
+    level = np.minimum(np.log2(np.maximum(footprint, 1.0)) + 0.3, LEVELS - 1).astype(np.int32)
+    side = np.right_shift(SIDE, level)
+    place = place - np.floor(place)
+    column = np.minimum((place[:, 0] * side).astype(np.int32), side - 1)
+    row = np.minimum((place[:, 1] * side).astype(np.int32), side - 1)
+    texel = rows[starts[level] + (texture * side + row) * side + column].astype(np.float32)
+    return texel[:, :1] * np.float32(1 / 255), texel[:, 1:] * np.float32(1 / 127)
+
+
 @dataclass(frozen=True)
 class Materials:
     """Materials: colours `first`, `second` (M, 3) linear RGB; `texture`; `period` metres; `gloss`, `glow`, `whole`."""
@@ -136,18 +148,8 @@ class Materials:
 
     def albedo(self, material: Ints, uv: Floats, footprint: Floats) -> Floats:
         """Linear colours (N, 3) at `uv` (N, 2), metres or 0..1 where `whole`; `footprint` (N) of a pixel alike."""
-        rows, starts = bank()
         period = self.period[material]
-        texels = np.maximum(footprint * (SIDE / period), 1.0)
-        level = np.minimum(np.log2(texels) + 0.3, LEVELS - 1).astype(np.int32)
-        side = np.right_shift(SIDE, level)
-        place = uv / period[:, None]
-        place -= np.floor(place)
-        column = np.minimum((place[:, 0] * side).astype(np.int32), side - 1)
-        row = np.minimum((place[:, 1] * side).astype(np.int32), side - 1)
-        index = starts[level] + (self.texture[material] * side + row) * side + column
-        texel = rows[index].astype(np.float32)
-        mix, shade = texel[:, :1] * np.float32(1 / 255), texel[:, 1:] * np.float32(1 / 127)
+        mix, shade = texels(self.texture[material], uv / period[:, None], footprint * (np.float32(SIDE) / period))
         first = self.first[material]
         return np.clip((first + (self.second[material] - first) * mix) * shade, 0.01, 0.95)
 
@@ -159,26 +161,42 @@ def _colours(hue: Doubles, saturation: Doubles, value: Doubles) -> Doubles:
     return np.asarray(rgb**2.2)
 
 
-class Paint:
-    """The materials of one room: a pool that every class picks from, and pictures, screens and glowing ones."""
+@dataclass(frozen=True)
+class Palette:
+    """What materials are drawn from; the same for every class. Ranges are uniform but for `period`, log uniform."""
 
-    def __init__(self, rng: np.random.Generator, dice: Dice) -> None:
-        """Draws the pool; hues lean towards three of the room's own."""
+    saturation: tuple[float, float] = (1.0, 3.2)  # of the beta distribution
+    value: tuple[float, float] = (0.2, 0.97)
+    plain: float = 0.45  # share of materials without a pattern
+    styles: tuple[int, ...] = ()  # of the patterns of the others, modulo 12; empty: all
+    period: tuple[float, float] = (0.1, 1.0)  # metres
+    glossy: float = 0.4  # share
+    gloss: tuple[float, float] = (0.05, 0.35)
+
+
+class Paint:
+    """The materials of one scene: a pool that every class picks from, and pictures, screens and glowing ones."""
+
+    def __init__(self, rng: np.random.Generator, dice: Dice, palette: Palette | None = None) -> None:
+        """Draws the pool; hues lean towards three of the scene's own."""
         self.dice = dice
+        like = palette or Palette()
         n = _BASES
         hue = (
             np.where(rng.random(n) < 0.6, rng.random(3)[rng.integers(0, 3, n)] + rng.normal(0, 0.04, n), rng.random(n))
             % 1
         )
-        saturation, value = rng.beta(1.0, 3.2, n), rng.uniform(0.2, 0.97, n)
+        saturation, value = rng.beta(*like.saturation, n), rng.uniform(*like.value, n)
         other_value = np.clip(value + rng.normal(0, 0.2, n), 0.12, 0.97)
         other_hue = np.where(rng.random(n) < 0.75, hue, rng.random(n))
         first = _colours(hue, saturation, value)
         second = _colours(other_hue, np.clip(saturation + rng.normal(0, 0.15, n), 0, 0.9), other_value)
-        plain = rng.random(n) < 0.45
+        plain = rng.random(n) < like.plain
         texture = np.where(plain, 12 * rng.integers(0, PATTERNS // 12, n), rng.integers(0, PATTERNS, n))
-        period = np.exp(rng.uniform(np.log(0.1), np.log(1.0), n))
-        gloss = np.where(rng.random(n) < 0.4, rng.uniform(0.05, 0.35, n), 0.0)
+        if like.styles:
+            texture = np.where(plain, texture, texture // 12 * 12 + np.array(like.styles)[texture % len(like.styles)])
+        period = np.exp(rng.uniform(np.log(like.period[0]), np.log(like.period[1]), n))
+        gloss = np.where(rng.random(n) < like.glossy, rng.uniform(*like.gloss, n), 0.0)
         self._pool = (first, second, texture, period, gloss)
         self._made: list[tuple[int, int, float, bool]] = []
 
