@@ -158,7 +158,8 @@ def _put(file: h5py.File, key: str, index: int, array: NDArray[Any], missing: fl
             chunks=(1, *array.shape),
             dtype=array.dtype,
             fillvalue=np.array(missing).astype(array.dtype),
-            compression="lzf",
+            compression="gzip",
+            compression_opts=1,  # about as fast as lzf, whose bytes are not the same each time
             shuffle=array.dtype.itemsize > 1,
             fletcher32=True,  # damage is noticed when reading, not in the results
         )

@@ -46,7 +46,7 @@ def prepare_data(
     resolve(recipe, options or PrepareOptions())  # a slip in the options is told before hours of unpacking
     given = _as_list(source)
     if download:
-        given = [*given, *_download(recipe, out_dir, quiet)]
+        given = [*given, *_download(recipe, out_dir, (options or PrepareOptions()).tasks, quiet)]
     manifest = _prepare(recipe, given, out_dir, options, quiet)
     if manifest.get("kept") and not quiet:
         print(f"kept {out_dir / manifest['name']}: nothing changed; --force prepares it again", file=sys.stderr)
@@ -176,12 +176,12 @@ def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quie
         return called(survey(plan, source, given), Path(folder), sources)
 
 
-def _download(recipe: Recipe, out_dir: Path, quiet: bool) -> list[Path]:
+def _download(recipe: Recipe, out_dir: Path, tasks: Sequence[str] | None, quiet: bool) -> list[Path]:
     from vtadapt.data.download import by_hand, download
 
     folder = out_dir / "downloads" / recipe.name
     with _Shown("download", quiet, "bytes") as show:
-        files = download(recipe, folder, show.move)
-    for line in by_hand(recipe, folder):
+        files = download(recipe, folder, show.move, tasks=tasks)
+    for line in by_hand(recipe, folder, tasks=tasks):
         print(f"to fetch by hand into {folder}: {line}", file=sys.stderr)
     return files
