@@ -9,9 +9,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
+from vtadapt.data.camera import Intrinsics
 from vtadapt.data.derive import normals_from_depth
 from vtadapt.data.maps import DepthMap, EdgeMap, NormalMap, ScalarMap, missing_of, plain
-from vtadapt.data.recipe import Intrinsics
 from vtadapt.data.transforms import ColourJitter, ResizeSample, ScaleCropFlip, eval_transform, train_transform
 
 SEEDS = st.integers(0, 2**31 - 1)

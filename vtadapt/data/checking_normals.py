@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt.data.camera import Intrinsics
 from vtadapt.data.derive import nearest_index, normals_from_depth
-from vtadapt.data.recipe import Intrinsics
 
 AXES = "xyz"
 GUESSED_VIEW = 60.0  # horizontal field of view in degrees where no camera is known: between a phone's and a Kinect's

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from vtadapt.data.camera import Intrinsics
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_map, read_rgb, same_size
 from vtadapt.data.readers.layout import folders_in, names_in
-from vtadapt.data.recipe import Intrinsics
 from vtadapt.errors import ConfigError, DataError
 
 PICTURES = "leftImg8bit"

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from vtadapt.data.camera import Intrinsics
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_rgb, same_size
 from vtadapt.data.readers.layout import folders_in, names_in
-from vtadapt.data.recipe import Intrinsics
 from vtadapt.errors import ConfigError, DataError
 
 LIST = "metadata_images_split_scene_v1.csv"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt.data.camera import Intrinsics
 from vtadapt.data.readers.base import (
     Arrays,
     Item,
@@ -26,7 +27,6 @@ from vtadapt.data.readers.base import (
     read_rgb,
     same_size,
 )
-from vtadapt.data.recipe import Intrinsics
 from vtadapt.errors import DataError
 
 OFFICIAL_LISTS = {"train": "TrainSplit.txt", "val": "TestSplit.txt", "test": "TestSplit.txt"}
