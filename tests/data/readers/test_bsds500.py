@@ -156,7 +156,7 @@ def _huge(path: Path) -> None:
         (lambda path: path.write_text("no annotation"), "not a whole MATLAB v5 file"),
         (_version_7_3, "not a whole MATLAB v5 file"),
         (Path.unlink, "no such file"),
-        (_other_variable, "groundTruth: no such variable, wanted a cell array"),
+        (_other_variable, "has no variable 'groundTruth', wanted an annotation of BSDS500, a cell array"),
         (_no_cells, "groundTruth: float64, wanted a cell array"),
         (_no_boundaries, r"groundTruth\{1\} has the fields Segmentation, wanted Boundaries"),
         (_numbers_in_the_cell, r"groundTruth\{1\} has the fields \(none\), wanted Boundaries"),

@@ -7,7 +7,6 @@ Maire, Fowlkes, Malik: Contour detection and hierarchical image segmentation, PA
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_rgb, same_size
+from vtadapt.data.readers.mat import read_mat
 from vtadapt.errors import DataError
 
 ROOTS = ("", "data", "BSDS500/data", "BSR/BSDS500/data")  # from the inner folder to the one that the archive makes
 PICTURES = (".jpg", ".jpeg", ".png")
-LARGEST = 1 << 20  # bytes; the published files have 30 000 to 80 000, and what they unpack to is bounded by this, too
+LARGEST = 1 << 20  # bytes; the published files have 30 000 to 80 000
 TASK = "edges"
 
 
@@ -131,22 +131,8 @@ def read_boundaries(path: Path) -> NDArray[np.bool_]:
 
 def _ground_truth(path: Path) -> NDArray[Any]:
     """The cell array ``groundTruth``, not empty; reading a MATLAB file runs none of its code."""
-    import scipy.io
-
-    try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise DataError(f"{path}: {size} bytes, wanted an annotation of BSDS500 (under {LARGEST} bytes)")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
-            content = scipy.io.loadmat(path, variable_names=["groundTruth"], appendmat=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except DataError:
-        raise
-    except Exception as error:  # scipy does not say what broken files raise: anything from zlib.error to TypeError
-        raise DataError(f"{path}: not a whole MATLAB v5 file ({' '.join(str(error).split())[:120]})") from error
-    cells = content.get("groundTruth")
-    if not isinstance(cells, np.ndarray) or cells.dtype != object or not cells.size:
-        found = "no such variable" if cells is None else f"{getattr(cells, 'dtype', type(cells).__name__)}"
-        raise DataError(f"{path}: groundTruth: {found}, wanted a cell array with one struct per annotator")
+    wanted = "a cell array with one struct per annotator"
+    cells = read_mat(path, "groundTruth", f"an annotation of BSDS500, {wanted}", LARGEST)
+    if cells.dtype != object or not cells.size:
+        raise DataError(f"{path}: groundTruth: {cells.dtype}, wanted {wanted}")
     return cells

@@ -17,23 +17,24 @@ HEADER, COMPRESSED = 128, 15  # bytes of the header; the type of a compressed el
 LARGEST = 256 << 20  # bytes, packed and unpacked
 
 
-def read_mat(path: Path, name: str, wanted: str) -> NDArray[Any]:
+def read_mat(path: Path, name: str, wanted: str, largest: int = LARGEST) -> NDArray[Any]:
     """Variable ``name`` of a MATLAB v5 file; reading one runs none of its code.
 
     Args:
         path: the file.
         name: the variable.
         wanted: what the file should be, for the message.
+        largest: bytes that the file may have; what it unpacks to may have 256 MiB.
 
     Raises:
-        DataError: missing, of another version, cut short, larger than 256 MiB, or without that variable.
+        DataError: missing, of another version, cut short, larger than that, or without that variable.
     """
     import scipy.io
 
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise DataError(f"{path}: {size} bytes, wanted {wanted} (at most {LARGEST} bytes)")
+        if size > largest:
+            raise DataError(f"{path}: {size} bytes, wanted {wanted} (at most {largest} bytes)")
         _check_size(path.read_bytes(), path, wanted)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
