@@ -139,6 +139,7 @@ class Trainer:
         self.fabric.backward(total)
         self.method.clip(self.model, self.optimiser)
         self.optimiser.step()
+        self.method.after_step(batch, self.step)
         return shown
 
     def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Task]:

@@ -64,6 +64,10 @@ class Method:
         del batch, step
         return None
 
+    def after_step(self, batch: Batch, step: int) -> None:
+        """Do what comes after the optimiser's update of ``step`` (from 0), such as the update of another network."""
+        del batch, step
+
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a step.
 
