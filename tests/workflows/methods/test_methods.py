@@ -75,6 +75,21 @@ def test_trains_resumes_evaluates_predicts(
             affinity_of_run(run, AffinityOptions(measure=measure))
 
 
+@pytest.mark.parametrize("method", PEERS)
+def test_half_precision_as_auto_chooses_it(tiny: Any, tmp_path: Path, small: None, method: str) -> None:
+    """On a GPU, or a CPU with AMX; Fabric then wraps the network's outputs."""
+    del small
+    changes = {**changes_of(method), "tasks": ["depth", "normals"], "epochs": None, "steps": 2}
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        run = train(tiny.other(tmp_path / precision, precision=precision, log_steps=1, **changes), quiet=True)["run"]
+        records = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+        losses[precision] = [r["loss"] for r in records if r["split"] == "train"]
+    for exact, half in zip(*losses.values(), strict=True):
+        assert half == pytest.approx(exact, rel=0.05)
+    assert losses["bf16-mixed"] != losses["32-true"]
+
+
 def test_a_report_of_another_method(tiny: Any, tmp_path: Path, small: None) -> None:
     del small
     run = Path(train(tiny.other(tmp_path, **changes_of("tawt")), quiet=True)["run"])

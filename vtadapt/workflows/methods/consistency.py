@@ -92,7 +92,8 @@ class Consistency(Method):
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
         """See the class; what is returned has the right gradient, its value means nothing."""
-        logits = model(batch["image"], list(tasks))
+        # Views, since Fabric's half precision refuses a gradient taken at what its module returned.
+        logits = {name: y.view_as(y) for name, y in model(batch["image"], list(tasks)).items()}
         losses = {name: self.task_loss(task, logits[name], batch, step) for name, task in tasks.items()}
         pulls = {name: self.pulls(name, logits[name], batch) for name, loss in losses.items() if loss.valid}
         seen = torch.full_like(self.sums, torch.nan)
