@@ -80,9 +80,10 @@ class Method:
         Returns:
             What is differentiated, and each labelled task's own loss (of the last level) to show.
         """
-        levels = model.levels(batch["image"], list(tasks)) if self.several_levels else None
-        if levels is None:
+        if not self.several_levels:
             return self.supervised(model(batch["image"], list(tasks)), batch, tasks, step)
+        with self.fabric.autocast():  # Fabric puts only forward() into it where there is a single process
+            levels = model.levels(batch["image"], list(tasks))
         found = [self.supervised(logits, batch, tasks, step) for logits in levels]
         return torch.stack([total for total, _ in found]).sum(), found[-1][1]
 
