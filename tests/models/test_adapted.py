@@ -248,6 +248,27 @@ def test_adapted_blocks_follow_the_slides():
     assert big.window**3 == 343
 
 
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_another_number_of_adapted_blocks(backbone, count):
+    image = torch.rand(1, 3, 64, 64)
+    before = backbone.features(image)
+    backbone.adapt_last(count)
+    model = AdaptedModel(backbone, CHANNELS, AdapterConfig())
+    assert [len(stage.blocks) for stage in backbone.adapted_stages] == [count, 2]
+    assert [len(blocks) for blocks in model.adapters.blocks] == [count, 2]
+    assert sum(group.count for _, _, group in model.components()) == sum(p.numel() for p in model.parameters())
+    trunk = backbone.trunk(image)
+    whole = backbone._run(backbone.adapted_stages[0].blocks, trunk.tokens)
+    assert torch.allclose(whole, before[-2], atol=1e-5)  # the trunk ends just before them
+    assert model(image)["normals"].shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_more_adapted_blocks_than_there_are(backbone, count):
+    with pytest.raises(ConfigError, match=rf"adapted_blocks = {count}; the last stage but one .* has 1 to 6"):
+        backbone.adapt_last(count)
+
+
 def test_default_embedding_is_the_window_cubed(backbone):
     model = AdaptedModel(backbone, CHANNELS, AdapterConfig())
     assert model.embedding.weight.shape == (3, backbone.window**3)

@@ -51,7 +51,7 @@ class SwinBackbone(nn.Module):
     """A timm Swin cut into a trunk (everything before the first adapted block) and adapted stages.
 
     Adapted are the last ceil(depth * 4 / 18) blocks of the last stage but one, and all blocks of the last stage; for an
-    18-block stage 3 these are blocks 15 to 18 and the last stage (slides).
+    18-block stage 3 these are blocks 15 to 18 and the last stage (slides). :meth:`adapt_last` chooses another number.
     """
 
     mean: Tensor
@@ -66,6 +66,17 @@ class SwinBackbone(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         depth = len(self._stages[-2].blocks)
         self.first_adapted = depth - math.ceil(depth * ADAPTED_SHARE)
+
+    def adapt_last(self, count: int) -> None:
+        """Adapt the last ``count`` blocks of the last stage but one (and all of the last stage).
+
+        Raises:
+            ConfigError: the stage has fewer blocks, or ``count`` is not positive.
+        """
+        depth = len(self._stages[-2].blocks)
+        if not 1 <= count <= depth:
+            raise ConfigError(f"adapted_blocks = {count}; the last stage but one of {self.name!r} has 1 to {depth}")
+        self.first_adapted = depth - count
 
     @property
     def _stages(self) -> Any:

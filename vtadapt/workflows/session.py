@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 Model = AdaptedModel | LinearProbe | Peer
-ADAPTERS_ONLY = ("embedding_dim", "reduction", "decoder_sharing", "train_blocks")
+ADAPTERS_ONLY = ("embedding_dim", "reduction", "adapted_blocks", "decoder_sharing", "train_blocks")
 NETWORKS = {"consistency": "mtl-cnn", "tawt": "mtl-cnn"}  # methods that train another one's network in their own way
 
 
@@ -140,9 +140,7 @@ def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Model:
         return _build_peer(settings, channels)
     if settings.decoder == "aspp":
         raise ConfigError(f"decoder 'aspp' is not for method {method!r}; wanted light or swin")
-    backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
-    if not isinstance(backbone, SwinBackbone):
-        raise ConfigError(f"method {method!r} wants a Swin of timm or swin_pico; found the CNN {settings.encoder!r}")
+    backbone = load_swin(settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if method == "linear":
@@ -156,6 +154,22 @@ def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Model:
             train_blocks=settings.train_blocks,
         )
         return AdaptedModel(backbone, channels, config)
+
+
+def load_swin(settings: TrainSettings) -> SwinBackbone:
+    """The backbone of adapters and of the probe, as it is before training.
+
+    Raises:
+        ConfigError: it is no Swin, or has fewer blocks than ``adapted_blocks``.
+    """
+    backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
+    if not isinstance(backbone, SwinBackbone):
+        raise ConfigError(
+            f"method {settings.method!r} wants a Swin of timm or swin_pico; found the CNN {settings.encoder!r}"
+        )
+    if settings.adapted_blocks is not None:
+        backbone.adapt_last(settings.adapted_blocks)
+    return backbone
 
 
 def _build_peer(settings: TrainSettings, channels: Mapping[str, int]) -> Peer:

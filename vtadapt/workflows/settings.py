@@ -39,6 +39,9 @@ class TrainSettings(BaseModel):
     weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
     embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
     reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
+    adapted_blocks: int | None = Field(
+        None, ge=1, description="adapted blocks of the last stage but one; default: the last ceil(4/18) of it"
+    )
     decoder: Literal["light", "swin", "aspp"] | None = Field(
         None, description="light, the paper's Swin decoder, or aspp (other systems only); default: the method's"
     )

@@ -14,7 +14,7 @@ from vtadapt.data.atomic import disk_error
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.models.attention_maps import AttentionMaps, rollout
-from vtadapt.models.backbone import SwinBackbone, load_backbone
+from vtadapt.models.backbone import SwinBackbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 from vtadapt.viz.attention import TokenMap, attention_panel
 from vtadapt.viz.panels import save_png
@@ -33,7 +33,7 @@ from vtadapt.workflows.predict import (
 )
 from vtadapt.workflows.predict_image import enough_memory
 from vtadapt.workflows.predict_video import is_video
-from vtadapt.workflows.session import Loaded, load_run
+from vtadapt.workflows.session import Loaded, load_run, load_swin
 
 __all__ = ["AttentionOptions", "visualize_attention"]
 
@@ -129,10 +129,9 @@ def _check_query(query: tuple[int, int], files: Sequence[Path]) -> None:
 
 def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
     """The backbone as it was before training, which only some runs have changed."""
-    settings = loaded.settings
-    if settings.train_blocks == "adapters":
+    if loaded.settings.train_blocks == "adapters":
         return cast(SwinBackbone, loaded.model.backbone)
-    return cast(SwinBackbone, load_backbone(settings.encoder, settings.weights, seed=settings.seed)).eval()
+    return load_swin(loaded.settings).eval()
 
 
 def _show(
