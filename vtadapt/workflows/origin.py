@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,7 +77,8 @@ class Origin:
 
 
 def _comparable(value: Any) -> Any:
-    # Where the weights of a backbone came from does not matter, if they are the same.
+    # As read from a file; where the weights of a backbone came from does not matter, if they are the same.
+    value = json.loads(json.dumps(value))
     return {k: v for k, v in value.items() if k != "weights"} if isinstance(value, dict) else value
 
 
