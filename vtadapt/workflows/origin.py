@@ -15,6 +15,7 @@ from vtadapt.data.label_sets import VOID
 from vtadapt.data.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import saved_state
+from vtadapt.models.peers.base import Peer
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.session import Model, RunConfig, build_tasks, read_config
@@ -55,7 +56,7 @@ class Origin:
             ConfigError: the two are of different architectures.
         """
         for key in ("method", "adapters", "network", "backbone"):
-            found, wanted = (_comparable(c.get(key)) for c in (config, self.config.content))
+            found, wanted = (_comparable(c.get(key), isinstance(model, Peer)) for c in (config, self.config.content))
             if found != wanted:
                 raise ConfigError(
                     f"{key} {found} is not that of the run this one starts from, {os.fspath(self.path)!r}: {wanted}; "
@@ -76,10 +77,11 @@ class Origin:
         return {name: value for name, value in saved_state(model).items() if name in names}
 
 
-def _comparable(value: Any) -> Any:
-    # As read from a file; where the weights of a backbone came from does not matter, if they are the same.
+def _comparable(value: Any, trained_whole: bool) -> Any:
+    """As read from a file, less what may differ: where a backbone's weights came from; what is loaded anyway."""
+    left_out = ("weights", "sha256") if trained_whole else ("weights",)
     value = json.loads(json.dumps(value))
-    return {k: v for k, v in value.items() if k != "weights"} if isinstance(value, dict) else value
+    return {k: v for k, v in value.items() if k not in left_out} if isinstance(value, dict) else value
 
 
 def keep_origin(run: Path, source: Path) -> None:

@@ -144,7 +144,7 @@ def _measured(plan: Plan, cells: Sequence[Cell]) -> dict[str, Any]:
         direct[source] = evaluate(model, loader, known, fabric).metrics
     constant = {}
     if plan.measurable and plan.task.name not in (maps or {}):
-        constant = trivial_metrics(plan.base, [plan.recipe], {plan.task.name: plan.task}, fabric)[name]
+        constant = trivial_metrics(plan.base, [plan.recipe], {plan.task.name: plan.task}, fabric)[name][plan.task.name]
     found: dict[str, dict[int, Metrics]] = {DIRECT: {seed: direct[source] for seed, source in plan.sources.items()}}
     for cell in cells:
         each = found.setdefault(cell.label, {})
