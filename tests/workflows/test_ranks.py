@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vtadapt.workflows.affinity_measure import AffinityOptions, measure_affinity
 from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.runs import read_tensors
 from vtadapt.workflows.train import train
 
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")
@@ -88,3 +90,16 @@ def test_two_processes_measure_the_affinity_of_one(tiny: Any, tmp_path: Path) ->
     assert found["split_half"] == pytest.approx(wanted["split_half"], abs=1e-3)
     for block, matrices in wanted["blocks"].items():
         assert_same_matrices(found["blocks"][block], matrices, keys)
+
+
+@pytest.mark.slow
+def test_two_processes_hold_a_task(tiny: Any, tmp_path: Path) -> None:
+    """What is of a held task alone gets no gradient in any process; none waits for it."""
+    start = ("--set", f"start={tiny.run}", "--set", "held=normals,edges", "--set", "affinity=start", "--json")
+    ended = launch(tiny, tmp_path, "tiny", "--batch-size", "2", "--set", "val_images=2", *start)
+    assert ended.returncode == 0, ended.stderr
+    before, after = (
+        read_tensors(Path(run) / "model.safetensors")[0] for run in (tiny.run, json.loads(ended.stdout)["run"])
+    )
+    kept = {key for key in before if torch.equal(before[key], after[key])}
+    assert kept == {"affinity", *(f"heads.heads.{t}.{k}" for t in ("normals", "edges") for k in ("weight", "bias"))}

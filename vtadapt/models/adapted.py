@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -191,6 +191,17 @@ class AdaptedModel(nn.Module):
                 out[f"stage {first + stage} block {number}"] = found
         return out
 
+    def head_of(self, task: str) -> nn.Module:
+        """The head of one task."""
+        return self.heads.heads[task]
+
+    def owned(self, task: str) -> list[Owned]:
+        """What is of one task alone: its row e_t of the embeddings, its head, its decoder where each task has one."""
+        index = self.tasks.index(task)
+        modules = [self.heads.heads[task], *([self.decoders[index]] if len(self.decoders) > 1 else [])]
+        rest = [Owned(parameter) for module in modules for parameter in module.parameters()]
+        return [Owned(self.embedding.weight, index), *rest]
+
     def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> list[Tensor]:
         z = self.embedding(self.affinity)[index]  # (T, E)
         x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)
@@ -219,6 +230,13 @@ class Group:
     def count(self) -> int:
         """Number of scalars."""
         return sum(p.numel() for p in self.parameters)
+
+
+class Owned(NamedTuple):
+    """A parameter, or one row of it, that serves one task alone."""
+
+    parameter: nn.Parameter
+    row: int | None = None
 
 
 def saved_state(model: nn.Module) -> dict[str, Tensor]:

@@ -95,7 +95,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
             open_manifest(settings.data_dir, recipe.name)
         ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     folder = options.out or settings.run_dir / f"compare-{settings.data}"
-    with _alone(folder):
+    with alone(folder, "comparison"):
         variants, measured = with_budget(variants, budget, len(tasks), folder, options.jobs, quiet)
         cells = [make_cell(variant, seed, folder) for seed in seeds for variant in variants]
         for cell in cells:
@@ -138,8 +138,8 @@ def _told(cell: Cell, tasks: Mapping[str, Task]) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder: of two comparisons at once in one folder the second is refused."""
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
     with disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -148,7 +148,5 @@ def _alone(folder: Path) -> Iterator[None]:
         except DataError as error:
             if "is locked" not in str(error):
                 raise
-            raise ConfigError(
-                f"another comparison is running in {folder}; wait for it, or name another --out"
-            ) from error
+            raise ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out") from error
         yield

@@ -28,7 +28,7 @@ def run_cell(what: str, folder: Path) -> None:
     if what == TRAIN:
         train(settings, resume=folder, quiet=True)
         return
-    runs.write_json(folder / COST, build_trainer(settings, quiet=True).measure(folder))
+    runs.write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
 
 
 def _end_with_parent() -> None:

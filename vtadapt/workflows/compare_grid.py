@@ -24,7 +24,7 @@ ALL = ("stl", "stl:resnet_pico", "mtl-cnn", "consistency", "xtam", "tawt", "mult
 
 LOG = "log.txt"
 POLL = 0.2  # seconds between two looks at the processes
-MOVABLE = ("data_dir", "run_dir")  # settings in which a kept cell may differ
+MOVABLE = ("data_dir", "run_dir", "start")  # settings in which a kept cell may differ
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from vtadapt.data.label_sets import VOID
 from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe
-from vtadapt.errors import DataError
+from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
@@ -152,11 +153,17 @@ def evaluate_run(
 
 def label_maps_of(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
     """For tasks whose classes are others in ``recipe``: the run's class of each of them."""
-    return {
-        name: recipe.class_ids(name, loaded.label_sets[name], task.classes)
-        for name, task in loaded.tasks.items()
-        if name in recipe.tasks and recipe.tasks[name].classes != task.classes
-    }
+    maps = {}
+    for name, task in loaded.tasks.items():
+        if name not in recipe.tasks or recipe.tasks[name].classes == task.classes:
+            continue
+        try:
+            maps[name] = recipe.class_ids(name, loaded.label_sets[name], task.classes)
+        except ConfigError:
+            if name not in loaded.settings.held:
+                raise
+            maps[name] = [VOID] * len(recipe.tasks[name].classes)  # held through a transfer to other classes
+    return maps
 
 
 def draw_panel(

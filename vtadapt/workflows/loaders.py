@@ -137,9 +137,20 @@ def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
 
 
 def build_train(
-    settings: TrainSettings, recipes: Sequence[Recipe], tasks: Mapping[str, Task], fabric: Fabric
+    settings: TrainSettings,
+    recipes: Sequence[Recipe],
+    tasks: Mapping[str, Task],
+    fabric: Fabric,
+    label_maps: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
 ) -> TrainData:
     """Open the packs and make the training loader.
+
+    Args:
+        settings: of the run.
+        recipes: of its data sets.
+        tasks: those whose labels are read.
+        fabric: of the run.
+        label_maps: of each data set, see :class:`vtadapt.data.dataset.PackDataset`.
 
     Raises:
         DataError: a pack is missing or broken, or a task has no label in any of them.
@@ -150,9 +161,10 @@ def build_train(
     sizes = [settings.size or r.size(0) for r in readers]
     flip = 0.5 if settings.flip else 0.0
     augment = [train_transform(size, settings.scale, flip, settings.colour_jitter) for size in sizes]
+    maps = [(label_maps or {}).get(recipe.name) for recipe in recipes]
     sets = [
-        PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache)
-        for r, transform in zip(readers, augment, strict=True)
+        PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache, label_maps=ids)
+        for r, transform, ids in zip(readers, augment, maps, strict=True)
     ]
     for name in tasks:
         if not any(r.present(name).any() for r in readers):

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 
@@ -37,8 +37,10 @@ def open_fabric(settings: TrainSettings) -> Fabric:
     from lightning_fabric import Fabric  # here, since it takes more than a second, which predicting need not wait
 
     strategy = "ddp" if settings.devices * settings.num_nodes > 1 else "auto"
+    if strategy == "ddp" and settings.held:  # what is of a held task alone gets no gradient
+        strategy = "ddp_find_unused_parameters_true"
     precision = resolve_precision(settings.precision, settings.accelerator)
-    if strategy == "ddp":  # depthwise kernels: their one input channel has another stride, which changes nothing
+    if strategy != "auto":  # depthwise kernels: their one input channel has another stride, which changes nothing
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     try:
         fabric = Fabric(
@@ -205,6 +207,36 @@ def describe(
     }
 
 
+class RunConfig(NamedTuple):
+    """What :func:`describe` wrote, read back."""
+
+    content: dict[str, Any]
+    tasks: dict[str, Task]
+    label_sets: dict[str, str]
+    size: tuple[int, int]
+    sha256: str
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read the ``config.json`` of the run in ``path``.
+
+    Raises:
+        ConfigError: missing, broken, or of another version.
+    """
+    config = runs.read_json(path / runs.CONFIG)
+    if config.get("format") != FORMAT:
+        raise ConfigError(
+            f"{path / runs.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again"
+        )
+    try:
+        tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
+        size, sha256 = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
+        label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+        raise ConfigError(f"{path / runs.CONFIG}: missing or broken entry ({error}); train the run again") from error
+    return RunConfig(config, tasks, label_sets, size, sha256)
+
+
 @dataclass
 class Loaded:
     """A finished run, ready to predict."""
@@ -223,25 +255,14 @@ def load_run(path: Path) -> Loaded:
     Raises:
         ConfigError: the folder is not a finished run, its backbone changed, or its checkpoint does not fit.
     """
-    config = runs.read_json(path / runs.CONFIG)
-    settings = load(path / runs.SETTINGS)
-    if config.get("format") != FORMAT:
-        raise ConfigError(
-            f"{path / runs.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again"
-        )
-    try:
-        tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
-        size, wanted = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
-        label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
-    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
-        raise ConfigError(f"{path / runs.CONFIG}: missing or broken entry ({error}); train the run again") from error
-    model = build_model(settings, tasks)
-    if digest(model) != wanted:
+    found, settings = read_config(path), load(path / runs.SETTINGS)
+    model = build_model(settings, found.tasks)
+    if digest(model) != found.sha256:
         raise ConfigError(
             f"backbone {settings.encoder!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
-            f"with (sha256 {wanted[:12]}...); give it the same weights, or train again"
+            f"with (sha256 {found.sha256[:12]}...); give it the same weights, or train again"
         )
     tensors, _ = runs.read_tensors(path / runs.MODEL)
     runs.load_into(model, tensors, path / runs.MODEL)
     model.eval()
-    return Loaded(path, settings, tasks, label_sets, model, size)
+    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size)

@@ -50,8 +50,16 @@ class TrainSettings(BaseModel):
     train_blocks: Literal["adapters", "full", "all"] = Field(
         "adapters", description="adapters only; with the adapted blocks; everything"
     )
-    affinity: Literal["troa", "identity", "uniform"] = Field(
-        "troa", description="A, which mixes the task embeddings: learned, each task alone, or all alike"
+    affinity: Literal["troa", "identity", "uniform", "start"] = Field(
+        "troa",
+        description="A, which mixes the task embeddings: learned, each task alone, all alike, or that of the run that "
+        "this one starts from, kept as it is",
+    )
+    start: Path | None = Field(None, description="a finished run whose weights training starts from")
+    held: tuple[str, ...] = Field(
+        (),
+        description="tasks of that run whose labels are not used, and whose own weights (embedding, head, decoder of "
+        "its own) stay as they are",
     )
     troa_weights: bool = Field(False, description="weight the losses by TROA's W")
     troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
@@ -94,7 +102,7 @@ class TrainSettings(BaseModel):
     log_steps: int = Field(10, ge=1, description="steps between records of the losses")
     checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints within an epoch")
 
-    @field_validator("tasks", mode="before")
+    @field_validator("tasks", "held", mode="before")
     @classmethod
     def _split_tasks(cls, value: Any) -> Any:
         return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value

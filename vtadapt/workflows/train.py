@@ -10,6 +10,7 @@ from vtadapt.data.manifest import open_manifest
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.workflows import runs
 from vtadapt.workflows.loaders import build_train, load_recipes
+from vtadapt.workflows.origin import find_origin, keep_origin
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
@@ -31,7 +32,7 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     """
     if resume:
         settings = load(resume / runs.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
-    trainer = build_trainer(settings, quiet=quiet)
+    trainer = build_trainer(settings, resume, quiet=quiet)
     fabric = trainer.fabric
     try:
         return trainer.run(_run_folder(trainer.settings, resume, fabric), resume is not None, quiet)
@@ -41,11 +42,18 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
         raise
 
 
-def build_trainer(settings: TrainSettings, *, quiet: bool = False) -> Trainer:
-    """Data, network and optimiser of a run; synthetic sets are rendered where they are not there."""
+def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet: bool = False) -> Trainer:
+    """Data, network and optimiser of a run; synthetic sets are rendered where they are not there.
+
+    Args:
+        settings: of the run.
+        folder: of the run, where it is there already.
+        quiet: no progress.
+    """
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
-    tasks = build_tasks(recipes, settings.tasks)
+    origin = find_origin(settings, recipes, folder)
+    tasks = build_tasks(recipes, settings.tasks) if origin is None else origin.tasks
     for name in sorted(settings.loss_weights.keys() - tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
     for recipe in recipes:
@@ -56,17 +64,22 @@ def build_trainer(settings: TrainSettings, *, quiet: bool = False) -> Trainer:
         for recipe in recipes:
             ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     fabric.barrier()
-    data = build_train(settings, recipes, tasks, fabric)
+    if origin is None:
+        data = build_train(settings, recipes, tasks, fabric)
+    else:
+        data = build_train(settings, recipes, origin.trained, fabric, origin.label_maps)
     if settings.epochs is None:
         steps = settings.steps or STEPS * len(recipes)
         whole = math.ceil(steps / data.sampler.batches) if settings.steps else round(steps / data.sampler.batches)
         settings = settings.model_copy(update={"epochs": max(1, whole)})
-    return Trainer(settings, recipes, tasks, data, fabric)
+    return Trainer(settings, recipes, tasks, data, fabric, origin)
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:
     path = resume
     if path is None and fabric.is_global_zero:
         path = runs.new_run(settings.run_dir, settings.data)
+        if settings.start is not None:
+            keep_origin(path, settings.start)
         runs.write_text(path / runs.SETTINGS, settings.to_yaml())
     return Path(fabric.broadcast(str(path)))

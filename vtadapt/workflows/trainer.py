@@ -20,8 +20,10 @@ from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.affinity_file import write_history
 from vtadapt.workflows.eval import Evaluation, Metrics, draw_panel, evaluate, score, summary
+from vtadapt.workflows.held import HeldWeights
 from vtadapt.workflows.loaders import TrainData, build_eval
 from vtadapt.workflows.methods import build_method
+from vtadapt.workflows.origin import Origin
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Model, build_model, describe
 from vtadapt.workflows.settings import TrainSettings
@@ -45,19 +47,25 @@ class Trainer:
         tasks: Mapping[str, Task],
         data: TrainData,
         fabric: Fabric,
+        origin: Origin | None = None,
     ) -> None:
-        """Build model and optimiser."""
+        """Build model and optimiser; ``origin`` where the run starts from another."""
         self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
+        self.trained = self.tasks if origin is None else origin.trained
+        self.label_maps = {} if origin is None else origin.label_maps
         self.core = build_model(settings, tasks)
-        self.troa = TroaUpdates(settings, self.core, self.tasks, fabric)
-        self.method = build_method(settings, self.core, self.tasks, fabric)
+        self.config = describe(settings, recipes, tasks, self.core, data.size)
+        if origin is not None:
+            origin.load_into(self.core, self.config)
+        self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
+        self.method = build_method(settings, self.core, self.trained, fabric)
         if self.troa.every:
             self.method.factors = self.troa.factors
-        self.config = describe(settings, recipes, tasks, self.core, data.size)
         optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
         self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
+        self.held = HeldWeights(self.core, settings.held)
         if self.method.several_levels:
             self.model.mark_forward_method("levels")
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
@@ -137,8 +145,10 @@ class Trainer:
         total, shown = self.method.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
         self.fabric.backward(total)
+        self.held.clear_gradients()
         self.method.clip(self.model, self.optimiser)
         self.optimiser.step()
+        self.held.restore()
         self.method.after_step(batch, self.step)
         return shown
 
@@ -148,9 +158,9 @@ class Trainer:
         Several processes compute all of them, since their gradients are summed and a label may be there in one only.
         """
         if self.fabric.world_size > 1:
-            return self.tasks
-        found = {name: task for name, task in self.tasks.items() if task.valid(batch["targets"][name]).any()}
-        return found or self.tasks
+            return self.trained
+        found = {name: task for name, task in self.trained.items() if task.valid(batch["targets"][name]).any()}
+        return found or self.trained
 
     def _lr(self) -> float:
         """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
@@ -159,15 +169,16 @@ class Trainer:
             return self.settings.lr * (self.step + 1) / warm
         return self.settings.lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
 
-    def _evaluate(self, limit: int | None) -> dict[str, Evaluation]:
+    def _evaluate(self, limit: int | None, tasks: Mapping[str, Task]) -> dict[str, Evaluation]:
         results = {}
         for name, reader in self.data.val.items():
-            loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
-            results[name] = evaluate(self.core, loader, self.tasks, self.fabric)
+            loader = build_eval(reader, tasks, self.settings.batch_size, limit, self.label_maps.get(name))
+            results[name] = evaluate(self.core, loader, tasks, self.fabric)
         return results
 
     def _validate(self, epoch: int, bar: Progress) -> None:
-        results = _metrics(self._evaluate(self.settings.val_images))
+        # Labels of held tasks are not looked at, not even to choose the best weights.
+        results = _metrics(self._evaluate(self.settings.val_images, self.trained))
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
@@ -214,7 +225,7 @@ class Trainer:
         self.fabric.barrier()
         tensors, about = runs.read_tensors(self.path / BEST)
         runs.load_into(self.core, tensors, self.path / BEST)
-        measured = self._evaluate(None)
+        measured = self._evaluate(None, self.tasks)
         trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
         results = {
             "run": str(self.path),
@@ -239,7 +250,8 @@ class Trainer:
             if complaint := self.troa.complaint(self.total):
                 print(f"warning: {complaint}", file=sys.stderr)
             for name, reader in self.data.val.items():
-                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png")
+                maps = self.label_maps.get(name)
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png", label_maps=maps)
         if self.board is not None:
             self.board.close()
         return results

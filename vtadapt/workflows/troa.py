@@ -106,20 +106,25 @@ class TroaUpdates:
     """TROA in a training run: on its steps the batch at hand is measured before it is trained on.
 
     A goes into the model's buffer, which conditions every task; W gives factors of the losses. Both can be left out:
-    ``affinity`` = "identity" or "uniform" fixes A, ``troa_weights`` = false leaves the losses alone.
+    ``affinity`` = "identity", "uniform" or "start" fixes A, ``troa_weights`` = false leaves the losses alone.
     """
 
     def __init__(self, settings: TrainSettings, model: Any, tasks: Mapping[str, Task], fabric: Fabric) -> None:
         """Fix A where it is not learned.
 
         Raises:
-            ConfigError: the method has no affinity matrix.
+            ConfigError: the method has no affinity matrix, or tasks are held, of which it could not be learned.
         """
         self.model, self.tasks, self.fabric = model, tasks, fabric
         learned = settings.affinity == "troa" or settings.troa_weights
         adapted = isinstance(model, AdaptedModel)
-        if not adapted and (settings.affinity == "uniform" or settings.troa_weights):
+        if not adapted and (settings.affinity in ("uniform", "start") or settings.troa_weights):
             raise ConfigError(f"method {settings.method!r} has no affinity matrix; leave the affinity settings out")
+        if adapted and learned and settings.held:
+            raise ConfigError(
+                f"affinities cannot be learned while {', '.join(settings.held)} is held without labels; wanted "
+                "affinity start, uniform or identity, and no troa_weights"
+            )
         self.every = (settings.troa_every or default_interval(len(tasks))) if learned and adapted else 0
         if len(tasks) == 1:
             self.every = 0  # one task: A = W = 1
@@ -128,6 +133,8 @@ class TroaUpdates:
         self.state = algorithm.Troa(len(tasks), settings.troa_momentum, settings.troa_eta)
         if adapted and settings.affinity == "uniform":
             model.affinity.fill_(1.0)
+        if adapted and settings.affinity == "identity":  # the run that this one starts from may have had another
+            model.affinity.copy_(torch.eye(len(model.tasks)))
 
     def due(self, step: int) -> bool:
         """Whether the batch of this step (from 0) is measured before it is trained on."""

@@ -10,7 +10,7 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import Group
+from vtadapt.models.adapted import Group, Owned
 from vtadapt.models.decoder import SwinDecoder, TaskHeads
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.peers.decoders import window_of
@@ -145,6 +145,15 @@ class MulT(Peer):
             ("decoders", "Swin, one per task", Group(own, True)),
             ("heads", "1x1 per task", Group(list(self.heads.parameters()), True)),
         ]
+
+    def head_of(self, task: str) -> nn.Module:
+        """The head of one task."""
+        return self.heads.heads[task]
+
+    def owned(self, task: str) -> list[Owned]:
+        """What is of one task alone: its decoder and head; the reference's holds the queries and keys that all use."""
+        modules = (self.decoders[task], self.heads.heads[task])
+        return [Owned(parameter) for module in modules for parameter in module.parameters()]
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the encoder once, then all decoders level by level; the reference's runs in any case."""

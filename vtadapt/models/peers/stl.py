@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
-from vtadapt.models.adapted import Group
+from vtadapt.models.adapted import Group, Owned
 from vtadapt.models.peers.base import Encoder, Kind, Peer, PeerConfig, unused_parameters
 from vtadapt.models.peers.decoders import Branch
 
@@ -79,6 +80,14 @@ class MtlCnn(Peer):
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger."""
         return self.encoder_components() + branch_components(self.branches)
+
+    def head_of(self, task: str) -> nn.Module:
+        """The last layer of one task."""
+        return cast(Branch, self.branches[task]).heads
+
+    def owned(self, task: str) -> list[Owned]:
+        """What is of one task alone: its decoder and head."""
+        return [Owned(parameter) for parameter in self.branches[task].parameters()]
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the encoder once and the heads of the tasks asked for."""

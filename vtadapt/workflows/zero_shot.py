@@ -1,0 +1,154 @@
+"""``vtadapt zero-shot``: a task on a new data set without its labels there, learned through the other tasks' labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vtadapt.errors import ConfigError
+from vtadapt.workflows import runs
+from vtadapt.workflows.compare import alone
+from vtadapt.workflows.compare_grid import Cell, begin, run_grid
+from vtadapt.workflows.compare_tables import headlines
+from vtadapt.workflows.compare_trivial import trivial_metrics
+from vtadapt.workflows.eval import Metrics, evaluate, summary
+from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.origin import FOLDER, keep_origin
+from vtadapt.workflows.session import load_run, open_fabric
+from vtadapt.workflows.settings import validate
+from vtadapt.workflows.zero_shot_picture import draw_zero_shot
+from vtadapt.workflows.zero_shot_plan import DIRECT, ORACLE, ZERO_SHOT, Plan, ZeroShotOptions, make_plan
+from vtadapt.workflows.zero_shot_tables import markdown, summarise
+
+FORMAT = 1
+RESULT, TABLE = "zero_shot.json", "table.md"
+
+CHECKPOINT = (
+    "Weights kept: those with the best mean over the labelled tasks of +-log(headline metric) on validation images of "
+    "the target; labels of {task} are not looked at (the oracle uses them, there too)."
+)
+
+
+def zero_shot(
+    target: str,
+    sources: Sequence[Path],
+    options: ZeroShotOptions,
+    *,
+    data_dir: Path | None = None,
+    run_dir: Path = Path("runs"),
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Transfer, measure, tabulate and draw; finished trainings are kept.
+
+    A run was trained with task n. On the target data set only other tasks have labels: all that the tasks share, and
+    the heads of the labelled ones, go on training there; head n and e_n stay bit for bit, and z_n is column n of the
+    run's A applied to the embeddings. What n then reaches on the target's validation labels stands beside the run as
+    it was ("direct"), the same training with A uniform, and the same training with labels of n ("oracle").
+
+    Args:
+        target: data set.
+        sources: the run, or one run per seed.
+        options: what is transferred, and how.
+        data_dir: folder of the packs; None for the run's own.
+        run_dir: folder of the runs.
+        quiet: no progress.
+
+    Returns:
+        The content of ``zero_shot.json``; ``failed`` names the trainings that failed.
+
+    Raises:
+        UsageError: a task, label or option that cannot be.
+        ConfigError: a run of another kind, a task that means something else on the target, or a folder that was begun
+            with other settings.
+        DataError: the target is not prepared or lacks the labels.
+    """
+    plan = make_plan(target, sources, options, data_dir=data_dir, quiet=quiet)
+    task = plan.task
+    folder = options.out or run_dir / f"zero-shot-{plan.recipe.name}-{task.name}"
+    cells = [_cell(plan, label, seed, folder) for seed in plan.sources for label in plan.trainings]
+    with alone(folder, "zero-shot transfer"):
+        for cell in cells:
+            _begin(cell, plan.sources[cell.seed])
+        title = f"zero-shot {plan.recipe.name} {task.name}"
+        run_grid(cells, options.jobs, title, quiet, lambda cell: _told(cell, plan))
+        result: dict[str, Any] = {
+            "format": FORMAT,
+            "folder": str(folder),
+            **plan.facts(),
+            "split": "val",
+            "steps": cells[0].settings.steps,
+            "lr": cells[0].settings.lr,
+            "checkpoint": CHECKPOINT.format(task=task.name),
+            "headlines": headlines(plan.origin.tasks),
+            **_measured(plan, cells),
+            "failed": {cell.name: cell.error for cell in cells if cell.error is not None},
+        }
+        result["panels"] = draw_zero_shot(plan, cells, folder, options.images)
+        runs.write_json(folder / RESULT, result)
+        runs.write_text(folder / TABLE, markdown(result))
+    return result
+
+
+def _cell(plan: Plan, label: str, seed: int, folder: Path) -> Cell:
+    adapted = plan.base.method == "adapters"
+    held = [name for name in plan.held if name != plan.task.name or label != ORACLE]
+    affinity = {ZERO_SHOT: "start", ORACLE: "start"}.get(label, label)
+    values = {
+        **plan.base.model_dump(),
+        "seed": seed,
+        "run_dir": folder,
+        "start": plan.sources[seed].resolve(),
+        "held": held,
+        **({"affinity": affinity, "troa_weights": False} if adapted else {}),
+    }
+    return Cell(label, seed, folder / f"{label}-seed{seed}", validate(values, "settings of the transfer"))
+
+
+def _begin(cell: Cell, source: Path) -> None:
+    """Make the folder of a training with the weights that it starts from, or check that it has them.
+
+    Raises:
+        ConfigError: it was begun with others.
+    """
+    kept = cell.path / FOLDER / runs.MODEL
+    if not kept.is_file():
+        keep_origin(cell.path, source)
+    else:
+        found, wanted = (runs.read_tensors(path)[0] for path in (kept, source / runs.MODEL))
+        if found.keys() != wanted.keys() or not all(torch.equal(found[k], wanted[k]) for k in wanted):
+            raise ConfigError(
+                f"{str(cell.path)!r} was begun from other weights than those of {str(source)!r}; name another folder "
+                "with --out"
+            )
+    begin(cell)
+
+
+def _told(cell: Cell, plan: Plan) -> str:
+    results = runs.read_json(cell.path / runs.RESULTS)
+    return f"{summary(results['metrics'], plan.origin.tasks)}  ({results['train_seconds']:.0f} s)"
+
+
+def _measured(plan: Plan, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Metrics of the run as it was, of every training, and of the best constant."""
+    name = plan.recipe.name
+    fabric = open_fabric(plan.base)
+    known = {k: task for k, task in plan.origin.tasks.items() if k not in plan.origin.fresh}
+    reader, maps = open_reader(plan.base, name, "val"), plan.origin.label_maps.get(name)
+    direct: dict[Path, Metrics] = {}
+    for source in dict.fromkeys(plan.sources.values()):  # each run once: there is nothing random in it
+        model = load_run(source).model.to(fabric.device)
+        loader = build_eval(reader, known, plan.base.batch_size, None, maps)
+        direct[source] = evaluate(model, loader, known, fabric).metrics
+    constant = {}
+    if plan.measurable and plan.task.name not in (maps or {}):
+        constant = trivial_metrics(plan.base, [plan.recipe], {plan.task.name: plan.task}, fabric)[name][plan.task.name]
+    found: dict[str, dict[int, Metrics]] = {DIRECT: {seed: direct[source] for seed, source in plan.sources.items()}}
+    for cell in cells:
+        each = found.setdefault(cell.label, {})
+        if cell.error is None and cell.done:
+            each[cell.seed] = runs.read_json(cell.path / runs.RESULTS)["metrics"][name]
+    places = {cell.name: str(cell.path) for cell in cells}
+    return {"trivial": constant, "cells": places, **summarise(plan, found)}

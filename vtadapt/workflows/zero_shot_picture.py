@@ -1,0 +1,59 @@
+"""The panel of a zero-shot transfer: rows are images, columns what each way of getting to the task predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vtadapt.viz.panels import Cell as Picture
+from vtadapt.viz.panels import panel, save_png
+from vtadapt.workflows.compare_grid import Cell
+from vtadapt.workflows.eval import legends, shared_range
+from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.session import load_run
+from vtadapt.workflows.zero_shot_plan import DIRECT, Plan
+
+TRUTH = "ground truth"
+
+
+def draw_zero_shot(plan: Plan, cells: Sequence[Cell], folder: Path, images: int) -> list[str]:
+    """Write ``panel-TARGET-TASK.png``: evenly spaced validation images of the target, task n alone.
+
+    Every training is shown by its first seed that is finished; all pictures of a row are drawn in the same range.
+
+    Returns:
+        The path; nothing where no image is wanted.
+    """
+    if images < 1:
+        return []
+    shown = {DIRECT: next(iter(plan.sources.values()))}
+    for cell in cells:
+        if cell.error is None and cell.done:
+            shown.setdefault(cell.label, cell.path)
+    task, name = plan.task, plan.recipe.name
+    reader = open_reader(plan.base, name, "val")
+    maps = plan.origin.label_maps.get(name)
+    batches = list(build_eval(reader, {task.name: task}, 1, min(images, len(reader)), maps))
+    predicted: dict[str, list[Tensor]] = {}
+    for label, path in shown.items():  # one network in memory at a time
+        model = load_run(path).model
+        with torch.no_grad():
+            logits = [model(batch["image"], [task.name])[task.name].float() for batch in batches]
+        predicted[label] = [task.decode(x)[0] for x in logits]
+    rows: list[list[Picture | None]] = []
+    for index, batch in enumerate(batches):
+        rgb = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        truth, first = batch["targets"][task.name][0], index == 0
+        limits = shared_range(task, truth, predicted[DIRECT][index])
+        row: list[Picture | None] = [Picture(rgb, caption="image" if first else "")]
+        for label, each in predicted.items():
+            drawn = task.colour(each[index], limits)
+            row.append(Picture(drawn, caption=label if first else "", smooth=not task.classes))
+        known = Picture(task.colour(truth, limits), caption=TRUTH if first else "", smooth=not task.classes)
+        rows.append([*row, known if bool(task.valid(truth[None]).any()) else None])
+    page = panel(rows, title=f"{task.name} on {name}", strips=legends({task.name: task}))
+    return [str(save_png(folder / f"panel-{name}-{task.name}.png", page))]
