@@ -162,7 +162,8 @@ class Trainer:
     def _evaluate(self, limit: int | None) -> dict[str, Evaluation]:
         results = {}
         for name, reader in self.data.val.items():
-            loader = build_eval(reader, self.tasks, self.settings.batch_size, limit)
+            maps = self.data.label_maps.get(name)
+            loader = build_eval(reader, self.tasks, self.settings.batch_size, limit, maps)
             results[name] = evaluate(self.core, loader, self.tasks, self.fabric)
         return results
 
@@ -239,7 +240,8 @@ class Trainer:
             if complaint := self.troa.complaint(self.total):
                 print(f"warning: {complaint}", file=sys.stderr)
             for name, reader in self.data.val.items():
-                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png")
+                maps = self.data.label_maps.get(name)
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png", label_maps=maps)
         if self.board is not None:
             self.board.close()
         return results
