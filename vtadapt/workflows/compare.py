@@ -95,7 +95,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
             open_manifest(settings.data_dir, recipe.name)
         ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     folder = options.out or settings.run_dir / f"compare-{settings.data}"
-    with _alone(folder):
+    with alone(folder):
         variants, measured = with_budget(variants, budget, len(tasks), folder, options.jobs, quiet)
         cells = [make_cell(variant, seed, folder) for seed in seeds for variant in variants]
         for cell in cells:
@@ -138,7 +138,7 @@ def _told(cell: Cell, tasks: Mapping[str, Task]) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Hold the folder: of two comparisons at once in one folder the second is refused."""
     with disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
