@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -129,7 +130,15 @@ class Adversarial(Method):
 
     def fooling(self, name: str, maps: Tensor) -> Tensor:
         """BCE of the frozen D of a task against "source" on what it sees of target predictions."""
-        return domain_loss(self.discriminators[name](maps), SOURCE)
+        return domain_loss(self.judge(name, maps), SOURCE)
+
+    def judge(self, name: str, maps: Tensor) -> Tensor:
+        """Logits of the D of a task for what it sees, in the run's precision."""
+        # Without the scaling of losses that float16 needs, and which is the generator's, float32 is the safe one.
+        half = self.settings.precision == "16-mixed"
+        with contextlib.nullcontext() if half else self.fabric.autocast():
+            logits: Tensor = self.discriminators[name](maps)
+        return logits
 
     def after_step(self, batch: Batch, step: int) -> None:
         """The wrapped method's part, then one step of every D that saw something."""
@@ -139,8 +148,8 @@ class Adversarial(Method):
         self.optimiser.zero_grad()  # to None: the D of a task without a label in the batch is left as it is
         networks.requires_grad_(True).train()
         for name, (source, target) in seen.items():
-            on_source = domain_loss(networks[name](source), SOURCE)
-            on_target = domain_loss(networks[name](target), TARGET)
+            on_source = domain_loss(self.judge(name, source), SOURCE)
+            on_target = domain_loss(self.judge(name, target), TARGET)
             ((on_source + on_target) / 2).backward()  # type: ignore[no-untyped-call]
             self.shown[list(self.tasks).index(name), 1:] = torch.stack([on_source, on_target]).detach().cpu()
         self._reduce()
