@@ -16,7 +16,8 @@ from PIL import Image
 from vtadapt.data.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows import runs
-from vtadapt.workflows.eval import evaluate_run, label_maps_of, score
+from vtadapt.workflows.eval import evaluate_run, score
+from vtadapt.workflows.eval_other import label_maps_of
 from vtadapt.workflows.info import info_of_run, info_of_settings
 from vtadapt.workflows.session import build_tasks, load_run
 

@@ -215,12 +215,14 @@ class Recipe(Strict):
     def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
         """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
 
+        ``classes`` may be some of the label set only; where it is our own, the rest has then none.
+
         Raises:
             ConfigError: the recipe has no map to that label set, or the map names a class that is not there.
         """
         own = self.tasks[task]
         if own.label_set == label_set and label_set or own.classes == classes:
-            mapping: Mapping[str, str | None] = {c: c for c in own.classes}
+            mapping: Mapping[str, str | None] = {c: c for c in own.classes if c in classes}
         elif found := self.class_maps.get(f"{own.label_set}>{label_set}") or self.class_maps.get(label_set):
             mapping = found
         else:

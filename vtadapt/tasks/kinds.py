@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from vtadapt.tasks.task import Task
 
 
+Limits = tuple[Tensor, Tensor]
+"""Lowest and highest value, () each."""
+
+
 class Kind(ABC):
     """Behaviour shared by all tasks of a kind; stateless, the task is handed to every method."""
 
@@ -56,6 +60,14 @@ class Kind(ABC):
 
     def value_range(self, task: Task, x: np.ndarray) -> tuple[float, float] | None:  # noqa: ARG002
         """Return the range of values that ``colour`` draws, None for kinds without one."""
+        return None
+
+    def for_discriminator(self, task: Task, logits: Tensor, limits: Limits | None) -> Tensor:  # noqa: ARG002
+        """Return what a discriminator of domains sees, (B, C, H, W) of the order of 1, with a gradient."""
+        return self.decode(task, logits)
+
+    def limits(self, task: Task, target: Tensor) -> Limits | None:  # noqa: ARG002
+        """Return the range of a batch of labels that ``for_discriminator`` scales by, None for kinds without one."""
         return None
 
     def for_loss(self, task: Task, logits: Tensor) -> Tensor:  # noqa: ARG002
@@ -110,6 +122,13 @@ class Classes(Kind):
             )
 
     @override
+    def for_discriminator(self, task: Task, logits: Tensor, limits: Limits | None) -> Tensor:
+        if task.channels == 1:  # certain, whatever the logits
+            return logits * 0.0
+        log = F.log_softmax(at_least_float32(logits), 1)
+        return -log.exp() * log / math.log(task.channels)
+
+    @override
     def loss(self, task: Task, logits: Tensor, target: Tensor) -> Loss:
         # Cross-entropy skips ignored pixels itself, without a copy of all K channels.
         count = int(self.valid(task, target).sum())
@@ -154,6 +173,22 @@ class Regression(Kind):
         if task.max_value is not None:
             valid = valid & (target <= task.max_value)
         return valid.all(1)
+
+    @override
+    def for_discriminator(self, task: Task, logits: Tensor, limits: Limits | None) -> Tensor:
+        value = self._nearness(task, self.decode(task, logits))
+        low, high = (value.detach().min(), value.detach().max()) if limits is None else limits
+        return (value - low) / (high - low).clamp_min(torch.finfo(value.dtype).eps)
+
+    @override
+    def limits(self, task: Task, target: Tensor) -> Limits | None:
+        labelled = self._nearness(task, target.movedim(1, -1)[self.valid(task, target)])
+        return (labelled.min(), labelled.max()) if labelled.numel() else None
+
+    @staticmethod
+    def _nearness(task: Task, value: Tensor) -> Tensor:
+        """Return the inverse of a distance, at least 1 cm; other quantities are left as they are."""
+        return 1 / value.clamp_min(MIN_DISTANCE) if task.distance else value
 
     def _plane(self, task: Task, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (H, W) (mean over channels) and their validity."""

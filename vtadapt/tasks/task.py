@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import checks
 from vtadapt.tasks.colour import Picture, default_palette
-from vtadapt.tasks.kinds import KINDS, Kind
+from vtadapt.tasks.kinds import KINDS, Kind, Limits
 from vtadapt.tasks.losses import Loss
 from vtadapt.tasks.meters_regression import cap_suffix
 from vtadapt.tasks.metrics import Meter, higher_is_better
@@ -99,6 +99,33 @@ class Task:
         All but ``classes`` are float32 and differentiable.
         """
         return self.behaviour.decode(self, logits)
+
+    def for_discriminator(self, logits: Tensor, limits: Limits | None = None) -> Tensor:
+        """Return what a discriminator of domains sees of a prediction: (B, channels, H, W) float32, with a gradient.
+
+        Classes: weighted self-information -p log2 p / log2 K of each class (Vu et al., ADVENT, CVPR 2019, eq. 8), 0
+        where the network is certain, 1/K everywhere where all classes are alike. Regression: (v - low) / (high - low)
+        with v = 1 / distance, or the value itself where it is none. Unit vectors and probabilities as decoded.
+
+        Args:
+            logits: (B, channels, H, W), any float type.
+            limits: low and high of a regression, see :meth:`limits`; None for those of this prediction.
+        """
+        return self.behaviour.for_discriminator(self, logits, limits)
+
+    def limits(self, target: Tensor) -> Limits | None:
+        """Return the range of the labels of a batch that ``for_discriminator`` scales a regression by: two tensors ().
+
+        None where there is no label, and for other kinds. Distances: the inverse of the farthest and of the nearest.
+        """
+        return self.behaviour.limits(self, target)
+
+    def capped(self, max_value: float | None) -> Task:
+        """Return this task with ``max_value`` as its cap where that is lower; its metric keys then name it."""
+        if max_value is None or (self.max_value is not None and self.max_value <= max_value):
+            return self
+        headline = self.headline.split("@")[0] + cap_suffix(None, max_value, self.units, self.distance)
+        return replace(self, max_value=max_value, headline=headline)
 
     def valid(self, target: Tensor) -> Tensor:
         """Return (B, H, W) bool, True where ``target`` has a label."""

@@ -20,7 +20,7 @@ from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.workflows import runs
 from vtadapt.workflows.affinity_file import FORMAT, THETA, read_affinity, rows
-from vtadapt.workflows.eval import label_maps_of
+from vtadapt.workflows.eval_other import label_maps_of
 from vtadapt.workflows.loaders import load_recipes, open_reader
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,15 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from vtadapt.data.label_sets import VOID
 from vtadapt.data.pack import PackReader
-from vtadapt.data.recipe import Recipe
-from vtadapt.errors import ConfigError, DataError
+from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
+from vtadapt.workflows.eval_other import absent_classes, tell_classes, view_of
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
-from vtadapt.workflows.session import Loaded, load_run, open_fabric
+from vtadapt.workflows.session import load_run, open_fabric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -112,18 +113,22 @@ def evaluate_run(
 
     Returns:
         {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
-        "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}.
+        "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}. On data with other classes than the
+        run's, means are over the classes that both have, and "classes": {data set: {task: {"label_set", "shared",
+        "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too.
 
     Raises:
         DataError: a pack is missing or broken, or has no label of any of the run's tasks.
-        ConfigError: the run does not load, or another set's classes have no map to its own.
+        ConfigError: the run does not load, a task is of another kind or unit there, or its classes have no map to the
+            run's or none in common with them.
     """
     loaded = load_run(run)
+    if data_dir is not None:
+        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
     out = runs.output_folder(run, folder)
     settings = loaded.settings.model_copy(
         update={
             "data": data or loaded.settings.data,
-            "data_dir": data_dir or loaded.settings.data_dir,
             "accelerator": accelerator or loaded.settings.accelerator,
             "devices": 1,
             "num_nodes": 1,
@@ -137,33 +142,24 @@ def evaluate_run(
     tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
     for recipe in recipes:
         name, reader = recipe.name, readers[recipe.name]
-        maps = label_maps_of(loaded, recipe)
-        loader = build_eval(reader, loaded.tasks, settings.batch_size, limit, maps)
+        view = view_of(loaded, recipe)
+        loader = build_eval(reader, view.tasks, settings.batch_size, limit, view.label_maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
-        measured = evaluate(loaded.model, loader, loaded.tasks, fabric)
+        measured = evaluate(view.model, loader, view.tasks, fabric)
         results["metrics"][name], results["counts"][name] = measured
         if not results["metrics"][name]:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
+        for task, about in view.classes.items():
+            about["absent"] = absent_classes(about, results["metrics"][name].get(task, {}))
+        if view.classes:
+            results.setdefault("classes", {})[name] = view.classes
+            print(*tell_classes(name, view.classes), sep="\n", file=sys.stderr)
         picture = out / f"panel-{name}-{split}{tag}.png"
-        results["panels"].append(str(draw_panel(loaded.model, reader, loaded.tasks, picture, label_maps=maps)))
+        panel_of = draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)
+        results["panels"].append(str(panel_of))
     other = "" if data is None else "-" + "+".join(readers)
     runs.write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results
-
-
-def label_maps_of(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
-    """For tasks whose classes are others in ``recipe``: the run's class of each of them."""
-    maps = {}
-    for name, task in loaded.tasks.items():
-        if name not in recipe.tasks or recipe.tasks[name].classes == task.classes:
-            continue
-        try:
-            maps[name] = recipe.class_ids(name, loaded.label_sets[name], task.classes)
-        except ConfigError:
-            if name not in loaded.settings.held:
-                raise
-            maps[name] = [VOID] * len(recipe.tasks[name].classes)  # held through a transfer to other classes
-    return maps
 
 
 def draw_panel(

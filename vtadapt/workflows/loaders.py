@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,8 @@ class TrainData:
     sampler: RunSampler
     loader: DataLoader[Any]
     size: tuple[int, int]
+    label_maps: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    """Data set -> task -> new id of each stored class, where the run has other classes than its data."""
 
 
 def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
@@ -150,7 +152,7 @@ def build_train(
         recipes: of its data sets.
         tasks: those whose labels are read.
         fabric: of the run.
-        label_maps: of each data set, see :class:`vtadapt.data.dataset.PackDataset`.
+        label_maps: data set -> task -> new id of each stored class.
 
     Raises:
         DataError: a pack is missing or broken, or a task has no label in any of them.
@@ -161,10 +163,10 @@ def build_train(
     sizes = [settings.size or r.size(0) for r in readers]
     flip = 0.5 if settings.flip else 0.0
     augment = [train_transform(size, settings.scale, flip, settings.colour_jitter) for size in sizes]
-    maps = [(label_maps or {}).get(recipe.name) for recipe in recipes]
+    maps = label_maps or {}
     sets = [
-        PackDataset(r, tasks, transform, seed=settings.seed, cache=settings.cache, label_maps=ids)
-        for r, transform, ids in zip(readers, augment, maps, strict=True)
+        PackDataset(r, tasks, t, seed=settings.seed, cache=settings.cache, label_maps=maps.get(recipe.name))
+        for recipe, r, t in zip(recipes, readers, augment, strict=True)
     ]
     for name in tasks:
         if not any(r.present(name).any() for r in readers):
@@ -181,7 +183,7 @@ def build_train(
         collate_fn=functools.partial(collate, tasks=tasks),
         pin_memory=fabric.device.type == "cuda",
     )
-    return TrainData(train, val, sampler, loader, sizes[0])
+    return TrainData(train, val, sampler, loader, sizes[0], maps)
 
 
 def build_eval(

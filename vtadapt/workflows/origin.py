@@ -112,6 +112,8 @@ def find_origin(settings: TrainSettings, recipes: Sequence[Recipe], folder: Path
             key = "held" if settings.held else "affinity = 'start'"
             raise ConfigError(f"setting {key} needs a run to start from; name it with --set start=RUN")
         return None
+    if other := next((key for key in ("label_space", "target") if getattr(settings, key) is not None), None):
+        raise ConfigError(f"setting {other} does not go with start: a run that starts from another keeps its classes")
     kept = None if folder is None else folder / FOLDER
     path = settings.start if kept is None or not (kept / runs.MODEL).is_file() else kept
     origin = match_tasks(path, recipes, settings.held)

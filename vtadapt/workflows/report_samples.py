@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 from vtadapt.data.dataset import collate
 from vtadapt.viz.panels import Cell, save_png
 from vtadapt.viz.report_pictures import Extreme, Sample, Shot
-from vtadapt.workflows.eval import label_maps_of, prediction_cells, shared_range, truth_cells
+from vtadapt.workflows.eval import prediction_cells, shared_range, truth_cells
+from vtadapt.workflows.eval_other import label_maps_of
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.session import Loaded

@@ -71,6 +71,13 @@ class TrainSettings(BaseModel):
         0.5, gt=0, description="consistency: the cross-task networks are trained first, for this share of the steps"
     )
     cross_task_width: int = Field(12, ge=4, description="consistency: channels of the cross-task networks")
+    target: str | None = Field(None, description="adapt to this data set by its images alone, see vtadapt adapt")
+    label_space: str | None = Field(
+        None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
+    )
+    adversarial_weight: float = Field(0.005, ge=0, description="factor of the adversarial loss on target images")
+    discriminator_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminators")
+    discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
     reference: str | None = Field(None, description="mult: the task whose attention all share; default: the first")
     steps: int | None = Field(None, ge=1, description="end after so many steps, also within an epoch")
     epochs: int | None = Field(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from vtadapt.data.manifest import open_manifest
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.workflows import runs
-from vtadapt.workflows.loaders import build_train, load_recipes
+from vtadapt.workflows.label_space import in_label_space
+from vtadapt.workflows.loaders import build_train, find_recipe, load_recipes
 from vtadapt.workflows.origin import find_origin, keep_origin
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import build_tasks, open_fabric
@@ -52,20 +53,24 @@ def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet:
     """
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
+    recipes, maps = in_label_space(settings, recipes)
     origin = find_origin(settings, recipes, folder)
     tasks = build_tasks(recipes, settings.tasks) if origin is None else origin.tasks
     for name in sorted(settings.loss_weights.keys() - tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
-    for recipe in recipes:
+    target = [] if settings.target is None else [find_recipe(settings.target, settings.data_dir)]
+    if target:
+        settings = settings.model_copy(update={"target": target[0].name})
+    for recipe in [*recipes, *target]:
         if not recipe.source.synthetic:
             open_manifest(settings.data_dir, recipe.name)  # what is not prepared is told before processes start
     fabric = open_fabric(settings)
     if fabric.is_global_zero:
-        for recipe in recipes:
+        for recipe in [*recipes, *target]:
             ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     fabric.barrier()
     if origin is None:
-        data = build_train(settings, recipes, tasks, fabric)
+        data = build_train(settings, recipes, tasks, fabric, maps)
     else:
         data = build_train(settings, recipes, origin.trained, fabric, origin.label_maps)
     if settings.epochs is None:

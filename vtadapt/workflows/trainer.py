@@ -52,7 +52,6 @@ class Trainer:
         """Build model and optimiser; ``origin`` where the run starts from another."""
         self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
         self.trained = self.tasks if origin is None else origin.trained
-        self.label_maps = {} if origin is None else origin.label_maps
         self.core = build_model(settings, tasks)
         self.config = describe(settings, recipes, tasks, self.core, data.size)
         if origin is not None:
@@ -172,7 +171,8 @@ class Trainer:
     def _evaluate(self, limit: int | None, tasks: Mapping[str, Task]) -> dict[str, Evaluation]:
         results = {}
         for name, reader in self.data.val.items():
-            loader = build_eval(reader, tasks, self.settings.batch_size, limit, self.label_maps.get(name))
+            maps = self.data.label_maps.get(name)
+            loader = build_eval(reader, tasks, self.settings.batch_size, limit, maps)
             results[name] = evaluate(self.core, loader, tasks, self.fabric)
         return results
 
@@ -250,7 +250,7 @@ class Trainer:
             if complaint := self.troa.complaint(self.total):
                 print(f"warning: {complaint}", file=sys.stderr)
             for name, reader in self.data.val.items():
-                maps = self.label_maps.get(name)
+                maps = self.data.label_maps.get(name)
                 draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png", label_maps=maps)
         if self.board is not None:
             self.board.close()

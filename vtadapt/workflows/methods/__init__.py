@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from vtadapt.tasks import Task
+from vtadapt.workflows.methods.adversarial import Adversarial
 from vtadapt.workflows.methods.base import Method
 from vtadapt.workflows.methods.consistency import Consistency
 from vtadapt.workflows.methods.stl import Stl
@@ -21,5 +22,6 @@ METHODS: Mapping[str, type[Method]] = {"stl": Stl, "consistency": Consistency, "
 
 
 def build_method(settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> Method:
-    """The training method of a run."""
-    return METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
+    """The training method of a run, wrapped where it is adapted to a target."""
+    method = METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
+    return method if settings.target is None else Adversarial(method)

@@ -1,0 +1,276 @@
+"""``vtadapt adapt``: labels of one data set, images of another; measured beside what labels there would have given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vtadapt.data.manifest import open_manifest
+from vtadapt.data.recipe import Recipe
+from vtadapt.data.shared_classes import Agreement, agree
+from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.tasks import Task
+from vtadapt.workflows import runs
+from vtadapt.workflows.adapt_picture import draw_adaptation
+from vtadapt.workflows.adapt_tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
+from vtadapt.workflows.compare import alone, parse_seeds
+from vtadapt.workflows.compare_grid import Cell, Variant, begin, find_variants, make_cell, run_grid
+from vtadapt.workflows.compare_tables import headlines
+from vtadapt.workflows.eval import evaluate_run, summary
+from vtadapt.workflows.label_space import label_space
+from vtadapt.workflows.loaders import find_recipe, open_reader
+from vtadapt.workflows.methods.adversarial import ADAPTABLE
+from vtadapt.workflows.prepare_data import ensure_synthetic
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.session import build_tasks
+from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.train import STEPS
+
+FORMAT = 1
+ADAPT, TABLE = "adapt.json", "table.md"
+LEAST_TASKS: Mapping[str, int] = {"consistency": 2}
+"""Methods that cannot do with a single task."""
+
+RULE = (
+    "Checkpoint: the last one of a schedule that is fixed before training, in all settings. No label chooses it, "
+    "neither the target's nor the source's."
+)
+RULE_BEST = (
+    "Checkpoint: the best of several by the validation labels of the data set that the setting is trained on, so the "
+    "source's for source-only and adapted. The target's labels do not choose it."
+)
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """What is adapted, and how.
+
+    Attributes:
+        methods: "all" or some of :data:`vtadapt.workflows.methods.adversarial.ADAPTABLE`, separated by commas;
+            METHOD:ENCODER for another encoder.
+        seeds: their number (0, 1, ...), or several separated by commas.
+        jobs: processes of one thread each; 0 for this process.
+        own: method (or METHOD:ENCODER) -> settings of it alone.
+        out: folder; None for RUN_DIR/adapt-SOURCE-TARGET.
+        oracle: also train on the target's labels.
+        images: of the picture.
+    """
+
+    methods: str = "adapters"
+    seeds: str = "1"
+    jobs: int = 1
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    out: Path | None = None
+    oracle: bool = True
+    images: int = 2
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Both data sets, once their tasks mean the same.
+
+    Attributes:
+        source: with labels.
+        target: whose labels only measure.
+        agreed: what they share.
+        tasks: those trained, with the shared classes.
+        measured: those that the target's validation split has labels of.
+        taught: those that its training split has labels of: the oracle's.
+    """
+
+    source: Recipe
+    target: Recipe
+    agreed: Agreement
+    tasks: dict[str, Task]
+    measured: tuple[str, ...]
+    taught: tuple[str, ...]
+
+
+def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False) -> dict[str, Any]:
+    """Train every method on the source alone, with the target's images, and on the target's labels; measure there.
+
+    Finished runs are kept, so the same call goes on where it was interrupted. All settings have the same steps, seeds
+    and classes.
+
+    Args:
+        settings: of every run; ``data`` is the source and ``target`` the target.
+        options: which methods and seeds.
+        quiet: no progress.
+
+    Returns:
+        The content of ``adapt.json``; ``failed`` names the runs that failed.
+
+    Raises:
+        UsageError: an option that cannot be.
+        ConfigError: the two sets do not fit one another, a run that is there was made with other settings, or another
+            process works in the folder.
+        DataError: the data is not prepared.
+    """
+    seeds = parse_seeds(options.seeds)
+    methods = _methods(options.methods)
+    domains = open_domains(settings, quiet)
+    last = "evals" not in settings.model_fields_set
+    base = _base(settings, domains, last)
+    variants = find_variants(",".join(methods), base, options.own)
+    grid, notes = _settings_of(variants, domains, options.oracle)
+    folder = options.out or settings.run_dir / f"adapt-{domains.source.name}-{domains.target.name}"
+    with alone(folder, "adaptation"):
+        cells = [make_cell(each, seed, folder) for seed in seeds for each in grid]
+        for cell in cells:
+            begin(cell)
+        title = f"adapt {domains.source.name} to {domains.target.name}"
+        run_grid(cells, options.jobs, title, quiet, lambda cell: _told(cell, domains.tasks))
+        found = measure(cells, domains, quiet)
+        classes = class_lists(domains.agreed, (domains.source, domains.target))
+        result: dict[str, Any] = {
+            "format": FORMAT,
+            "folder": str(folder),
+            "source": domains.source.name,
+            "target": domains.target.name,
+            "split": "val",
+            "seeds": seeds,
+            "steps": base.steps,
+            "checkpoint": RULE if last else RULE_BEST,
+            "classes": classes,
+            "headlines": headlines(domains.tasks),
+            "methods": summarise([v.label for v in variants], cells, found, classes, domains.tasks),
+            "notes": notes,
+            "failed": {cell.name: cell.error for cell in cells if cell.error is not None},
+        }
+        picture = folder / f"panel-{domains.target.name}.png"
+        result["panels"] = draw_adaptation(
+            settings, domains.target.name, domains.agreed, cells, picture, options.images
+        )
+        runs.write_json(folder / ADAPT, result)
+        runs.write_text(folder / TABLE, markdown(result))
+    return result
+
+
+def _methods(typed: str) -> list[str]:
+    listed = [part.strip() for part in typed.split(",") if part.strip()]
+    listed = list(ADAPTABLE) if listed == ["all"] else listed
+    for name in listed:
+        if (method := name.split(":")[0]) not in ADAPTABLE:
+            known = ", ".join(ADAPTABLE)
+            raise UsageError(f"--method {name!r}; wanted all, or of {known}.{near_matches(method, ADAPTABLE)}")
+    if not listed or len(set(listed)) < len(listed):
+        raise UsageError(f"--method {typed!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
+    return listed
+
+
+def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
+    """Find both data sets, render synthetic ones, and see what they share.
+
+    Raises:
+        UsageError: unknown data set or task, or twice the same set.
+        ConfigError: the tasks of the two do not fit one another.
+        DataError: one is not prepared.
+    """
+    source, target = (find_recipe(str(name), settings.data_dir) for name in (settings.data, settings.target))
+    if source.name == target.name:
+        raise UsageError(f"source and target are both {source.name!r}; wanted two data sets, as SOURCE TARGET")
+    tasks = tuple(build_tasks([source], settings.tasks))
+    for recipe in (source, target):
+        if not recipe.source.synthetic:
+            open_manifest(settings.data_dir, recipe.name)
+        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+    agreed = agree(source, target, tasks)
+    labelled = {
+        split: tuple(
+            t for t in tasks if t in target.tasks and open_reader(settings, target.name, split).present(t).any()
+        )
+        for split in ("train", "val")
+    }
+    agreed_tasks = build_tasks([agreed.recipes[source.name]], tasks)
+    return Domains(source, target, agreed, agreed_tasks, labelled["val"], labelled["train"])
+
+
+def _base(settings: TrainSettings, domains: Domains, last: bool) -> TrainSettings:
+    """What the three settings have in common: source-only."""
+    names = (domains.source.name, domains.target.name)
+    steps = settings.steps if settings.steps or settings.epochs else STEPS
+    update: dict[str, Any] = {
+        "data": names[0],
+        "target": None,
+        "tasks": tuple(domains.tasks),
+        "label_space": label_space(*names),
+        "steps": steps,
+    }
+    return settings.model_copy(update={**update, **({"evals": 1} if last else {})})
+
+
+def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) -> tuple[list[Variant], list[str]]:
+    """Each method in its settings, and what must be known of them."""
+    source, target = domains.source.name, domains.target.name
+    notes = [
+        f"{name}: {target} has no label of it to measure with; it is adapted all the same."
+        for name in domains.tasks
+        if name not in domains.measured
+    ]
+    for name in domains.measured:
+        sides = (domains.source, domains.target)
+        derived = [recipe.name for recipe in sides if recipe.tasks[name].derived]
+        if len(derived) == 1:
+            notes.append(
+                f"{name}: computed from other labels in {derived[0]} alone, so it may mean another thing there."
+            )
+    grid = []
+    for variant in variants:
+        changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: {}, ADAPTED: {"target": target}}
+        least = LEAST_TASKS.get(variant.method, 1)
+        if oracle and len(domains.taught) >= least:
+            taught: dict[str, Any] = {"data": target, "tasks": domains.taught}
+            if variant.settings.reference not in domains.taught:
+                taught["reference"] = None
+            weights = variant.settings.loss_weights
+            taught["loss_weights"] = {t: w for t, w in weights.items() if t in domains.taught}
+            changes[ORACLE] = taught
+        elif oracle:
+            notes.append(
+                f"{variant.label}: no oracle, {target} has training labels of {len(domains.taught)} of the tasks and "
+                f"it takes {least}."
+            )
+        for name, update in changes.items():
+            changed = variant.settings.model_copy(update=update)
+            grid.append(replace(variant, label=f"{variant.label}:{name}", settings=changed))
+    return grid, [*notes, f"Steps and seeds are the same in all settings; {source} and {target} give as many images."]
+
+
+def measure(cells: Sequence[Cell], domains: Domains, quiet: bool) -> dict[str, dict[str, Any]]:
+    """Metrics of every finished run on both validation splits, by the run's folder, then "source" or "target"."""
+    done = [cell for cell in cells if cell.error is None and cell.done]
+    found: dict[str, dict[str, Any]] = {}
+    with Progress(len(done), 0, f"measure on {domains.target.name}", quiet) as bar:
+        for number, cell in enumerate(done, 1):
+            trained = runs.read_json(cell.path / runs.RESULTS)
+            own = {
+                side: trained["metrics"][recipe.name]
+                for side, recipe in (("source", domains.source), ("target", domains.target))
+                if recipe.name in trained["metrics"]
+            }
+            if "target" not in own and domains.measured:
+                own["target"] = _on_target(cell, domains.target.name)
+            found[os.fspath(cell.path)] = {**own, "results": trained}
+            bar.update(number, {})
+    return found
+
+
+def _on_target(cell: Cell, target: str) -> dict[str, Any]:
+    """Metrics of a run on the target's validation split, measured once."""
+    file = cell.path / f"eval-val-{target}.json"
+    if not file.is_file() or file.stat().st_mtime_ns < (cell.path / runs.MODEL).stat().st_mtime_ns:
+        evaluate_run(cell.path, data=target, data_dir=cell.settings.data_dir)
+    measured = runs.read_json(file)
+    try:
+        metrics: dict[str, Any] = measured["metrics"][target]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{file}: no metrics of {target!r}; remove the file, and it is measured again") from error
+    return metrics
+
+
+def _told(cell: Cell, tasks: Mapping[str, Task]) -> str:
+    results = runs.read_json(cell.path / runs.RESULTS)
+    return f"{summary(results['metrics'], tasks)}  ({results['train_seconds']:.0f} s)"

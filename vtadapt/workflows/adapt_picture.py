@@ -1,0 +1,86 @@
+"""The panel of an adaptation, as on the slides: rows are methods and settings, columns the image and its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vtadapt.data.shared_classes import Agreement
+from vtadapt.tasks import Task
+from vtadapt.viz.panels import Cell as Picture
+from vtadapt.viz.panels import panel, save_png
+from vtadapt.workflows.compare_grid import Cell
+from vtadapt.workflows.compare_picture import TRUTH
+from vtadapt.workflows.eval import legends, shared_range
+from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.session import load_run
+from vtadapt.workflows.settings import TrainSettings
+
+Maps = Mapping[str, Tensor]
+
+
+def draw_adaptation(
+    settings: TrainSettings, target: str, agreed: Agreement, cells: Sequence[Cell], path: Path, images: int
+) -> list[str]:
+    """Write a picture of evenly spaced images of the target's validation split, each a block of rows.
+
+    Every method and setting is shown by the first of its seeds that is finished.
+
+    Returns:
+        The path; nothing where no run is finished.
+    """
+    shown: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.error is None and cell.done:
+            shown.setdefault(cell.label, cell)
+    if not shown or images < 1:
+        return []
+    predictions: dict[str, list[dict[str, Tensor]]] = {}
+    tasks: dict[str, Task] = {}
+    batches: list[Mapping[str, Any]] = []
+    reader = open_reader(settings, target, "val")
+    for label, cell in shown.items():  # one network in memory at a time; the first knows all the tasks
+        loaded = load_run(cell.path)
+        if not tasks:
+            tasks = loaded.tasks
+            count = min(images, len(reader))
+            batches = list(build_eval(reader, tasks, 1, count, agreed.label_maps[target]))
+        predictions[label] = [_predict(loaded.model, batch["image"], loaded.tasks) for batch in batches]
+    rows: list[list[Picture | None]] = []
+    titles: list[str] = []
+    for index, batch in enumerate(batches):
+        rows += _rows(batch, tasks, {label: each[index] for label, each in predictions.items()})
+        titles += [*(label.replace(":", " ") for label in predictions), TRUTH]
+    return [str(save_png(path, panel(rows, row_titles=titles, title=target, strips=legends(tasks))))]
+
+
+def _predict(model: torch.nn.Module, image: Tensor, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
+    with torch.no_grad():
+        logits = model(image)
+    return {name: task.decode(logits[name].float())[0] for name, task in tasks.items()}
+
+
+def _rows(batch: Mapping[str, Any], tasks: Mapping[str, Task], found: Mapping[str, Maps]) -> list[list[Picture | None]]:
+    """A row for each method and setting and one for the truth, each quantity in one range of values."""
+    rgb = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    truth = {name: batch["targets"][name][0] for name in tasks}
+    first = next(iter(found.values()))
+    limits = {name: shared_range(task, truth[name], first[name]) for name, task in tasks.items()}
+
+    def row(maps: Maps, top: bool) -> list[Picture | None]:
+        image = Picture(rgb if top else np.full_like(rgb, 255), caption="image" if top else "")
+        cells: list[Picture | None] = [image]
+        for name, task in tasks.items():
+            there = name in maps and bool(task.valid(maps[name][None]).any())
+            drawn = task.colour(maps[name], limits[name]) if there else None
+            caption = name if top else ""
+            cells.append(None if drawn is None else Picture(drawn, caption=caption, smooth=not task.classes))
+        return cells
+
+    rows = [row(maps, number == 0) for number, maps in enumerate(found.values())]
+    return [*rows, row(truth, False)]

@@ -1,0 +1,61 @@
+"""Unlabelled images of the target domain, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vtadapt.data.dataset import PackDataset, collate
+from vtadapt.data.transforms import train_transform
+from vtadapt.errors import ConfigError
+from vtadapt.workflows.loaders import RunSampler, open_reader
+from vtadapt.workflows.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
+
+APART = 7919  # added to the seed, so that the target's order and augmentation are not the source's
+
+
+class TargetStream:
+    """The training images of ``settings.target``, as many a step as of the source, augmented alike.
+
+    The images of a step are decided by (seed, step) alone, so a resumed run sees what an uninterrupted one does. No
+    label is read: the data set is opened without a task.
+    """
+
+    def __init__(self, settings: TrainSettings, fabric: Fabric) -> None:
+        """Open the pack.
+
+        Raises:
+            ConfigError: no target is set, or it has fewer images than a batch.
+            DataError: the pack is missing or broken.
+        """
+        if settings.target is None:
+            raise ConfigError("no target data set; wanted its name in setting 'target'")
+        reader = open_reader(settings, settings.target, "train")
+        flip = 0.5 if settings.flip else 0.0
+        augment = train_transform(settings.size or reader.size(0), settings.scale, flip, settings.colour_jitter)
+        seed, batch = settings.seed + APART, settings.batch_size
+        self.dataset = PackDataset(reader, {}, augment, seed=seed, cache=settings.cache)
+        self.sampler = RunSampler([len(self.dataset)], batch, seed, fabric.global_rank, fabric.world_size)
+        self.loader: DataLoader[Any] = DataLoader(
+            self.dataset, batch, sampler=self.sampler, num_workers=settings.workers, collate_fn=collate
+        )
+        self.device = fabric.device
+        self._next = -1
+        self._batches: Iterator[Any] = iter(())
+
+    def images(self, step: int) -> Tensor:
+        """(batch_size, 3, H, W) in 0..1 on the run's device: the images of ``step`` (from 0)."""
+        epoch, start = divmod(step, self.sampler.batches)
+        if step != self._next or start == 0:
+            self.dataset.set_epoch(epoch)
+            self.sampler.set(epoch, start)
+            self._batches = iter(self.loader)
+        self._next = step + 1
+        images: Tensor = next(self._batches)["image"]
+        return images.to(self.device)
