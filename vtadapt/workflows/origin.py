@@ -45,6 +45,11 @@ class Origin:
     fresh: tuple[str, ...]
     label_maps: LabelMaps
 
+    @property
+    def kept(self) -> dict[str, Task]:
+        """The tasks whose heads mean what they meant."""
+        return {name: task for name, task in self.tasks.items() if name not in self.fresh}
+
     def load_into(self, model: Model, config: dict[str, Any]) -> None:
         """Put the old run's weights into a new model, all but the heads that start anew.
 
@@ -108,8 +113,8 @@ def find_origin(settings: TrainSettings, recipes: Sequence[Recipe], folder: Path
         ConfigError: settings that only go with a start, a run that does not load, or tasks that do not fit.
     """
     if settings.start is None:
-        if settings.held or settings.affinity == "start":
-            key = "held" if settings.held else "affinity = 'start'"
+        if settings.held or settings.rehearse or settings.affinity == "start":
+            key = "held" if settings.held else "rehearse" if settings.rehearse else "affinity = 'start'"
             raise ConfigError(f"setting {key} needs a run to start from; name it with --set start=RUN")
         return None
     if other := next((key for key in ("label_space", "target") if getattr(settings, key) is not None), None):

@@ -61,6 +61,11 @@ class TrainSettings(BaseModel):
         description="tasks of that run whose labels are not used, and whose own weights (embedding, head, decoder of "
         "its own) stay as they are",
     )
+    rehearse: str | None = Field(
+        None,
+        description="with start: a data set that run was trained on, of which every step has a batch, too, with the "
+        "labels of all tasks whose heads are kept",
+    )
     troa_weights: bool = Field(False, description="weight the losses by TROA's W")
     troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
     troa_momentum: float = Field(0.9, ge=0, lt=1, description="weight that the past keeps at each update of A")

@@ -57,7 +57,8 @@ class Trainer:
         if origin is not None:
             origin.load_into(self.core, self.config)
         self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
-        self.method = build_method(settings, self.core, self.trained, fabric)
+        kept = None if origin is None else origin.kept
+        self.method = build_method(settings, self.core, self.trained, fabric, kept)
         if self.troa.every:
             self.method.factors = self.troa.factors
         optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))

@@ -28,7 +28,16 @@ DEFAULTS: Mapping[str, Any] = {"steps": 300, "epochs": None, "size": None, "task
 
 FIXED = ("data", "data_dir", "run_dir", "tasks", "method", "start", "held", "affinity", "troa_weights", "seed")
 ARCHITECTURE = (
-    *("backbone", "weights", "embedding_dim", "reduction", "decoder", "decoder_width", "decoder_sharing"),
+    *(
+        "backbone",
+        "weights",
+        "embedding_dim",
+        "reduction",
+        "adapted_blocks",
+        "decoder",
+        "decoder_width",
+        "decoder_sharing",
+    ),
     *("train_blocks", "reference"),
 )
 

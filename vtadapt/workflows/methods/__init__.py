@@ -11,6 +11,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.methods.adversarial import Adversarial
 from vtadapt.workflows.methods.base import Method
 from vtadapt.workflows.methods.consistency import Consistency
+from vtadapt.workflows.methods.rehearsal import Rehearsal
 from vtadapt.workflows.methods.stl import Stl
 from vtadapt.workflows.methods.tawt import Tawt
 from vtadapt.workflows.settings import TrainSettings
@@ -21,7 +22,23 @@ if TYPE_CHECKING:
 METHODS: Mapping[str, type[Method]] = {"stl": Stl, "consistency": Consistency, "tawt": Tawt}
 
 
-def build_method(settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> Method:
-    """The training method of a run, wrapped where it is adapted to a target."""
+def build_method(
+    settings: TrainSettings,
+    model: nn.Module,
+    tasks: Mapping[str, Task],
+    fabric: Fabric,
+    kept: Mapping[str, Task] | None = None,
+) -> Method:
+    """The training method of a run, wrapped where it is adapted to a target or rehearses.
+
+    Args:
+        settings: of the run.
+        model: its network.
+        tasks: those whose labels are used.
+        fabric: of the run.
+        kept: of a run that starts from another: the tasks whose heads mean the same as there.
+    """
     method = METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
+    if settings.rehearse is not None:
+        return Rehearsal(method, kept or {})
     return method if settings.target is None else Adversarial(method)

@@ -1,0 +1,56 @@
+"""Rehearsal: a run that starts from another goes on seeing what that one was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from vtadapt.errors import ConfigError
+from vtadapt.tasks import Task
+from vtadapt.workflows.loaders import find_recipe
+from vtadapt.workflows.methods.base import Batch, Method
+from vtadapt.workflows.methods.wrapped import Wrapped
+from vtadapt.workflows.target_stream import Stream
+
+
+class Rehearsal(Wrapped):
+    """Each step also has a batch of the data that the start was trained on, with the labels it has there `[ours]`.
+
+    loss = the wrapped method's on the new data + sum over kept tasks of weight x loss on the old data. Kept are the
+    tasks whose head means the same as before, those that are held among them: their head and embedding stay as they
+    are, but what all tasks share is kept in tune with them while it learns the new data from the other tasks' labels
+    (without it the shared features drift away from under a frozen head). No label of the new data is used that would
+    not be used without it.
+    """
+
+    def __init__(self, inner: Method, kept: Mapping[str, Task]) -> None:
+        """Wrap a method.
+
+        Args:
+            inner: of the new data.
+            kept: the tasks of the start whose heads mean the same.
+
+        Raises:
+            ConfigError: no kept task has a label there.
+            DataError: the pack is missing or broken.
+        """
+        super().__init__(inner)
+        settings = self.settings
+        assert settings.rehearse is not None
+        recipe = find_recipe(settings.rehearse, settings.data_dir)
+        self.kept = {name: task for name, task in kept.items() if name in recipe.tasks}
+        if not self.kept:
+            raise ConfigError(f"rehearse = {recipe.name!r} has no label of {', '.join(kept) or 'a task that is kept'}")
+        self.stream = Stream(settings, recipe.name, self.kept, self.fabric)
+
+    def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
+        """The wrapped method's loss, and that on the old data."""
+        total, shown = super().loss(model, batch, tasks, step)
+        old = self.stream.batch(step)
+        labelled = {name: t for name, t in self.kept.items() if t.valid(old["targets"][name]).any()}
+        # Several processes compute all, since their gradients are summed.
+        there = self.kept if self.fabric.world_size > 1 or not labelled else labelled
+        again, seen = self.supervised(model(old["image"], list(there)), old, there, step)
+        return total + again, {**shown, **{f"{name} (old)": value for name, value in seen.items()}}
