@@ -31,6 +31,9 @@ def zero_shot(
     ablations: Annotated[
         str, typer.Option(help="Other matrices A beside the run's: uniform, identity, both with a comma, or ''.")
     ] = "uniform",
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Every step also has a batch of the data that the run was trained on.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, of one thread each.")] = 1,
     set_: Annotated[
         list[str] | None,
@@ -60,7 +63,7 @@ def zero_shot(
     folder = run_dir or RUNS
     named: Sequence[str | None] = parse_list(from_) or [None]
     sources = [find_run(name, folder) for name in named]
-    options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images)
+    options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images, rehearse)
     result = work(target, sources, options, data_dir=data_dir, run_dir=folder, quiet=quiet or json_)
     if json_:
         print_json(result)

@@ -67,7 +67,8 @@ def zero_shot(
     """
     plan = make_plan(target, sources, options, data_dir=data_dir, quiet=quiet)
     task = plan.task
-    folder = options.out or run_dir / f"zero-shot-{plan.recipe.name}-{task.name}"
+    rehearsed = "-rehearsed" if options.rehearse else ""
+    folder = options.out or run_dir / f"zero-shot-{plan.recipe.name}-{task.name}{rehearsed}"
     cells = [_cell(plan, label, seed, folder) for seed in plan.sources for label in plan.trainings]
     with alone(folder, "zero-shot transfer"):
         for cell in cells:

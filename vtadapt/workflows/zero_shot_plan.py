@@ -26,7 +26,10 @@ ABLATIONS = ("uniform", "identity")
 DEFAULTS: Mapping[str, Any] = {"steps": 300, "epochs": None, "size": None, "tasks": None, "devices": 1, "num_nodes": 1}
 """Settings that are not taken from the run."""
 
-FIXED = ("data", "data_dir", "run_dir", "tasks", "method", "start", "held", "affinity", "troa_weights", "seed")
+FIXED = (
+    *("data", "data_dir", "run_dir", "tasks", "method", "start", "held", "affinity", "troa_weights", "seed"),
+    *("target", "label_space"),
+)
 ARCHITECTURE = (
     *(
         "backbone",
@@ -54,8 +57,9 @@ class ZeroShotOptions:
         ablations: other matrices A, separated by commas: "uniform", "identity", or nothing.
         jobs: processes of one thread each; 0 for this process.
         changes: settings in which the transfer differs from the run's training.
-        out: folder; None for RUN_DIR/zero-shot-TARGET-TASK.
+        out: folder; None for RUN_DIR/zero-shot-TARGET-TASK, with "-rehearsed" where that is asked for.
         images: of the picture.
+        rehearse: every step also has a batch of the data that the run was trained on.
     """
 
     task: str
@@ -67,6 +71,7 @@ class ZeroShotOptions:
     changes: Mapping[str, Any] = field(default_factory=dict)
     out: Path | None = None
     images: int = 4
+    rehearse: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Plan:
             "method": self.base.method,
             "from": {str(seed): str(path) for seed, path in self.sources.items()},
             "trained_on": str(self.origin.config.content["data"]),
+            "rehearse": self.base.rehearse,
             "seeds": list(self.sources),
             "measurable": self.measurable,
         }
@@ -121,7 +127,8 @@ def make_plan(
     recipe = find_recipe(target, data_dir)
     labels = _labels(config, recipe, options)
     held = [name for name in config.tasks if name not in labels]
-    base = _settings(settings, recipe, data_dir, options.changes)
+    old = _rehearsed(settings, data_dir, quiet) if options.rehearse else None
+    base = _settings(settings, recipe, data_dir, {**options.changes, "rehearse": old})
     origin = _origin(sources[0], recipe, options.task, held)
     if not recipe.source.synthetic:
         open_manifest(data_dir, recipe.name)
@@ -196,6 +203,17 @@ def _settings(run: TrainSettings, recipe: Recipe, data_dir: Path, changes: Mappi
             raise UsageError(f"--set {key}=...: that is decided by the run and the command; leave it out")
     values = {**run.model_dump(), **DEFAULTS, **changes, "data": recipe.name, "data_dir": data_dir}
     return validate(values, "settings of the transfer")
+
+
+def _rehearsed(run: TrainSettings, data_dir: Path, quiet: bool) -> str:
+    """The data set that the run was trained on, rendered where it is synthetic and not there."""
+    if len(run.data_names) > 1:
+        raise ConfigError(f"--rehearse: the run was trained on {run.data!r}; wanted a run of a single data set")
+    recipe = find_recipe(run.data, data_dir)
+    if not recipe.source.synthetic:
+        open_manifest(data_dir, recipe.name)
+    ensure_synthetic(recipe, data_dir, quiet=quiet)
+    return recipe.name
 
 
 def _origin(source: Path, recipe: Recipe, task: str, held: Sequence[str]) -> Origin:

@@ -143,6 +143,11 @@ def notes(result: Results) -> list[str]:
     ]
     if held:
         lines.append(f"Held as {name} is, without labels, in every column: {', '.join(held)}.")
+    if result["rehearse"]:
+        lines.append(
+            f"Rehearsed in every column but direct: each step also has a batch of {result['rehearse']} with all its "
+            "labels that the kept heads predict."
+        )
     for task in result["new_heads"]:
         lines.append(f"{task} has other classes on {result['data']}: its head starts anew, the rest from the run.")
     lines.append(result["checkpoint"])
