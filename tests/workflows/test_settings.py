@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.settings import TrainSettings, load, parse_assignments, parse_size, resolve
+from vtadapt.workflows.settings import ADAPTERS_LR, LR, TrainSettings, load, parse_assignments, parse_size, resolve
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -117,3 +117,20 @@ def test_assignments() -> None:
     for wrong in ("epochs", "epochs=["):
         with pytest.raises(UsageError):
             parse_assignments([wrong])
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate"),
+    [
+        ({}, ADAPTERS_LR),
+        ({"train_blocks": "all"}, LR),
+        ({"method": "linear"}, LR),
+        ({"method": "mult"}, LR),
+        ({"lr": 0.5}, 0.5),
+        ({"method": "mult", "lr": 0.5}, 0.5),
+    ],
+)
+def test_the_default_learning_rate_is_the_methods(changes, rate):
+    settings = TrainSettings(data="rooms", **changes)
+    assert settings.peak_lr == rate
+    assert settings.lr == changes.get("lr")  # so that a change of method in a copy is a change of the default

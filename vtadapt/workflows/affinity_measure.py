@@ -106,7 +106,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     wanted = _batches(loaded, options, fabric, quiet)
     halves = [[Moments(len(loaded.tasks)) for _ in range(2)] for _ in range(1 + len(places))]
     skipped = dict.fromkeys(loaded.tasks, 0)
-    lr = loaded.settings.lr if options.lr is None else options.lr
+    lr = loaded.settings.peak_lr if options.lr is None else options.lr
     with Progress(len(wanted), 0, f"affinity ({options.measure})", quiet or not fabric.is_global_zero) as bar:
         for number, half, batch in _mine(wanted, fabric):
             batch = {k: _to(v, fabric.device) for k, v in batch.items()}

@@ -21,6 +21,10 @@ METHODS = ("adapters", "linear", "stl", "mtl-cnn", "consistency", "xtam", "tawt"
 CONVOLUTIONAL = frozenset({"mtl-cnn", "consistency", "xtam", "tawt"})  # methods whose default encoder is a CNN
 
 
+LR, ADAPTERS_LR = 2e-3, 8e-3
+"""Peak learning rates: of networks trained end to end, and of adapters on a frozen backbone (see docs/compare.md)."""
+
+
 class TrainSettings(BaseModel):
     """Everything that decides a run; saved as ``settings.yaml`` in the run folder."""
 
@@ -91,7 +95,9 @@ class TrainSettings(BaseModel):
         description="epochs, each of as many images as the sets hold together; default: about 1000 steps a set",
     )
     batch_size: int = Field(8, ge=1, description="images per step and rank")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of what is added to the backbone")
+    lr: float | None = Field(
+        None, gt=0, description="peak learning rate of what is added to the backbone; default: the method's"
+    )
     backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
@@ -140,6 +146,12 @@ class TrainSettings(BaseModel):
     def encoder(self) -> str:
         """The name of the backbone: what was asked for, else the method's default."""
         return self.backbone or ("resnet_pico" if self.method in CONVOLUTIONAL else "swin_pico")
+
+    @property
+    def peak_lr(self) -> float:
+        """The peak learning rate: what was asked for, else the method's."""
+        frozen = self.method == "adapters" and self.train_blocks == "adapters"
+        return self.lr or (ADAPTERS_LR if frozen else LR)
 
     def to_yaml(self) -> str:
         """The settings as YAML text."""

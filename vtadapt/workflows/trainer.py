@@ -62,7 +62,7 @@ class Trainer:
         if self.troa.every:
             self.method.factors = self.troa.factors
         optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
-        self.scales = [g["lr"] / settings.lr for g in optimiser.param_groups]
+        self.scales = [g["lr"] / settings.peak_lr for g in optimiser.param_groups]
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.held = HeldWeights(self.core, settings.held)
@@ -166,8 +166,8 @@ class Trainer:
         """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
         warm = max(1, round(self.settings.warmup * self.total))
         if self.step < warm:
-            return self.settings.lr * (self.step + 1) / warm
-        return self.settings.lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
+            return self.settings.peak_lr * (self.step + 1) / warm
+        return self.settings.peak_lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
 
     def _evaluate(self, limit: int | None, tasks: Mapping[str, Task]) -> dict[str, Evaluation]:
         results = {}
@@ -286,7 +286,7 @@ def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:
     return [
         {
             "params": parameters,
-            "lr": settings.lr * (settings.backbone_lr_scale if old else 1.0),
+            "lr": settings.peak_lr * (settings.backbone_lr_scale if old else 1.0),
             "weight_decay": settings.weight_decay if decay else 0.0,
         }
         for (old, decay), parameters in groups.items()

@@ -81,7 +81,7 @@ def zero_shot(
             **plan.facts(),
             "split": "val",
             "steps": cells[0].settings.steps,
-            "lr": cells[0].settings.lr,
+            "lr": cells[0].settings.peak_lr,
             "checkpoint": CHECKPOINT.format(task=task.name),
             "headlines": headlines(plan.origin.tasks),
             **_measured(plan, cells),
