@@ -20,6 +20,11 @@ from vtadapt.workflows.eval import evaluate_run
 from vtadapt.workflows.runs import read_tensors
 from vtadapt.workflows.train import train
 
+
+from vtadapt.workflows.runs import load_state
+from vtadapt.workflows.train import build_trainer, train
+from vtadapt.workflows.trainer import LAST
+
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")
 
 
@@ -103,3 +108,18 @@ def test_two_processes_hold_a_task(tiny: Any, tmp_path: Path) -> None:
     )
     kept = {key for key in before if torch.equal(before[key], after[key])}
     assert kept == {"affinity", *(f"heads.heads.{t}.{k}" for t in ("normals", "edges") for k in ("weight", "bias"))}
+
+
+def test_two_processes_adapt_with_the_discriminator_of_one(tiny: Any, tmp_path: Path) -> None:
+    """Same images in a step: D's gradients are those of one process, whatever Adam makes of the smallest of them."""
+    sets = ["--set", "target=shape", "--set", "discriminator_width=4", "--set", "checkpoint_steps=1"]
+    ended = launch(tiny, tmp_path / "two", "tiny", "--tasks", "semseg", "--batch-size", "2", *sets)
+    assert ended.returncode == 0, ended.stderr
+    changes = {"tasks": ["semseg"], "target": "shape", "discriminator_width": 4, "epochs": 1}
+    one = Path(train(tiny.other(tmp_path / "one", **changes), quiet=True)["run"])
+    trainer = build_trainer(tiny.other(tmp_path / "start", **changes), quiet=True)
+    found, wanted = (load_state(run / LAST).method for run in (tmp_path / "two" / "tiny-0001", one))
+    for key, start in trainer.method.state().items():
+        if key.endswith("original"):
+            moved = [(state[key] - start).flatten() for state in (found, wanted)]
+            assert float(torch.cosine_similarity(*moved, dim=0)) > 0.99, key

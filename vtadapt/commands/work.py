@@ -65,7 +65,10 @@ def train(
 
 def eval_(
     run: Run = None,
-    data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Other data sets than the run's own; means are over the classes that both have."),
+    ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,

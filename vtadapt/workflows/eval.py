@@ -19,7 +19,7 @@ from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
-from vtadapt.workflows.eval_other import absent_classes, tell_classes, view_of
+from vtadapt.workflows.eval_other import tell_classes, view_of, with_absent
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.session import load_run, open_fabric
 
@@ -147,16 +147,13 @@ def evaluate_run(
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
         measured = evaluate(view.model, loader, view.tasks, fabric)
         results["metrics"][name], results["counts"][name] = measured
-        if not results["metrics"][name]:
+        if not measured.metrics:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
-        for task, about in view.classes.items():
-            about["absent"] = absent_classes(about, results["metrics"][name].get(task, {}))
         if view.classes:
-            results.setdefault("classes", {})[name] = view.classes
-            print(*tell_classes(name, view.classes), sep="\n", file=sys.stderr)
+            results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
+            print(*tell_classes(name, results["classes"][name]), sep="\n", file=sys.stderr)
         picture = out / f"panel-{name}-{split}{tag}.png"
-        panel_of = draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)
-        results["panels"].append(str(panel_of))
+        results["panels"].append(str(draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)))
     other = "" if data is None else "-" + "+".join(readers)
     runs.write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results

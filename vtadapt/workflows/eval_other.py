@@ -176,16 +176,21 @@ def _merged(shared: SharedClasses, classes: Sequence[str], ids: Sequence[int]) -
     return {name: parts for name, parts in found.items() if len(parts) > 1}
 
 
-def absent_classes(about: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
-    """Shared classes of which the measured images have no pixel: they are in no mean."""
-    return [name for name in about["shared"] if f"iou/{name}" not in metrics]
+def with_absent(
+    classes: Mapping[str, Mapping[str, Any]], metrics: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, Any]]:
+    """``classes`` of a view, and "absent": those shared of which the measured images have no pixel, so in no mean."""
+    return {
+        task: {**about, "absent": [c for c in about["shared"] if f"iou/{c}" not in metrics.get(task, {})]}
+        for task, about in classes.items()
+    }
 
 
 def tell_classes(data: str, classes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One sentence a task on what the mean over classes is of, and what was left out."""
     lines = []
     for task, about in classes.items():
-        absent = about.get("absent", [])
+        absent = about["absent"]
         used = [name for name in about["shared"] if name not in absent]
         parts = [f"{data} {task}: {len(used)} classes that both have: {', '.join(used)}"]
         parts += [f"{name} is {' and '.join(of)}" for name, of in about["merged"].items()]
