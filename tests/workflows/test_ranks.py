@@ -17,11 +17,7 @@ import torch
 
 from vtadapt.workflows.affinity_measure import AffinityOptions, measure_affinity
 from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.runs import read_tensors
-from vtadapt.workflows.train import train
-
-
-from vtadapt.workflows.runs import load_state
+from vtadapt.workflows.runs import load_state, read_tensors
 from vtadapt.workflows.train import build_trainer, train
 from vtadapt.workflows.trainer import LAST
 
