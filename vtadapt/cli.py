@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vtadapt import __version__
-from vtadapt.commands import compare, data, look, transfer, work, zero_shot
+from vtadapt.commands import compare, data, look, transfer, work
 from vtadapt.errors import VtadaptError, printable
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ app.command()(work.demo)
 app.command("prepare-data")(data.prepare_data)
 app.command()(work.train)
 app.command()(compare.compare)
-app.command("zero-shot")(zero_shot.zero_shot)
+app.command("zero-shot")(transfer.zero_shot)
 app.command()(transfer.adapt)
 app.command("eval")(work.eval_)
 app.command()(work.predict)

@@ -106,6 +106,7 @@ def test_two_processes_hold_a_task(tiny: Any, tmp_path: Path) -> None:
     assert kept == {"affinity", *(f"heads.heads.{t}.{k}" for t in ("normals", "edges") for k in ("weight", "bias"))}
 
 
+@pytest.mark.slow
 def test_two_processes_adapt_with_the_discriminator_of_one(tiny: Any, tmp_path: Path) -> None:
     """Same images in a step: D's gradients are those of one process, whatever Adam makes of the smallest of them."""
     sets = ["--set", "target=shape", "--set", "discriminator_width=4", "--set", "checkpoint_steps=1"]

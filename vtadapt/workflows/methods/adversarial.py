@@ -15,8 +15,8 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
-from vtadapt.workflows.loaders import TrainData
 from vtadapt.workflows.methods.base import Batch, Logits, Method
+from vtadapt.workflows.methods.wrapped import Wrapped
 from vtadapt.workflows.target_stream import TargetStream
 
 ADAPTABLE = ("adapters", "mult", "xtam", "consistency")
@@ -54,7 +54,7 @@ def domain_loss(logits: Tensor, domain: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
 
 
-class Adversarial(Method):
+class Adversarial(Wrapped):
     """One discriminator D_t per task t on the task's output `[paper]`; the wrapped method does not know of it.
 
     A step's loss is the wrapped method's on the source plus lambda (``adversarial_weight``, 0.005) times the mean over
@@ -81,9 +81,7 @@ class Adversarial(Method):
             raise ConfigError(
                 f"method {settings.method!r} cannot be adapted to a target; wanted {', '.join(ADAPTABLE)}"
             )
-        super().__init__(settings, inner.model, inner.tasks, inner.fabric)
-        self.inner = inner
-        inner.factors = lambda: self.factors()
+        super().__init__(inner)
         self.stream = TargetStream(settings, self.fabric)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed + 2)
@@ -97,10 +95,6 @@ class Adversarial(Method):
         """Task -> what D saw of source and target in this step, detached."""
         self.shown = torch.full((len(self.tasks), 3), torch.nan)
         """Last losses of each task: of the generator, of D on the source, of D on the target."""
-
-    def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
-        """Do what the wrapped method does."""
-        return self.inner.prepare(data, loader, path, steps, quiet)
 
     def before_step(self, batch: Batch, step: int) -> dict[str, Any] | None:
         """The wrapped method's record, else every ``log_steps`` the losses of the step before."""
@@ -165,10 +159,6 @@ class Adversarial(Method):
         for parameter in self.discriminators.parameters():
             found = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             parameter.grad = cast(Tensor, self.fabric.all_reduce(found, reduce_op="mean"))
-
-    def clip(self, model: Any, optimiser: Any) -> None:
-        """Do what the wrapped method does."""
-        self.inner.clip(model, optimiser)
 
     def state(self) -> dict[str, Tensor]:
         """The wrapped method's state, D, its Adam and the last losses."""
