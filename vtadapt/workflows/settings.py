@@ -99,6 +99,10 @@ class TrainSettings(BaseModel):
         None, gt=0, description="peak learning rate of what is added to the backbone; default: the method's"
     )
     backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
+    shared_lr_scale: float = Field(1.0, gt=0, description="factor on lr for what all tasks share")
+    own_first: float = Field(
+        0.0, ge=0, lt=1, description="share of the steps before which only what is of one task alone is trained"
+    )
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
     clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")

@@ -25,7 +25,8 @@ from vtadapt.workflows.loaders import TrainData, build_eval
 from vtadapt.workflows.methods import build_method
 from vtadapt.workflows.origin import Origin
 from vtadapt.workflows.progress import Progress
-from vtadapt.workflows.session import Model, build_model, describe
+from vtadapt.workflows.rates import Rates
+from vtadapt.workflows.session import build_model, describe
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.stopwatch import Stopwatch, peak_memory
 from vtadapt.workflows.troa import TroaUpdates
@@ -61,17 +62,17 @@ class Trainer:
         self.method = build_method(settings, self.core, self.trained, fabric, kept)
         if self.troa.every:
             self.method.factors = self.troa.factors
-        optimiser = torch.optim.AdamW(_groups(self.core, settings), betas=(0.9, 0.99))
-        self.scales = [g["lr"] / settings.peak_lr for g in optimiser.param_groups]
+        assert settings.epochs is not None
+        self.epochs = settings.epochs
+        self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
+        self.rates = Rates(self.core, settings, self.total)
+        optimiser = torch.optim.AdamW(self.rates.groups, betas=(0.9, 0.99))
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.held = HeldWeights(self.core, settings.held)
         if self.method.several_levels:
             self.model.mark_forward_method("levels")
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
-        assert settings.epochs is not None
-        self.epochs = settings.epochs
-        self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
         self.stopwatch = Stopwatch()
         self.prepared: dict[str, Any] = {}
         self.step, self.best = 0, -math.inf
@@ -130,7 +131,15 @@ class Trainer:
             self.stopwatch.lap()
             bar.update(self.step, losses)
             if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
-                self._log({"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": self._lr()})
+                self._log(
+                    {
+                        "step": self.step,
+                        "epoch": epoch,
+                        "split": "train",
+                        "loss": losses,
+                        "lr": self.rates.at(self.step),
+                    }
+                )
             # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
             if self.step == self.total:
                 break
@@ -139,8 +148,7 @@ class Trainer:
             self.stopwatch.start()
 
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
-        for group, factor in zip(self.optimiser.param_groups, self.scales, strict=True):
-            group["lr"] = self._lr() * factor
+        self.rates.set(self.optimiser, self.step)
         tasks = self._labelled(batch)
         total, shown = self.method.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
@@ -161,13 +169,6 @@ class Trainer:
             return self.trained
         found = {name: task for name, task in self.trained.items() if task.valid(batch["targets"][name]).any()}
         return found or self.trained
-
-    def _lr(self) -> float:
-        """Linear warm-up, then a cosine to zero, as a function of the step alone: resuming needs no scheduler state."""
-        warm = max(1, round(self.settings.warmup * self.total))
-        if self.step < warm:
-            return self.settings.peak_lr * (self.step + 1) / warm
-        return self.settings.peak_lr * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.total - warm)))
 
     def _evaluate(self, limit: int | None, tasks: Mapping[str, Task]) -> dict[str, Evaluation]:
         results = {}
@@ -273,24 +274,6 @@ class Trainer:
 
 def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
     return {name: result.metrics for name, result in results.items()}
-
-
-def _groups(model: Model, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Optimiser groups: backbone weights that are trained get a smaller rate; vectors and embeddings no decay."""
-    encoders = [list(g.parameters) for name, _, g in model.components() if name.startswith("encoder")]  # of peers
-    backbone = {id(p) for p in (*model.backbone.parameters(), *(p for found in encoders for p in found))}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            groups.setdefault((id(parameter) in backbone, parameter.dim() > 1), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr": settings.peak_lr * (settings.backbone_lr_scale if old else 1.0),
-            "weight_decay": settings.weight_decay if decay else 0.0,
-        }
-        for (old, decay), parameters in groups.items()
-    ]
 
 
 def _board(path: Path, step: int) -> Any:

@@ -23,8 +23,11 @@ DIRECT, ZERO_SHOT, ORACLE = "direct", "zero-shot", "oracle"
 METHODS = ("adapters", "mult", "tawt")
 ABLATIONS = ("uniform", "identity")
 
-DEFAULTS: Mapping[str, Any] = {"steps": 300, "epochs": None, "size": None, "tasks": None, "devices": 1, "num_nodes": 1}
-"""Settings that are not taken from the run."""
+DEFAULTS: Mapping[str, Any] = {
+    **{"steps": 300, "epochs": None, "size": None, "tasks": None, "devices": 1, "num_nodes": 1},
+    **{"lr": 2e-3, "own_first": 0.3, "shared_lr_scale": 0.15},
+}
+"""Settings that are not taken from the run; the rates keep features near to where the frozen head can read them."""
 
 FIXED = (
     *("data", "data_dir", "run_dir", "tasks", "method", "start", "held", "affinity", "troa_weights", "seed"),
