@@ -119,7 +119,7 @@ def zero_shot_table(result: Results) -> Table:
     title = f"{result['task']} on {result['data']}, mean +- sd over seeds {result['seeds']}"
     table = Table(title=title, title_justify="left")
     for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left")
+        table.add_column(head, justify="right" if index else "left", overflow="fold")  # a key cut short says nothing
     for row in rows:
         table.add_row(*[cell.replace(" +- ", "\n+- ") for cell in row])
     return table
