@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import yaml
 from vtadapt.data.readers import READERS, folder, make_reader
 from vtadapt.data.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
 from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.session import build_tasks
 
 BASE = {
     "name": "mine",
@@ -189,3 +192,21 @@ def test_resized_intrinsics_keep_pixel_edges() -> None:
     camera = Intrinsics(fx=500, fy=500, cx=319.5, cy=239.5, width=640, height=480)
     half = camera.resized(240, 320)
     assert (half.fx, half.cx, half.cy) == (250, 159.5, 119.5)
+
+
+def test_a_weight_that_is_not_given_leaves_the_hash_as_it_was() -> None:
+    recipe = load_recipe("rooms")
+    content = recipe.model_dump(mode="json")
+    for task in content["tasks"].values():
+        assert task.pop("weight") is None
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert recipe.hash == hashlib.sha256(text.encode()).hexdigest()
+    heavy = recipe.tasks["depth"].model_copy(update={"weight": 0.1})
+    assert recipe.model_copy(update={"tasks": {**recipe.tasks, "depth": heavy}}).hash != recipe.hash
+
+
+def test_streets_declare_the_weight_of_their_depth() -> None:
+    for name in ("streets_sim", "streets_real"):
+        tasks = build_tasks([load_recipe(name)], None)
+        assert (tasks["depth"].weight, tasks["semseg"].weight) == (0.1, 1.0)
+    assert build_tasks([load_recipe("rooms")], None)["depth"].weight == 1.0

@@ -55,6 +55,12 @@ class RecipeTask(Strict):
     )
     max_value: float | None = Field(None, gt=0)
     loss: str | None = None
+    weight: float | None = Field(
+        None,
+        ge=0,
+        description="factor of its loss beside other tasks'; default: that of its kind, which suits rooms: outdoors "
+        "metres are more, and the loss of distances with them",
+    )
     derived: bool = Field(False, description="computed from other labels or by a model, not measured or drawn")
     derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
     conventions: str = ""
@@ -188,7 +194,11 @@ class Recipe(Strict):
     @property
     def hash(self) -> str:
         """SHA-256 of the recipe as canonical JSON: equal hashes mean equal recipes."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        content = self.model_dump(mode="json")
+        for task in content["tasks"].values():
+            if task["weight"] is None:  # newer than many packs, which stay what they were
+                del task["weight"]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_options(self, options: Mapping[str, Any]) -> Recipe:

@@ -127,6 +127,7 @@ def _task(name: str, spec: Any) -> Task:
         distance=spec.distance,
         channels=spec.channels,
         max_value=spec.max_value,
+        weight=spec.weight,
     )
 
 
