@@ -155,6 +155,16 @@ def test_no_map_is_refused() -> None:
         label_maps_of(loaded("rooms"), load_recipe("camvid"))
 
 
+def test_a_task_without_a_map_is_left_out_where_another_remains() -> None:
+    run, streets = loaded("rooms"), load_recipe("streets_sim")
+    both = build_tasks([load_recipe("rooms")], ["semseg", "depth"])
+    view = view_of(Loaded(run.path, run.settings, both, {**run.label_sets, "depth": ""}, run.model, run.size), streets)
+    assert list(view.tasks) == ["depth"]
+    assert view.tasks["depth"].headline == "rmse/pixel@0..80m"
+    assert list(view.left_out) == ["semseg"]
+    assert "no class map between label set 'nyu13' of 'rooms' and 'cityscapes16'" in view.left_out["semseg"]
+
+
 def garden(folder: Path, **depth: Any) -> Path:
     """Two photographs of a data set with classes of its own, prepared; returns the folder of the packs."""
     source, data = folder / "source", folder / "data"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import UsageError, VtadaptError
 
 
 def adapt(
@@ -58,6 +58,8 @@ def adapt(
     for key, value in parse_assignments(set_ or []).items():
         name, _, setting = key.rpartition(":")
         (own.setdefault(name, {}) if name else common)[setting] = value
+    for key in {"data", "target"} & common.keys():
+        raise UsageError(f"--set {key}=...: the data sets are the two arguments, SOURCE TARGET; leave it out")
     settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)
     result = work(settings, AdaptOptions(method, seeds, jobs, own, out, oracle, images), quiet=quiet or json_)
     if json_:

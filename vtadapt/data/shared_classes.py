@@ -148,7 +148,7 @@ def agree(first: Recipe, second: Recipe, wanted: Iterable[str] | None = None) ->
             maps[0][name], maps[1][name] = shared.first, shared.second
             update |= {"classes": shared.classes, "colours": shared.colours, "label_set": shared.label_set}
         changed[0][name] = one.model_copy(update=update)
-        changed[1][name] = two.model_copy(update={**update, "units": one.units, "loss": one.loss})
+        changed[1][name] = two.model_copy(update={**update, "units": one.units, "loss": one.loss, "weight": one.weight})
     recipes = [r.model_copy(update={"tasks": {**r.tasks, **c}}) for r, c in zip((first, second), changed, strict=True)]
     names = (first.name, second.name)
     return Agreement(dict(zip(names, recipes, strict=True)), dict(zip(names, maps, strict=True)), classes)

@@ -12,6 +12,7 @@ from vtadapt.data.manifest import open_manifest
 from vtadapt.data.recipe import Recipe
 from vtadapt.data.shared_classes import Agreement, agree
 from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.models.discriminator import SMALLEST
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
 from vtadapt.workflows.adapt_picture import draw_adaptation
@@ -113,6 +114,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
     methods = _methods(options.methods)
     domains = open_domains(settings, quiet)
     last = "evals" not in settings.model_fields_set
+    _check(settings, options)
     base = _base(settings, domains, last)
     variants = find_variants(",".join(methods), base, options.own)
     grid, notes = _settings_of(variants, domains, options.oracle)
@@ -149,6 +151,17 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
     return result
 
 
+def _check(settings: TrainSettings, options: AdaptOptions) -> None:
+    """Refuse what would make the settings of the table differ, or fail in the middle of it."""
+    for name, own in options.own.items():
+        if "evals" in own:
+            raise UsageError(f"--set {name}:evals: it decides which checkpoint counts; wanted --set evals=N for all")
+    if settings.epochs is not None:
+        raise UsageError(f"epochs = {settings.epochs} would be other steps for each data set; wanted --steps N")
+    if settings.size is not None and min(settings.size) < SMALLEST:
+        raise ConfigError(f"--size {settings.size[0]}x{settings.size[1]}: a discriminator wants at least {SMALLEST}")
+
+
 def _methods(typed: str) -> list[str]:
     listed = [part.strip() for part in typed.split(",") if part.strip()]
     listed = list(ADAPTABLE) if listed == ["all"] else listed
@@ -173,11 +186,11 @@ def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
     if source.name == target.name:
         raise UsageError(f"source and target are both {source.name!r}; wanted two data sets, as SOURCE TARGET")
     tasks = tuple(build_tasks([source], settings.tasks))
+    agreed = agree(source, target, tasks)
     for recipe in (source, target):
         if not recipe.source.synthetic:
             open_manifest(settings.data_dir, recipe.name)
         ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
-    agreed = agree(source, target, tasks)
     labelled = {
         split: tuple(
             t for t in tasks if t in target.tasks and open_reader(settings, target.name, split).present(t).any()
@@ -191,7 +204,7 @@ def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
 def _base(settings: TrainSettings, domains: Domains, last: bool) -> TrainSettings:
     """What the three settings have in common: source-only."""
     names = (domains.source.name, domains.target.name)
-    steps = settings.steps if settings.steps or settings.epochs else STEPS
+    steps = settings.steps or STEPS
     update: dict[str, Any] = {
         "data": names[0],
         "target": None,

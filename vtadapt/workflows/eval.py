@@ -21,6 +21,7 @@ from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
 from vtadapt.workflows.eval_other import tell_classes, view_of, with_absent
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import load_run, open_fabric
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def evaluate_run(
         {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
         "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}. On data with other classes than the
         run's, means are over the classes that both have, and "classes": {data set: {task: {"label_set", "shared",
-        "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too.
+        "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too;
+        "left_out": {data set: {task: why}} names tasks whose classes have nothing in common.
 
     Raises:
         DataError: a pack is missing or broken, or has no label of any of the run's tasks.
@@ -135,6 +137,8 @@ def evaluate_run(
         }
     )
     recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    for recipe in recipes:
+        ensure_synthetic(recipe, settings.data_dir)
     readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
@@ -149,6 +153,9 @@ def evaluate_run(
         results["metrics"][name], results["counts"][name] = measured
         if not measured.metrics:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
+        if view.left_out:
+            results.setdefault("left_out", {})[name] = view.left_out
+            print(*(f"left out: {why}" for why in view.left_out.values()), sep="\n", file=sys.stderr)
         if view.classes:
             results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
             print(*tell_classes(name, results["classes"][name]), sep="\n", file=sys.stderr)

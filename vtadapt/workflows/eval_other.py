@@ -31,12 +31,14 @@ class View:
         tasks: of the run, with the classes and caps that both sides share.
         label_maps: per task the shared class of each stored one.
         classes: per task of kind "classes" what is shared and what is left out; empty on the run's own data.
+        left_out: per task that cannot be measured there, why.
     """
 
     model: nn.Module
     tasks: dict[str, Task]
     label_maps: dict[str, list[int]] = field(default_factory=dict)
     classes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 class Translated(nn.Module):
@@ -84,28 +86,38 @@ def label_maps_of(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
 def view_of(loaded: Loaded, recipe: Recipe) -> View:
     """The run on its own data, or on those it was adapted to: as it is. On others: see the module's page.
 
+    A task whose classes have no map or none in common is left out where another one remains.
+
     Raises:
-        ConfigError: a task is of another kind or unit there, or its classes have no map or none in common.
+        ConfigError: a task is of another kind or unit there, or none can be measured.
     """
     if recipe.name in own_names(loaded):
         return View(loaded.model, loaded.tasks, label_maps_of(loaded, recipe))
     tasks, maps, tables = dict(loaded.tasks), {}, {}
     classes: dict[str, dict[str, Any]] = {}
-    for name, task in loaded.tasks.items():
-        if name not in recipe.tasks:
-            continue
+    left_out: dict[str, str] = {}
+    there = [name for name in loaded.tasks if name in recipe.tasks]
+    for name in there:
+        task = loaded.tasks[name]
         own = _recipe_of(loaded, name)
         check_same(name, own.tasks[name], recipe.tasks[name], own.name, recipe.name)
         tasks[name] = task.capped(recipe.tasks[name].max_value)
         if task.classes:
-            shared = shared_classes(own, recipe, name)
+            try:
+                shared = shared_classes(own, recipe, name)
+            except ConfigError as error:
+                left_out[name] = str(error)
+                if len(left_out) == len(there):
+                    raise
+                del tasks[name]
+                continue
             tasks[name], table = _translation(task, shared)
             maps[name], classes[name] = shared.second, _about(own.tasks[name], recipe.tasks[name], shared)
             if table is not None:
                 tables[name] = table
     channels = {name: tasks[name].channels for name in tables}
     model = Translated(loaded.model, tables, channels) if tables else loaded.model
-    return View(model, tasks, maps, classes)
+    return View(model, tasks, maps, classes, left_out)
 
 
 def own_names(loaded: Loaded) -> set[str]:

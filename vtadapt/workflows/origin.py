@@ -18,11 +18,14 @@ from vtadapt.models.adapted import saved_state
 from vtadapt.models.peers.base import Peer
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
+from vtadapt.workflows.loaders import find_recipe
 from vtadapt.workflows.session import Model, RunConfig, build_tasks, read_config
 from vtadapt.workflows.settings import TrainSettings
 
 FOLDER = "start"
 LabelMaps = dict[str, dict[str, list[int]]]
+Kept = tuple[dict[str, Task], dict[str, list[int]]]
+"""Tasks, and of those with other classes the task's class of each."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,24 @@ class Origin:
     fresh: tuple[str, ...]
     label_maps: LabelMaps
 
-    @property
-    def kept(self) -> dict[str, Task]:
-        """The tasks whose heads mean what they meant."""
-        return {name: task for name, task in self.tasks.items() if name not in self.fresh}
+    def rehearsed(self, settings: TrainSettings) -> Kept | None:
+        """The tasks that are rehearsed: whose heads mean what they meant, and whose labels ``settings.rehearse`` has.
+
+        Labels of other classes are mapped to the head's; a task without such a map, or in other units, is left out.
+        """
+        if settings.rehearse is None:
+            return None
+        recipe = find_recipe(settings.rehearse, settings.data_dir)
+        there = [name for name in self.tasks if name in recipe.tasks and name not in self.fresh]
+        declared = build_tasks([recipe], there) if there else {}
+        kept: Kept = ({}, {})
+        for name, other in declared.items():
+            task = self.tasks[name]
+            if _meaning(task) == _meaning(other):
+                kept[0][name] = task
+            elif ids := _class_maps(task, other, self.config.label_sets[name], [recipe], False):
+                kept[0][name], kept[1][name] = task, ids[recipe.name]
+        return kept
 
     def load_into(self, model: Model, config: dict[str, Any]) -> None:
         """Put the old run's weights into a new model, all but the heads that start anew.

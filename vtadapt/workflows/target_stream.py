@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -28,7 +28,14 @@ class Stream:
     The samples of a step are decided by (seed, step) alone, so a resumed run sees what an uninterrupted one does.
     """
 
-    def __init__(self, settings: TrainSettings, data: str, tasks: Mapping[str, Task], fabric: Fabric) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        data: str,
+        tasks: Mapping[str, Task],
+        fabric: Fabric,
+        label_maps: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         """Open the pack.
 
         Args:
@@ -36,6 +43,7 @@ class Stream:
             data: name of the data set.
             tasks: whose labels are read; none for images alone.
             fabric: of the run.
+            label_maps: see :class:`vtadapt.data.dataset.PackDataset`.
 
         Raises:
             ConfigError: it has fewer images than a batch.
@@ -45,7 +53,7 @@ class Stream:
         flip = 0.5 if settings.flip else 0.0
         augment = train_transform(settings.size or reader.size(0), settings.scale, flip, settings.colour_jitter)
         seed, batch = settings.seed + APART, settings.batch_size
-        self.dataset = PackDataset(reader, tasks, augment, seed=seed, cache=settings.cache)
+        self.dataset = PackDataset(reader, tasks, augment, seed=seed, cache=settings.cache, label_maps=label_maps)
         self.sampler = RunSampler([len(self.dataset)], batch, seed, fabric.global_rank, fabric.world_size)
         self.loader: DataLoader[Any] = DataLoader(
             self.dataset,

@@ -58,7 +58,7 @@ class Trainer:
         if origin is not None:
             origin.load_into(self.core, self.config)
         self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
-        kept = None if origin is None else origin.kept
+        kept = None if origin is None else origin.rehearsed(settings)
         self.method = build_method(settings, self.core, self.trained, fabric, kept)
         if self.troa.every:
             self.method.factors = self.troa.factors
@@ -95,7 +95,7 @@ class Trainer:
                 if self.step == self.total:  # within the last epoch
                     break
                 self._epoch(epoch, bar)
-                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
+                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
                     self._validate(epoch, bar)
                 self._checkpoint()
         return self._finish(time.time() - started)

@@ -135,7 +135,7 @@ def _told(cell: Cell, plan: Plan) -> str:
 def _measured(plan: Plan, cells: Sequence[Cell]) -> dict[str, Any]:
     """Metrics of the run as it was, of every training, and of the best constant."""
     name = plan.recipe.name
-    fabric = open_fabric(plan.base)
+    fabric = open_fabric(plan.base.model_copy(update={"devices": 1, "num_nodes": 1}))
     known = {k: task for k, task in plan.origin.tasks.items() if k not in plan.origin.fresh}
     reader, maps = open_reader(plan.base, name, "val"), plan.origin.label_maps.get(name)
     direct: dict[Path, Metrics] = {}
@@ -144,7 +144,7 @@ def _measured(plan: Plan, cells: Sequence[Cell]) -> dict[str, Any]:
         loader = build_eval(reader, known, plan.base.batch_size, None, maps)
         direct[source] = evaluate(model, loader, known, fabric).metrics
     constant = {}
-    if plan.measurable and plan.task.name not in (maps or {}):
+    if ORACLE in plan.trainings and plan.task.name not in (maps or {}):  # a constant is one of training labels
         constant = trivial_metrics(plan.base, [plan.recipe], {plan.task.name: plan.task}, fabric)[name][plan.task.name]
     found: dict[str, dict[int, Metrics]] = {DIRECT: {seed: direct[source] for seed, source in plan.sources.items()}}
     for cell in cells:

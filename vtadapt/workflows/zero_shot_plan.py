@@ -25,7 +25,7 @@ ABLATIONS = ("uniform", "identity")
 
 DEFAULTS: Mapping[str, Any] = {
     **{"steps": 300, "epochs": None, "size": None, "tasks": None, "devices": 1, "num_nodes": 1},
-    **{"lr": 2e-3, "own_first": 0.3, "shared_lr_scale": 0.15},
+    **{"lr": 2e-3, "own_first": 0.3, "shared_lr_scale": 0.15, "target": None, "label_space": None},
 }
 """Settings that are not taken from the run; the rates keep features near to where the frozen head can read them."""
 
@@ -142,7 +142,8 @@ def make_plan(
             raise DataError(f"no training image of {recipe.name!r} has a label of {name!r}; leave it out of --labels")
     known = options.task in recipe.tasks
     measurable = known and bool(val.present(options.task).any())
-    others = _ablations(options.ablations) if base.method == "adapters" and measurable else []
+    asked = _ablations(options.ablations)
+    others = asked if base.method == "adapters" and measurable else []
     oracle = [ORACLE] if measurable and train.present(options.task).any() else []
     trainings = [ZERO_SHOT, *others, *oracle]
     return Plan(recipe, by_seed, origin.tasks[options.task], labels, held, origin, base, trainings, measurable)
@@ -204,7 +205,8 @@ def _settings(run: TrainSettings, recipe: Recipe, data_dir: Path, changes: Mappi
     for key in changes:
         if key in FIXED or key in ARCHITECTURE:
             raise UsageError(f"--set {key}=...: that is decided by the run and the command; leave it out")
-    values = {**run.model_dump(), **DEFAULTS, **changes, "data": recipe.name, "data_dir": data_dir}
+    unset = {"steps": None} if changes.get("epochs") and not changes.get("steps") else {}
+    values = {**run.model_dump(), **DEFAULTS, **unset, **changes, "data": recipe.name, "data_dir": data_dir}
     return validate(values, "settings of the transfer")
 
 

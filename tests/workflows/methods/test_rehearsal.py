@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import torch
 from tests.workflows.test_resume import CutError, assert_same, cut
 from vtadapt.errors import ConfigError
 from vtadapt.workflows import runs as run_files
+from vtadapt.workflows.loaders import find_recipe
 from vtadapt.workflows.methods.base import Method
 from vtadapt.workflows.methods.rehearsal import Rehearsal
+from vtadapt.workflows.origin import match_tasks
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.settings import load
 from vtadapt.workflows.train import build_trainer, train
@@ -77,8 +80,26 @@ def test_what_is_refused(tiny: Any, source: Path, tmp_path: Path) -> None:
         train(tiny.other(tmp_path, rehearse="tiny"), quiet=True)
     trainer = build_trainer(tiny.other(tmp_path, start=source, **HELD), quiet=True)
     inner = Method(trainer.settings.model_copy(update={"rehearse": "tiny"}), trainer.core, {}, trainer.fabric)
-    with pytest.raises(ConfigError, match=r"rehearse = 'tiny' has no label of a task that is kept"):
-        Rehearsal(inner, {})
+    with pytest.raises(ConfigError, match=r"rehearse = 'tiny' has no label of a task whose head is kept"):
+        Rehearsal(inner, {}, {})
+
+
+def test_labels_of_other_classes_are_mapped_or_left_out(tiny: Any, source: Path, tmp_path: Path) -> None:
+    settings = tiny.other(tmp_path, start=source, rehearse="tiny", **HELD)
+    recipe = find_recipe("tiny", tiny.data_dir)
+    origin = match_tasks(source, [recipe], HELD["held"])
+    kept, maps = origin.rehearsed(settings)
+    assert (list(kept), maps) == (list(origin.tasks), {})
+    semseg = origin.tasks["semseg"]
+    turned = replace(semseg, classes=semseg.classes[::-1])
+    other = replace(origin, tasks={**origin.tasks, "semseg": turned})
+    other.config.label_sets["semseg"] = recipe.tasks["semseg"].label_set or "of nobody"
+    found, maps = other.rehearsed(settings)
+    count = len(semseg.classes)
+    assert ("semseg" not in found) or maps["semseg"] == list(range(count))[::-1]
+    foreign = replace(other, tasks={**origin.tasks, "semseg": replace(turned, classes=tuple("abcdefgh"[:count]))})
+    foreign.config.label_sets["semseg"] = "of nobody"
+    assert "semseg" not in foreign.rehearsed(settings)[0]
 
 
 def test_zero_shot_with_rehearsal(tiny: Any, source: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -27,7 +27,7 @@ def build_method(
     model: nn.Module,
     tasks: Mapping[str, Task],
     fabric: Fabric,
-    kept: Mapping[str, Task] | None = None,
+    kept: tuple[Mapping[str, Task], Mapping[str, Sequence[int]]] | None = None,
 ) -> Method:
     """The training method of a run, wrapped where it is adapted to a target or rehearses.
 
@@ -36,9 +36,9 @@ def build_method(
         model: its network.
         tasks: those whose labels are used.
         fabric: of the run.
-        kept: of a run that starts from another: the tasks whose heads mean the same as there.
+        kept: where it rehearses: the tasks, and the class of each class that the rehearsed data has.
     """
     method = METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
     if settings.rehearse is not None:
-        return Rehearsal(method, kept or {})
+        return Rehearsal(method, *(kept or ({}, {})))
     return method if settings.target is None else Adversarial(method)

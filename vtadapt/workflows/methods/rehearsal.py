@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -25,32 +25,34 @@ class Rehearsal(Wrapped):
     not be used without it.
     """
 
-    def __init__(self, inner: Method, kept: Mapping[str, Task]) -> None:
+    def __init__(self, inner: Method, kept: Mapping[str, Task], label_maps: Mapping[str, Sequence[int]]) -> None:
         """Wrap a method.
 
         Args:
             inner: of the new data.
-            kept: the tasks of the start whose heads mean the same.
+            kept: tasks of the start whose heads mean the same, and which the old data has.
+            label_maps: of those with other classes there: the task's class of each.
 
         Raises:
-            ConfigError: no kept task has a label there.
+            ConfigError: there is none, or several processes.
             DataError: the pack is missing or broken.
         """
         super().__init__(inner)
         settings = self.settings
         assert settings.rehearse is not None
-        recipe = find_recipe(settings.rehearse, settings.data_dir)
-        self.kept = {name: task for name, task in kept.items() if name in recipe.tasks}
-        if not self.kept:
-            raise ConfigError(f"rehearse = {recipe.name!r} has no label of {', '.join(kept) or 'a task that is kept'}")
-        self.stream = Stream(settings, recipe.name, self.kept, self.fabric)
+        if not kept:
+            raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
+        if self.fabric.world_size > 1:  # two forwards with other tasks each, of which DDP follows one
+            raise ConfigError("rehearse is for a single process; wanted --devices 1")
+        self.kept = dict(kept)
+        name = find_recipe(settings.rehearse, settings.data_dir).name
+        self.stream = Stream(settings, name, self.kept, self.fabric, label_maps)
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
         """The wrapped method's loss, and that on the old data."""
         total, shown = super().loss(model, batch, tasks, step)
         old = self.stream.batch(step)
         labelled = {name: t for name, t in self.kept.items() if t.valid(old["targets"][name]).any()}
-        # Several processes compute all, since their gradients are summed.
-        there = self.kept if self.fabric.world_size > 1 or not labelled else labelled
+        there = labelled or self.kept
         again, seen = self.supervised(model(old["image"], list(there)), old, there, step)
         return total + again, {**shown, **{f"{name} (old)": value for name, value in seen.items()}}
