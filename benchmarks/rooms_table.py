@@ -45,7 +45,8 @@ def run(out: Path, system: str, seed: int, extra: list[str]) -> dict[str, Any]:
     found = list(cell.glob("*/results.json"))
     if not found:
         # The rate that the README's and the affinities' tables were made with.
-        command = [sys.executable, "-m", "vtadapt", "train", "rooms", "--seed", str(seed), "--quiet", "--lr", "0.002"]
+        command = [sys.executable, "-m", "vtadapt", "train", "rooms", "--seed", str(seed), "--quiet"]
+        command += ["--lr", "0.002"]
         command += ["--data-dir", str(out / "data"), "--run-dir", str(cell), *SYSTEMS[system][1], *extra]
         with (out / f"{system}-{seed}.log").open("w") as log:
             subprocess.run(

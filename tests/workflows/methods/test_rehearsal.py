@@ -95,7 +95,9 @@ def test_labels_of_other_classes_are_mapped_or_left_out(tiny: Any, source: Path,
     other = replace(origin, tasks={**origin.tasks, "semseg": turned})
     count = len(semseg.classes)
     assert other.rehearsed(settings)[1]["semseg"] == list(range(count))[::-1]
-    foreign = replace(other, tasks={**origin.tasks, "semseg": replace(turned, classes=tuple(f"class {i}" for i in range(count)))})
+    foreign = replace(
+        other, tasks={**origin.tasks, "semseg": replace(turned, classes=tuple(f"class {i}" for i in range(count)))}
+    )
     foreign.config.label_sets["semseg"] = "of nobody"
     assert "semseg" not in foreign.rehearsed(settings)[0]
 
