@@ -243,6 +243,18 @@ def test_what_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_that_was_adapted_can_be_the_start(tiny: Any, source: Path, tmp_path: Path) -> None:
+    adapted = shutil.copytree(source, tmp_path / "adapted")
+    text = (adapted / "settings.yaml").read_text()
+    changed = text.replace("target: null", "target: other").replace("label_space: null", "label_space: tiny>other")
+    (adapted / "settings.yaml").write_text(changed)
+    assert load(adapted / "settings.yaml").target == "other"
+    given = {**FAST, "epochs": 2}
+    given.pop("steps")
+    plan = make_plan("tiny", [adapted], options(changes=given), data_dir=tiny.data_dir, quiet=True)
+    assert (plan.base.target, plan.base.label_space, plan.base.steps, plan.base.epochs) == (None, None, None, 2)
+
+
 def test_runs_and_targets_that_do_not_fit(tiny: Any, runs: Callable[..., Path], source: Path) -> None:
     def refused(kind: type[VtadaptError], match: str, target: str, *sources: Path, **changes: Any) -> None:
         with pytest.raises(kind, match=match) as caught:

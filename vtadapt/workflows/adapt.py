@@ -186,10 +186,11 @@ def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
     if source.name == target.name:
         raise UsageError(f"source and target are both {source.name!r}; wanted two data sets, as SOURCE TARGET")
     tasks = tuple(build_tasks([source], settings.tasks))
-    agreed = agree(source, target, tasks)
     for recipe in (source, target):
         if not recipe.source.synthetic:
             open_manifest(settings.data_dir, recipe.name)
+    agreed = agree(source, target, tasks)
+    for recipe in (source, target):
         ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
     labelled = {
         split: tuple(

@@ -205,6 +205,15 @@ def test_a_number_of_steps_ends_within_an_epoch(
     assert_same(run, whole)
 
 
+def test_steps_that_end_before_the_only_evaluation(tiny: Any, tmp_path: Path, small: None) -> None:
+    """Of 20 epochs with one evaluation, steps for less than one: the last step is evaluated all the same."""
+    del small
+    changes = {**changes_of("mtl-cnn"), "epochs": 20, "steps": 1, "evals": 1}
+    results = train(tiny.other(tmp_path, **changes), quiet=True)
+    records = [json.loads(line) for line in (Path(results["run"]) / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["split"] == "val"] == [1]
+
+
 def test_the_default_encoder_is_the_methods() -> None:
     found = {m: TrainSettings(data="rooms", method=m).encoder for m in ("adapters", "linear", *PEERS)}
     assert {m for m, encoder in found.items() if encoder == "swin_pico"} == {"adapters", "linear", "stl", "mult"}
