@@ -85,7 +85,7 @@ class TrainSettings(BaseModel):
         None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
     )
     adversarial_weight: float = Field(0.005, ge=0, description="factor of the adversarial loss on target images")
-    discriminator_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminators")
+    discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
     discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
     reference: str | None = Field(None, description="mult: the task whose attention all share; default: the first")
     steps: int | None = Field(None, ge=1, description="end after so many steps, also within an epoch")

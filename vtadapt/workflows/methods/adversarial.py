@@ -66,7 +66,7 @@ class Adversarial(Wrapped):
     Our reading [ours]: the source batch's range of inverse depth is that of its labels, which cannot be a wild
     prediction; "the encoder stays frozen" is what adapters do anyway, and the other methods train their encoder here as
     they do without a target, so that source-only and adapted differ in the adversarial loss alone; D's learning rate
-    is constant.
+    is constant, 1e-3 by default: at ADVENT's 1e-4, made for 250 000 iterations, D still guesses after 100.
     """
 
     def __init__(self, inner: Method) -> None:
