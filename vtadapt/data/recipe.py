@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vtadapt.data.camera import Intrinsics
-from vtadapt.data.label_sets import VOID, Colour, LabelSet, check_classes, choose
+from vtadapt.data.label_sets import RESERVED, VOID, Colour, LabelSet, check_classes, choose
 from vtadapt.data.schema import Strict, explain
 from vtadapt.errors import ConfigError, UsageError, near_matches
 
@@ -225,13 +225,15 @@ class Recipe(Strict):
     def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
         """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
 
-        ``classes`` may be some of the label set only; where it is our own, the rest has then none.
+        ``classes`` may be some of the label set only; where it is our own, the rest then has none.
 
         Raises:
-            ConfigError: the recipe has no map to that label set, or the map names a class that is not there.
+            ConfigError: the recipe has no map to that label set, or a class that is named is not there.
         """
         own = self.tasks[task]
         if own.label_set == label_set and label_set or own.classes == classes:
+            if strange := [c for c in classes if c not in own.classes and c != RESERVED]:
+                raise ConfigError(f"recipe {self.name!r}: label set {label_set!r} has no class {strange[0]!r}")
             mapping: Mapping[str, str | None] = {c: c for c in own.classes if c in classes}
         elif found := self.class_maps.get(f"{own.label_set}>{label_set}") or self.class_maps.get(label_set):
             mapping = found
