@@ -21,7 +21,6 @@ from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows import runs
 from vtadapt.workflows.eval_other import tell_classes, view_of, with_absent
 from vtadapt.workflows.loaders import build_eval, find_recipe, open_reader
-from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import load_run, open_fabric
 
 if TYPE_CHECKING:
@@ -137,8 +136,6 @@ def evaluate_run(
         }
     )
     recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
-    for recipe in recipes:
-        ensure_synthetic(recipe, settings.data_dir)
     readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
