@@ -46,14 +46,10 @@ def compare(
     from vtadapt.workflows.compare import CompareOptions
     from vtadapt.workflows.compare import compare as work
     from vtadapt.workflows.compare_tables import comparison_table, notes
-    from vtadapt.workflows.settings import parse_assignments, resolve
+    from vtadapt.workflows.settings import parse_by_method, resolve
     from vtadapt.workflows.tables import print_json, print_tables
 
-    own: dict[str, dict[str, Any]] = {}
-    common: dict[str, Any] = {}
-    for key, value in parse_assignments(set_ or []).items():
-        method, _, name = key.rpartition(":")
-        (own.setdefault(method, {}) if method else common)[name] = value
+    common, own = parse_by_method(set_ or [])
     settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)
     result = work(settings, CompareOptions(methods, seeds, budget, jobs, own, out, images), quiet=quiet or json_)
     if json_:

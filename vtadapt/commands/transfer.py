@@ -50,14 +50,10 @@ def adapt(
     from vtadapt.workflows.adapt import AdaptOptions
     from vtadapt.workflows.adapt import adapt as work
     from vtadapt.workflows.adapt_tables import adaptation_tables, notes
-    from vtadapt.workflows.settings import parse_assignments, resolve
+    from vtadapt.workflows.settings import parse_by_method, resolve
     from vtadapt.workflows.tables import print_json, print_tables
 
-    own: dict[str, dict[str, Any]] = {}
-    common: dict[str, Any] = {}
-    for key, value in parse_assignments(set_ or []).items():
-        name, _, setting = key.rpartition(":")
-        (own.setdefault(name, {}) if name else common)[setting] = value
+    common, own = parse_by_method(set_ or [])
     for key in {"data", "target"} & common.keys():
         raise UsageError(f"--set {key}=...: the data sets are the two arguments, SOURCE TARGET; leave it out")
     settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)

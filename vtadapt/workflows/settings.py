@@ -254,6 +254,20 @@ def parse_assignments(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
     return values
 
 
+def parse_by_method(pairs: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Read ``--set`` of a command with several methods: settings of all (KEY=VALUE), and of one (METHOD:KEY=VALUE).
+
+    Raises:
+        UsageError: see :func:`parse_assignments`.
+    """
+    common: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
+    for key, value in parse_assignments(pairs).items():
+        method, _, name = key.rpartition(":")
+        (own.setdefault(method, {}) if method else common)[name] = value
+    return common, own
+
+
 def _value(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
