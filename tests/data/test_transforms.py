@@ -12,7 +12,14 @@ from torchvision.transforms.v2 import functional as tv
 from vtadapt.data.camera import Intrinsics
 from vtadapt.data.derive import normals_from_depth
 from vtadapt.data.maps import DepthMap, EdgeMap, NormalMap, ScalarMap, missing_of, plain
-from vtadapt.data.transforms import ColourJitter, ResizeSample, ScaleCropFlip, eval_transform, train_transform
+from vtadapt.data.transforms import (
+    ColourJitter,
+    ResizeSample,
+    ScaleCropFlip,
+    ScaleDistances,
+    eval_transform,
+    train_transform,
+)
 
 SEEDS = st.integers(0, 2**31 - 1)
 SIDES = st.integers(4, 40)
@@ -199,6 +206,23 @@ def test_resizing_for_evaluation_leaves_distances() -> None:
     done = resize(coordinates(20, 20))
     assert done["image"].shape == (3, 10, 10)
     assert float(done["targets"]["depth"].max()) == pytest.approx(1 + 19 / 64)
+
+
+def test_another_cameras_distances_keep_metric_widths_and_touch_nothing_else() -> None:
+    """A thing of 20 pixels, 6 m away from a camera of focal length 60, is as wide as the same picture 9 m from 90."""
+    sample = coordinates(8, 8)
+    sample["targets"]["depth"][:, 2, 3] = DepthMap.missing
+    scaled = ScaleDistances(90 / 60)(sample)["targets"]
+    depth = plain(sample["targets"]["depth"])
+    assert torch.allclose(20 * plain(scaled["depth"]) / 90, 20 * depth / 60)
+    assert scaled["depth"][0, 2, 3] == DepthMap.missing
+    assert isinstance(scaled["depth"], DepthMap)
+    for name in ("semseg", "normals", "edges", "curvature"):
+        assert torch.equal(plain(scaled[name]), plain(sample["targets"][name]))
+    composed = train_transform((8, 8), (1, 1), 0, 0, 1.5)(sample)["targets"]["depth"]
+    assert torch.equal(plain(composed), 1.5 * depth)
+    with pytest.raises(ValueError, match="above 0"):
+        ScaleDistances(0)
 
 
 def test_torchvision_transforms_act_on_the_target_types() -> None:

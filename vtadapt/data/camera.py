@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from vtadapt.data.schema import Strict
@@ -31,3 +33,8 @@ class Intrinsics(Strict):
             width=width,
             height=height,
         )
+
+    @property
+    def focal(self) -> float:
+        """The geometric mean of both focal lengths, in pixels."""
+        return math.sqrt(self.fx * self.fy)

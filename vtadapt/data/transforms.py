@@ -33,6 +33,7 @@ __all__ = [
     "EdgeMap",
     "NormalMap",
     "ResizeSample",
+    "ScaleDistances",
     "ScalarMap",
     "ScaleCropFlip",
     "eval_transform",
@@ -98,6 +99,28 @@ class ScaleCropFlip(v2.Transform):
         return flip_target(target) if params["mirror"] else target
 
 
+class ScaleDistances(v2.Transform):
+    """Multiply metric distances by a number; all else passes.
+
+    With the ratio f' / f of two cameras' focal lengths in pixels: an object of so many pixels is that much further away
+    from the second camera, since its width in metres is distance x pixels / focal length.
+
+    Args:
+        factor: above 0.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        if not factor > 0:
+            raise ValueError(f"wanted a factor above 0; found {factor}")
+        self.factor = factor
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Scale one input where it is a distance; missing ones are 0 and stay so."""
+        del params
+        return tv_tensors.wrap(plain(inpt) * self.factor, like=inpt) if isinstance(inpt, DepthMap) else inpt
+
+
 class ResizeSample(v2.Transform):
     """Resize image and targets to ``size``; distances stay, since the camera's focal length is resized along."""
 
@@ -147,7 +170,11 @@ class ColourJitter(v2.Transform):
 
 
 def train_transform(
-    size: tuple[int, int], scale: tuple[float, float] = (0.8, 1.5), flip: float = 0.5, colour: float = 0.3
+    size: tuple[int, int],
+    scale: tuple[float, float] = (0.8, 1.5),
+    flip: float = 0.5,
+    colour: float = 0.3,
+    distances: float = 1.0,
 ) -> Callable[[Sample], Sample]:
     """Augmentation for training: zoom, crop to ``size``, mirror, colours.
 
@@ -156,10 +183,13 @@ def train_transform(
         scale: range of the zoom; (1, 1) for none.
         flip: probability of a mirror; 0 where left and right mean something.
         colour: strength of the colour jitter; 0 for none.
+        distances: what distances are multiplied by, see :class:`ScaleDistances`.
     """
     steps: list[v2.Transform] = [ScaleCropFlip(size, scale, flip)]
     if colour:
         steps.append(ColourJitter(colour))
+    if distances != 1:
+        steps.append(ScaleDistances(distances))
     composed: Callable[[Sample], Sample] = v2.Compose(steps)
     return composed
 

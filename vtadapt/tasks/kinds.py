@@ -78,8 +78,8 @@ class Kind(ABC):
         """Return the (N, C) valid target pixels in the form that the loss wants."""
         return target
 
-    def loss(self, task: Task, logits: Tensor, target: Tensor) -> Loss:
-        """Return the mean loss over the valid pixels of a checked batch."""
+    def loss(self, task: Task, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:  # noqa: ARG002
+        """Return the mean loss over the valid pixels of a checked batch; ``class_weights`` are for classes alone."""
         mask = self.valid(task, target)
         count = int(mask.sum())
         if count == 0:
@@ -129,12 +129,14 @@ class Classes(Kind):
         return -log.exp() * log / math.log(task.channels)
 
     @override
-    def loss(self, task: Task, logits: Tensor, target: Tensor) -> Loss:
+    def loss(self, task: Task, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:
         # Cross-entropy skips ignored pixels itself, without a copy of all K channels.
         count = int(self.valid(task, target).sum())
         if count == 0:
             return no_valid_pixel(logits)
-        return Loss(LOSSES[task.kind][task.loss](at_least_float32(logits), target.long()), count)
+        logits = at_least_float32(logits)
+        weights = None if class_weights is None else class_weights.to(logits)
+        return Loss(LOSSES[task.kind][task.loss](logits, target.long(), weights), count)
 
     @override
     def colour(self, task: Task, x: np.ndarray, value_range: tuple[float, float] | None) -> colour.Picture:

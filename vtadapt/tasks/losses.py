@@ -27,7 +27,7 @@ POSITIVE_WEIGHT = 0.95
 MIN_DISTANCE = 0.01
 """Metres: the smallest distance that a prediction can take, so that inverse distance and logarithm stay finite."""
 
-LossFn = Callable[[Tensor, Tensor], Tensor]
+LossFn = Callable[..., Tensor]  # of prediction and target; those of classes also of the weights of these
 
 
 class Loss(NamedTuple):
@@ -48,9 +48,12 @@ def no_valid_pixel(logits: Tensor) -> Loss:
     return Loss((torch.nan_to_num(at_least_float32(logits)) * 0.0).sum(), 0)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the pixels whose label is not 255 of -log softmax(logits)[label]; (B, K, H, W), (B, H, W)."""
-    return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Mean over the pixels whose label is not 255 of -log softmax(logits)[label]; (B, K, H, W), (B, H, W).
+
+    With ``class_weights`` (K,) the mean is weighted: sum of w[label] times the loss over the sum of w[label].
+    """
+    return F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORE)
 
 
 def l1(prediction: Tensor, target: Tensor) -> Tensor:

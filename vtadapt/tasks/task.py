@@ -80,18 +80,19 @@ class Task:
         """What the kind of this task does."""
         return KINDS[self.kind]
 
-    def loss_fn(self, logits: Tensor, target: Tensor) -> Loss:
+    def loss_fn(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:
         """Return the mean loss over valid pixels, in float32, and their number; 0 (with a graph) when there is none.
 
         Args:
             logits: (B, channels, H, W), any float type.
             target: (B, ...) as the data set gives it.
+            class_weights: (channels,) of a task of classes: the mean is weighted by that of each pixel's label.
 
         Raises:
             DataError: shapes do not fit, or a label id is out of range.
         """
         self.check(logits, target)
-        return self.behaviour.loss(self, logits, target)
+        return self.behaviour.loss(self, logits, target, class_weights)
 
     def decode(self, logits: Tensor) -> Tensor:
         """Return the prediction in the form of the target: class ids, units, unit vectors, or probabilities.

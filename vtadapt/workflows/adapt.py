@@ -8,25 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.manifest import open_manifest
-from vtadapt.data.recipe import Recipe
-from vtadapt.data.shared_classes import Agreement, agree
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.discriminator import SMALLEST
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
+from vtadapt.workflows.adapt_notes import about_domains, about_weights
 from vtadapt.workflows.adapt_picture import draw_adaptation
 from vtadapt.workflows.adapt_tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
 from vtadapt.workflows.compare import alone, parse_seeds
 from vtadapt.workflows.compare_grid import Cell, Variant, begin, find_variants, make_cell, run_grid
 from vtadapt.workflows.compare_tables import headlines
+from vtadapt.workflows.domains import Domains, open_domains
 from vtadapt.workflows.eval import evaluate_run, summary
 from vtadapt.workflows.label_space import label_space
-from vtadapt.workflows.loaders import find_recipe, open_reader
 from vtadapt.workflows.methods.adversarial import ADAPTABLE
-from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.progress import Progress
-from vtadapt.workflows.session import build_tasks
 from vtadapt.workflows.settings import TrainSettings
 from vtadapt.workflows.train import STEPS
 
@@ -67,27 +63,6 @@ class AdaptOptions:
     out: Path | None = None
     oracle: bool = True
     images: int = 2
-
-
-@dataclass(frozen=True)
-class Domains:
-    """Both data sets, once their tasks mean the same.
-
-    Attributes:
-        source: with labels.
-        target: whose labels only measure.
-        agreed: what they share.
-        tasks: those trained, with the shared classes.
-        measured: those that the target's validation split has labels of.
-        taught: those that its training split has labels of: the oracle's.
-    """
-
-    source: Recipe
-    target: Recipe
-    agreed: Agreement
-    tasks: dict[str, Task]
-    measured: tuple[str, ...]
-    taught: tuple[str, ...]
 
 
 def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False) -> dict[str, Any]:
@@ -139,7 +114,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
             "classes": classes,
             "headlines": headlines(domains.tasks),
             "methods": summarise([v.label for v in variants], cells, found, classes, domains.tasks),
-            "notes": notes,
+            "notes": [*about_domains(base, domains), *about_weights(cells, domains), *notes],
             "failed": {cell.name: cell.error for cell in cells if cell.error is not None},
         }
         picture = folder / f"panel-{domains.target.name}.png"
@@ -174,34 +149,6 @@ def _methods(typed: str) -> list[str]:
     return listed
 
 
-def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
-    """Find both data sets, render synthetic ones, and see what they share.
-
-    Raises:
-        UsageError: unknown data set or task, or twice the same set.
-        ConfigError: the tasks of the two do not fit one another.
-        DataError: one is not prepared.
-    """
-    source, target = (find_recipe(str(name), settings.data_dir) for name in (settings.data, settings.target))
-    if source.name == target.name:
-        raise UsageError(f"source and target are both {source.name!r}; wanted two data sets, as SOURCE TARGET")
-    tasks = tuple(build_tasks([source], settings.tasks))
-    for recipe in (source, target):
-        if not recipe.source.synthetic:
-            open_manifest(settings.data_dir, recipe.name)
-    agreed = agree(source, target, tasks)
-    for recipe in (source, target):
-        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
-    labelled = {
-        split: tuple(
-            t for t in tasks if t in target.tasks and open_reader(settings, target.name, split).present(t).any()
-        )
-        for split in ("train", "val")
-    }
-    agreed_tasks = build_tasks([agreed.recipes[source.name]], tasks)
-    return Domains(source, target, agreed, agreed_tasks, labelled["val"], labelled["train"])
-
-
 def _base(settings: TrainSettings, domains: Domains, last: bool) -> TrainSettings:
     """What the three settings have in common: source-only."""
     names = (domains.source.name, domains.target.name)
@@ -218,19 +165,8 @@ def _base(settings: TrainSettings, domains: Domains, last: bool) -> TrainSetting
 
 def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) -> tuple[list[Variant], list[str]]:
     """Each method in its settings, and what must be known of them."""
-    source, target = domains.source.name, domains.target.name
-    notes = [
-        f"{name}: {target} has no label of it to measure with; it is adapted all the same."
-        for name in domains.tasks
-        if name not in domains.measured
-    ]
-    for name in domains.measured:
-        sides = (domains.source, domains.target)
-        derived = [recipe.name for recipe in sides if recipe.tasks[name].derived]
-        if len(derived) == 1:
-            notes.append(
-                f"{name}: computed from other labels in {derived[0]} alone, so it may mean another thing there."
-            )
+    target = domains.target.name
+    notes = []
     grid = []
     for variant in variants:
         changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: {}, ADAPTED: {"target": target}}
@@ -250,7 +186,7 @@ def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) ->
         for name, update in changes.items():
             changed = variant.settings.model_copy(update=update)
             grid.append(replace(variant, label=f"{variant.label}:{name}", settings=changed))
-    return grid, [*notes, f"Steps and seeds are the same in all settings; {source} and {target} give as many images."]
+    return grid, notes
 
 
 def measure(cells: Sequence[Cell], domains: Domains, quiet: bool) -> dict[str, dict[str, Any]]:

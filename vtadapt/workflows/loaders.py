@@ -138,6 +138,22 @@ def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
     return open_pack(settings.data_dir, name, split)
 
 
+def distance_factor(settings: TrainSettings, source: Recipe) -> float:
+    """What distances of ``source`` are multiplied by to be those that the target's camera would see there.
+
+    The ratio of the focal lengths in pixels of both packs, where the run is adapted to a target and both recipes have
+    intrinsics; else 1. An object of as many pixels is that much further away from the target's camera.
+    """
+    if settings.target is None or not settings.match_camera:
+        return 1.0
+    cameras = []
+    for recipe in (source, find_recipe(settings.target, settings.data_dir)):
+        if recipe.intrinsics is None:
+            return 1.0
+        cameras.append(recipe.intrinsics.resized(*open_reader(settings, recipe.name, "train").size(0)))
+    return cameras[1].focal / cameras[0].focal
+
+
 def build_train(
     settings: TrainSettings,
     recipes: Sequence[Recipe],
@@ -162,7 +178,9 @@ def build_train(
     val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
     sizes = [settings.size or r.size(0) for r in readers]
     flip = 0.5 if settings.flip else 0.0
-    augment = [train_transform(size, settings.scale, flip, settings.colour_jitter) for size in sizes]
+    factors = [distance_factor(settings, recipe) for recipe in recipes]
+    looks = (settings.scale, flip, settings.colour_jitter)
+    augment = [train_transform(size, *looks, factor) for size, factor in zip(sizes, factors, strict=True)]
     maps = label_maps or {}
     sets = [
         PackDataset(r, tasks, t, seed=settings.seed, cache=settings.cache, label_maps=maps.get(recipe.name))

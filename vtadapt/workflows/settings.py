@@ -85,6 +85,15 @@ class TrainSettings(BaseModel):
         None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
     )
     adversarial_weight: float = Field(0.005, ge=0, description="factor of the adversarial loss on target images")
+    adversarial_warmup: float = Field(
+        0.3, ge=0, lt=1, description="share of the steps in which that factor rises from 0, evenly"
+    )
+    class_ratios: bool = Field(
+        True, description="adapt: weigh the source's classes by how much more often they are predicted on the target"
+    )
+    match_camera: bool = Field(
+        True, description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics"
+    )
     discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
     discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
     reference: str | None = Field(None, description="mult: the task whose attention all share; default: the first")

@@ -20,8 +20,8 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.workflows import runs
 from vtadapt.workflows.loaders import find_recipe
-from vtadapt.workflows.methods import build_method
-from vtadapt.workflows.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, domain_loss
+from vtadapt.workflows.methods import build_method, class_ratios
+from vtadapt.workflows.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, Seen, domain_loss
 from vtadapt.workflows.methods.base import Method
 from vtadapt.workflows.session import build_model, build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
@@ -108,6 +108,65 @@ def test_the_loss_is_the_methods_own_and_lambda_times_the_mean_over_tasks(tiny: 
     assert shown == own_shown
 
 
+def test_lambda_rises_evenly_and_then_stays(tiny: Any, tmp_path: Path) -> None:
+    method, batch = built(tiny, tmp_path, adversarial_weight=0.3, adversarial_warmup=0.5)
+    method.rising = round(0.5 * 20)  # as prepare() finds it for 20 steps
+    assert [method.factor(step) for step in (0, 5, 10, 19)] == pytest.approx([0.0, 0.15, 0.3, 0.3])
+    total, _ = method.loss(method.model, batch, method.tasks, 0)
+    own, _ = method.inner.loss(method.model, batch, method.tasks, 0)
+    assert float(total.detach()) == pytest.approx(float(own.detach()), rel=1e-6)
+    method, _ = built(tiny, tmp_path, adversarial_weight=0.3, adversarial_warmup=0.0)
+    assert method.factor(0) == 0.3
+
+
+def test_weighted_domain_loss_by_hand() -> None:
+    logits = torch.tensor([[[[1.0, -2.0]]]])
+    weights = torch.tensor([[[[1.0, 3.0, 5.0, 5.0], [1.0, 3.0, 5.0, 5.0]]]])  # patches of 2x2 pixels: 2 and 5
+    terms = [math.log1p(math.exp(x)) for x in (1.0, -2.0)]
+    wanted = (2 * terms[0] + 5 * terms[1]) / 7
+    assert float(domain_loss(logits, SOURCE, weights)) == pytest.approx(wanted)
+    same = domain_loss(logits, TARGET, torch.full_like(weights, 3.0))
+    assert float(same) == pytest.approx(float(domain_loss(logits, TARGET)))
+
+
+def told(method: Adversarial, weights: Tensor) -> None:
+    """Let the ratios of semseg say these weights."""
+    method.ratios["semseg"].weights = lambda: weights  # type: ignore[method-assign]
+
+
+def test_classes_that_the_target_has_more_of_weigh_more(tiny: Any, tmp_path: Path) -> None:
+    method, batch = built(tiny, tmp_path, adversarial_weight=0.0)
+    task, labels = method.tasks["semseg"], batch["targets"]["semseg"]
+    weights = torch.linspace(1.0, 4.0, task.channels)
+    told(method, weights)
+    method.rising = 3
+    for step, rises in ((2, False), (3, True)):
+        _, shown = method.loss(method.model, batch, method.tasks, step)
+        logits = method.model(batch["image"])["semseg"].detach()
+        each = F.cross_entropy(logits, labels, reduction="none", ignore_index=255)
+        pixels = weights[labels.where(labels != 255, 0)] * (labels != 255) if rises else (labels != 255).float()
+        assert shown["semseg"] == pytest.approx(float((each * pixels).sum() / pixels.sum()), rel=1e-4)
+        seen = method.seen["semseg"].weights
+        if not rises:
+            assert seen is None
+            continue
+        assert seen is not None
+        assert torch.equal(seen[:, 0], torch.where(labels != 255, weights[labels.where(labels != 255, 0)], 1.0))
+        assert method.seen["depth"].weights is None, "depth has no classes"
+    assert float(method.ratios["semseg"].known) > 0
+    record = method.before_step(batch, method.settings.log_steps)
+    assert record is not None
+    assert record["class_weights"] == {"semseg": [round(w, 3) for w in weights.tolist()]}
+
+
+def test_without_class_ratios_the_loss_is_the_papers(tiny: Any, tmp_path: Path) -> None:
+    method, batch = built(tiny, tmp_path, class_ratios=False)
+    method.loss(method.model, batch, method.tasks, 50)
+    assert method.ratios == {}
+    assert method.class_weights == {}
+    assert method.seen["semseg"].weights is None
+
+
 def copies(module: torch.nn.Module) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in module.state_dict().items()}
 
@@ -150,7 +209,7 @@ def test_discriminators_learn_which_domain_it_is(tiny: Any, tmp_path: Path) -> N
     method, batch = built(tiny, tmp_path)
     source, target = torch.rand(2, 1, 48, 48), torch.rand(2, 1, 48, 48) + 1.0
     for step in range(30):
-        method.seen = {"depth": (source, target)}
+        method.seen = {"depth": Seen(source, target)}
         method.after_step(batch, step)
     with torch.no_grad():
         said = [float(method.judge("depth", maps).mean()) for maps in (source, target)]
@@ -188,6 +247,8 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
         return read(self, index, tasks)
 
     monkeypatch.setattr(PackReader, "read", watched)
+    monkeypatch.setattr(class_ratios, "LEAST_STEPS", 1)  # so that classes are weighed in a run of six steps
+    monkeypatch.setattr(class_ratios, "DOUBT", 0.0)
     whole = Path(train(of(tiny, tmp_path / "whole", method), quiet=True)["run"])
     with monkeypatch.context() as patch:
         cut(patch, "_step", lambda t: t.step == 5)
@@ -197,6 +258,10 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
     assert runs.load_state(run / LAST).about["step"] == 4
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, whole)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    weighed = [set(r["class_weights"]["semseg"]) for r in records if "class_weights" in r]
+    assert weighed
+    assert method != "adapters" or any(found != {1.0} for found in weighed), "others' fresh heads predict all alike"
     assert seen == {"train.h5"}
 
 

@@ -41,6 +41,8 @@ class Method:
         self.settings, self.model, self.tasks, self.fabric = settings, model, dict(tasks), fabric
         self.factors: Callable[[], Mapping[str, float]] = dict
         """Task -> factor of its loss besides its weight; 1 where it is not named."""
+        self.class_weights: dict[str, Tensor] = {}
+        """Task of classes -> weight of each class in its loss, (K,); all alike where it is not named."""
         self.several_levels = isinstance(model, Peer) and type(model).levels is not Peer.levels
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class Method:
         Raises:
             VtadaptError: it is not a number.
         """
-        loss = task.loss_fn(logits, batch["targets"][task.name])
+        loss = task.loss_fn(logits, batch["targets"][task.name], self.class_weights.get(task.name))
         if loss.valid and not torch.isfinite(loss.value):
             raise VtadaptError(
                 f"loss of task {task.name!r} is {float(loss.value.detach())} at step {step + 1}; "

@@ -17,12 +17,13 @@ class Wrapped(Method):
     """Does what the wrapped method does; subclasses add to it."""
 
     def __init__(self, inner: Method) -> None:
-        """Wrap a method; factors of losses that are set on this one hold for it."""
+        """Wrap a method; factors of losses and weights of classes that are set on this one hold for it."""
         super().__init__(inner.settings, inner.model, inner.tasks, inner.fabric)
         self.inner = inner
         own = inner.factors
         self.factors = own
         inner.factors = lambda: self.factors()
+        self.class_weights = inner.class_weights
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
         """Do what the wrapped method does."""
