@@ -219,7 +219,7 @@ def test_classes_with_a_map_keep_their_head(tiny: Any, tmp_path: Path, source: P
         ({"decoder_width": 16}, r"adapters .*'decoder_width': 16.* is not that of the run this one starts from"),
         ({"seed": 1}, "backbone .* is not that of the run this one starts from.*random weights: its seed"),
         ({"method": "linear", "affinity": "troa"}, "method linear is not that of the run"),
-        ({"start": Path("nowhere")}, "cannot read 'nowhere/config.json'"),
+        ({"start": Path("nowhere")}, "no run 'nowhere' here or in "),
     ],
 )
 def test_what_a_start_refuses(tiny: Any, tmp_path: Path, source: Path, changes: dict[str, Any], match: str) -> None:
@@ -227,6 +227,13 @@ def test_what_a_start_refuses(tiny: Any, tmp_path: Path, source: Path, changes: 
         train(transfer(tiny, tmp_path / "runs", source, **changes), quiet=True)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_start_may_be_named_as_runs_are_everywhere(tiny: Any, tmp_path: Path, source: Path) -> None:
+    shutil.copytree(source, tmp_path / "runs" / "first")
+    settings = transfer(tiny, tmp_path / "runs", source, start="first")
+    trainer = build_trainer(settings, quiet=True)
+    assert trainer.settings.start == tmp_path / "runs" / "first"
 
 
 def test_a_held_task_must_mean_the_same(source: Path, tmp_path: Path) -> None:

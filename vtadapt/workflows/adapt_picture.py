@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,9 +14,9 @@ from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell as Picture
 from vtadapt.viz.panels import panel, save_png
 from vtadapt.workflows.compare_grid import Cell
-from vtadapt.workflows.compare_picture import TRUTH
 from vtadapt.workflows.eval import legends, shared_range
 from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.panel_cells import TRUTH, blank, first_finished, map_cell, photograph
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.settings import TrainSettings
 
@@ -34,10 +33,7 @@ def draw_adaptation(
     Returns:
         The path; nothing where no run is finished.
     """
-    shown: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.error is None and cell.done:
-            shown.setdefault(cell.label, cell)
+    shown = first_finished(cells)
     if not shown or images < 1:
         return []
     predictions: dict[str, list[dict[str, Tensor]]] = {}
@@ -67,20 +63,16 @@ def _predict(model: torch.nn.Module, image: Tensor, tasks: Mapping[str, Task]) -
 
 def _rows(batch: Mapping[str, Any], tasks: Mapping[str, Task], found: Mapping[str, Maps]) -> list[list[Picture | None]]:
     """A row for each method and setting and one for the truth, each quantity in one range of values."""
-    rgb = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     truth = {name: batch["targets"][name][0] for name in tasks}
     first = next(iter(found.values()))
     limits = {name: shared_range(task, truth[name], first[name]) for name, task in tasks.items()}
 
     def row(maps: Maps, top: bool) -> list[Picture | None]:
-        image = Picture(rgb if top else np.full_like(rgb, 255), caption="image" if top else "")
-        cells: list[Picture | None] = [image]
-        for name, task in tasks.items():
-            there = name in maps and bool(task.valid(maps[name][None]).any())
-            drawn = task.colour(maps[name], limits[name]) if there else None
-            caption = name if top else ""
-            cells.append(None if drawn is None else Picture(drawn, caption=caption, smooth=not task.classes))
-        return cells
+        cells = [
+            map_cell(task, maps[name], limits[name], name if top else "") if name in maps else None
+            for name, task in tasks.items()
+        ]
+        return [photograph(batch, "image") if top else blank(batch), *cells]
 
     rows = [row(maps, number == 0) for number, maps in enumerate(found.values())]
     return [*rows, row(truth, False)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +16,9 @@ from vtadapt.viz.panels import panel, save_png
 from vtadapt.workflows.compare_grid import Cell
 from vtadapt.workflows.eval import legends, shared_range
 from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.panel_cells import TRUTH, blank, first_finished, map_cell, photograph
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.settings import TrainSettings
-
-TRUTH = "ground truth"
 
 
 def draw_comparison(
@@ -37,10 +36,7 @@ def draw_comparison(
     Returns:
         The paths; none where no cell is finished.
     """
-    shown: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.error is None and cell.done:
-            shown.setdefault(cell.label, cell)
+    shown = first_finished(cells)
     if not shown or images < 1:
         return []
     batches = {}
@@ -68,21 +64,14 @@ def draw_comparison(
 
 
 def _rows(
-    batch: Mapping[str, object], tasks: Mapping[str, Task], columns: Mapping[str, Mapping[str, Tensor]]
+    batch: Mapping[str, Any], tasks: Mapping[str, Task], columns: Mapping[str, Mapping[str, Tensor]]
 ) -> list[list[Picture | None]]:
     """One row per task for one image: the photograph, every method, the ground truth; all drawn in the same range."""
-    image: Tensor = batch["image"]  # type: ignore[assignment]
-    targets: Mapping[str, Tensor] = batch["targets"]  # type: ignore[assignment]
-    rgb = (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     rows: list[list[Picture | None]] = []
     for number, (name, task) in enumerate(tasks.items()):
-        truth, first = targets[name][0], number == 0
+        truth, top = batch["targets"][name][0], number == 0
         limits = shared_range(task, truth, next(iter(columns.values()))[name])
-        row: list[Picture | None] = [Picture(rgb, caption="image") if first else Picture(np.full_like(rgb, 255))]
-        for label, predicted in columns.items():
-            drawn = task.colour(predicted[name], limits)
-            row.append(Picture(drawn, caption=label if first else "", smooth=not task.classes))
-        labelled = bool(task.valid(truth[None]).any())
-        known = Picture(task.colour(truth, limits), caption=TRUTH if first else "", smooth=not task.classes)
-        rows.append([*row, known if labelled else None])
+        cells = {**{label: predicted[name] for label, predicted in columns.items()}, TRUTH: truth}
+        row = [map_cell(task, value, limits, caption if top else "") for caption, value in cells.items()]
+        rows.append([photograph(batch, "image") if top else blank(batch), *row])
     return rows

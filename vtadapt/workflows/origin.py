@@ -118,6 +118,21 @@ def keep_origin(run: Path, source: Path) -> None:
     runs.write_tensors(run / FOLDER / runs.MODEL, tensors, about)
 
 
+def with_start(settings: TrainSettings, folder: Path | None = None) -> TrainSettings:
+    """The settings with the path of the run that they start from, which may be named as everywhere (``find_run``).
+
+    Args:
+        settings: of the new run.
+        folder: of the new run, where it is there already; with the copy in it no other is looked for.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    if settings.start is None or (folder is not None and (folder / FOLDER / runs.MODEL).is_file()):
+        return settings
+    return settings.model_copy(update={"start": runs.find_run(str(settings.start), settings.run_dir)})
+
+
 def find_origin(settings: TrainSettings, recipes: Sequence[Recipe], folder: Path | None = None) -> Origin | None:
     """The run that ``settings`` start from; None where they start from none.
 

@@ -59,7 +59,7 @@ class TrainSettings(BaseModel):
         description="A, which mixes the task embeddings: learned, each task alone, all alike, or that of the run that "
         "this one starts from, kept as it is",
     )
-    start: Path | None = Field(None, description="a finished run whose weights training starts from")
+    start: Path | None = Field(None, description="a finished run, by path or name, whose weights training starts from")
     held: tuple[str, ...] = Field(
         (),
         description="tasks of that run whose labels are not used, and whose own weights (embedding, head, decoder of "

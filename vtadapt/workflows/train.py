@@ -11,7 +11,7 @@ from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.workflows import runs
 from vtadapt.workflows.label_space import in_label_space
 from vtadapt.workflows.loaders import build_train, find_recipe, load_recipes
-from vtadapt.workflows.origin import find_origin, keep_origin
+from vtadapt.workflows.origin import find_origin, keep_origin, with_start
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
@@ -54,6 +54,7 @@ def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet:
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
     recipes, maps = in_label_space(settings, recipes)
+    settings = with_start(settings, folder)
     origin = find_origin(settings, recipes, folder)
     tasks = build_tasks(recipes, settings.tasks) if origin is None else origin.tasks
     for name in sorted(settings.loss_weights.keys() - tasks.keys()):

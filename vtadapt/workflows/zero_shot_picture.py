@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,10 +13,9 @@ from vtadapt.viz.panels import panel, save_png
 from vtadapt.workflows.compare_grid import Cell
 from vtadapt.workflows.eval import legends, shared_range
 from vtadapt.workflows.loaders import build_eval, open_reader
+from vtadapt.workflows.panel_cells import TRUTH, first_finished, map_cell, photograph
 from vtadapt.workflows.session import load_run
 from vtadapt.workflows.zero_shot_plan import DIRECT, Plan
-
-TRUTH = "ground truth"
 
 
 def draw_zero_shot(plan: Plan, cells: Sequence[Cell], folder: Path, images: int) -> list[str]:
@@ -31,9 +29,7 @@ def draw_zero_shot(plan: Plan, cells: Sequence[Cell], folder: Path, images: int)
     if images < 1:
         return []
     shown = {DIRECT: next(iter(plan.sources.values()))}
-    for cell in cells:
-        if cell.error is None and cell.done:
-            shown.setdefault(cell.label, cell.path)
+    shown |= {label: cell.path for label, cell in first_finished(cells).items()}
     task, name = plan.task, plan.recipe.name
     reader = open_reader(plan.base, name, "val")
     maps = plan.origin.label_maps.get(name)
@@ -46,14 +42,10 @@ def draw_zero_shot(plan: Plan, cells: Sequence[Cell], folder: Path, images: int)
         predicted[label] = [task.decode(x)[0] for x in logits]
     rows: list[list[Picture | None]] = []
     for index, batch in enumerate(batches):
-        rgb = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
         truth, first = batch["targets"][task.name][0], index == 0
         limits = shared_range(task, truth, predicted[DIRECT][index])
-        row: list[Picture | None] = [Picture(rgb, caption="image" if first else "")]
-        for label, each in predicted.items():
-            drawn = task.colour(each[index], limits)
-            row.append(Picture(drawn, caption=label if first else "", smooth=not task.classes))
-        known = Picture(task.colour(truth, limits), caption=TRUTH if first else "", smooth=not task.classes)
-        rows.append([*row, known if bool(task.valid(truth[None]).any()) else None])
+        maps_shown = {**{label: each[index] for label, each in predicted.items()}, TRUTH: truth}
+        row = [map_cell(task, value, limits, caption if first else "") for caption, value in maps_shown.items()]
+        rows.append([photograph(batch, "image" if first else ""), *row])
     page = panel(rows, title=f"{task.name} on {name}", strips=legends({task.name: task}))
     return [str(save_png(folder / f"panel-{name}-{task.name}.png", page))]

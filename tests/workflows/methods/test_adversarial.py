@@ -25,7 +25,7 @@ from vtadapt.workflows.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adv
 from vtadapt.workflows.methods.base import Method
 from vtadapt.workflows.session import build_model, build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
-from vtadapt.workflows.target_stream import TargetStream
+from vtadapt.workflows.stream import TargetStream
 from vtadapt.workflows.train import build_trainer, train
 from vtadapt.workflows.trainer import LAST
 

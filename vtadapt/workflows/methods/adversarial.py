@@ -20,7 +20,7 @@ from vtadapt.workflows.loaders import TrainData
 from vtadapt.workflows.methods.base import Batch, Logits, Method
 from vtadapt.workflows.methods.class_ratios import ClassRatios
 from vtadapt.workflows.methods.wrapped import Wrapped
-from vtadapt.workflows.target_stream import TargetStream
+from vtadapt.workflows.stream import TargetStream
 
 ADAPTABLE = ("adapters", "mult", "xtam", "consistency")
 """Methods that can be adapted to a target."""

@@ -12,7 +12,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.loaders import find_recipe
 from vtadapt.workflows.methods.base import Batch, Method
 from vtadapt.workflows.methods.wrapped import Wrapped
-from vtadapt.workflows.target_stream import Stream
+from vtadapt.workflows.stream import Stream
 
 
 class Rehearsal(Wrapped):
