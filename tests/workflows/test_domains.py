@@ -7,87 +7,106 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vtadapt.data.camera import Intrinsics
 from vtadapt.data.recipe import Recipe, load_recipe
 from vtadapt.data.shared_classes import agree
 from vtadapt.tasks import make_task
 from vtadapt.workflows import adapt_notes, loaders
-from vtadapt.workflows.adapt_notes import about_domains, about_weights
+from vtadapt.workflows.adapt_notes import about_adapted
 from vtadapt.workflows.compare_grid import Cell
 from vtadapt.workflows.domains import Domains
 from vtadapt.workflows.loaders import distance_factor
 from vtadapt.workflows.session import build_tasks
 from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.train import build_trainer
 
 
 class Pack:
-    """As much of a pack as is asked for: the size of its images."""
+    """As much of a pack as is asked for: the sizes of its images."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.stored = size
+    def __init__(self, *sizes: tuple[int, int]) -> None:
+        self.stored = sizes
+
+    def __len__(self) -> int:
+        return len(self.stored)
 
     def size(self, index: int) -> tuple[int, int]:
-        del index
-        return self.stored
+        return self.stored[index]
 
 
 def camera(focal: float, height: int, width: int) -> Intrinsics:
     return Intrinsics(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
 
 
+Pair = tuple[dict[str, Recipe], dict[str, Pack]]
+
+
 @pytest.fixture
-def pair(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     """Recipes of a source (focal length 100 at 96x192) and a target (150 there), stored at 48x96 and 96x192."""
     source, target = load_recipe("streets_sim"), load_recipe("streets_real")
     recipes = {
         "streets_sim": source.model_copy(update={"intrinsics": camera(100, 96, 192)}),
         "streets_real": target.model_copy(update={"intrinsics": camera(150, 96, 192)}),
     }
-    packs = {"streets_sim": Pack((48, 96)), "streets_real": Pack((96, 192))}
+    packs = {"streets_sim": Pack((48, 96), (48, 96)), "streets_real": Pack((96, 192))}
     monkeypatch.setattr(loaders, "find_recipe", lambda name, _: recipes[name])
     monkeypatch.setattr(loaders, "open_reader", lambda _, name, __: packs[name])
-    return recipes
+    return recipes, packs
 
 
 def settings(**changes: Any) -> TrainSettings:
     return TrainSettings(**{"data": "streets_sim", "target": "streets_real", "tasks": ["semseg", "depth"], **changes})
 
 
-def test_distances_are_those_of_the_targets_camera_at_the_stored_sizes(pair: dict[str, Any]) -> None:
-    assert distance_factor(settings(), pair["streets_sim"]) == pytest.approx(150 / 50)
-    assert distance_factor(settings(target=None), pair["streets_sim"]) == 1
-    assert distance_factor(settings(match_camera=False), pair["streets_sim"]) == 1
-    pair["streets_real"] = pair["streets_real"].model_copy(update={"intrinsics": None})
-    assert distance_factor(settings(), pair["streets_sim"]) == 1
+def test_distances_are_those_of_the_targets_camera_at_the_stored_sizes(pair: Pair) -> None:
+    recipes, packs = pair
+    source = recipes["streets_sim"]
+    assert distance_factor(settings(), source) == pytest.approx(150 / 50)
+    assert distance_factor(settings(target=None), source) == 1
+    assert distance_factor(settings(match_camera=False), source) == 1
+    packs["streets_real"] = Pack((96, 192), (48, 96))
+    assert distance_factor(settings(), source) == 1, "several sizes"
+    packs["streets_real"] = Pack((96, 128))
+    assert distance_factor(settings(), source) == 1, "cropped, or rendered with another field of view"
+    packs["streets_real"] = Pack((192, 384))
+    assert distance_factor(settings(), source) == pytest.approx(300 / 50)
+    recipes["streets_real"] = recipes["streets_real"].model_copy(update={"intrinsics": None})
+    assert distance_factor(settings(), source) == 1
 
 
 def test_pixels_that_are_not_square_count_by_their_geometric_mean() -> None:
     assert Intrinsics(fx=40, fy=90, cx=0, cy=0, width=4, height=4).focal == pytest.approx(60)
 
 
-def domains(pair: dict[str, Recipe]) -> Domains:
-    source, target = pair["streets_sim"], pair["streets_real"]
-    tasks = build_tasks([source], ["semseg", "depth"])
-    return Domains(source, target, agree(source, target, tasks), tasks, ("semseg", "depth"), ("semseg", "depth"))
+def domains(pair: Pair, tasks: dict[str, Any] | None = None) -> Domains:
+    source, target = pair[0]["streets_sim"], pair[0]["streets_real"]
+    tasks = tasks or build_tasks([source], ["semseg", "depth"])
+    return Domains(source, target, agree(source, target, tasks), tasks, tuple(tasks), tuple(tasks))
 
 
-def test_notes_tell_of_the_cameras(pair: dict[str, Any]) -> None:
-    lines = about_domains(settings(), domains(pair))
-    assert any("depth: adapted learns the distances of streets_sim times 3.000" in line for line in lines)
-    assert not any("times" in line for line in about_domains(settings(match_camera=False), domains(pair)))
-    pair["streets_real"] = pair["streets_real"].model_copy(update={"intrinsics": None})
-    lines = about_domains(settings(), domains(pair))
-    assert "depth: no focal length is known of streets_real, so distances stay." in lines
+def adapted(path: Path, seed: int = 0, **changes: Any) -> Cell:
+    return Cell("m:adapted", seed, path, settings(**changes))
+
+
+def test_notes_tell_of_each_methods_cameras(pair: Pair, tmp_path: Path) -> None:
+    cells = [adapted(tmp_path), Cell("n:adapted", 0, tmp_path, settings(match_camera=False))]
+    lines = about_adapted(cells, domains(pair))
+    assert len(lines) == 1
+    assert lines[0].startswith("depth: m adapted learns the distances of streets_sim times 3.000, the ratio of")
+    pair[1]["streets_real"] = Pack((96, 128))
+    assert about_adapted(cells, domains(pair)) == [
+        "depth: no focal length is known of streets_real, so distances stay."
+    ]
 
 
 def test_notes_tell_which_classes_weighed_more_at_the_end(
-    pair: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapt_notes.Cell, "done", property(lambda _: True))
-    both = domains(pair)
-    tasks = {"semseg": make_task("semseg", "classes", num_classes=3, classes=["road", "tree", "car"])}
-    both = Domains(both.source, both.target, both.agreed, tasks, ("semseg",), ("semseg",))
+    both = domains(pair, {"semseg": make_task("semseg", "classes", num_classes=3, classes=["road", "tree", "car"])})
     cells = []
     for seed, last in enumerate(([1.0, 2.0, 1.0], [1.0, 1.0, 1.0])):
         path = tmp_path / str(seed)
@@ -98,9 +117,31 @@ def test_notes_tell_which_classes_weighed_more_at_the_end(
             {"step": 22, "split": "val"},
         ]
         (path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-        cells.append(Cell("m:adapted", seed, path, settings()))
-    assert about_weights([*cells, Cell("m:oracle", 0, tmp_path, settings())], both) == [
+        cells.append(adapted(path, seed))
+    assert about_adapted([*cells, Cell("m:oracle", 0, tmp_path, settings())], both) == [
         "semseg: classes that m weighed more, since streets_real seems to have more of them than streets_sim "
         "(class_ratios): tree 1.50."
     ]
-    assert about_weights(cells[1:], both)[0].endswith("(class_ratios): none.")
+    assert about_adapted(cells[1:], both)[0].endswith("(class_ratios): none.")
+    (tmp_path / "0" / "metrics.jsonl").write_text("")
+    assert "the steps were too few to tell (wanted 25 and" in about_adapted(cells[:1], both)[0]
+    assert about_adapted([adapted(tmp_path, class_ratios=False)], both) == []
+
+
+def test_training_learns_and_chooses_by_scaled_distances_and_measures_as_they_are(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "distance_factor", lambda *_: 2.0)
+    changes = {"tasks": ["depth"], "scale": [1.0, 1.0], "flip": False}
+    trainer = build_trainer(tiny.other(tmp_path, **changes), quiet=True)
+    monkeypatch.undo()
+    plain = build_trainer(tiny.other(tmp_path, **changes), quiet=True)
+    for index in (0, 5):
+        depth = [each.data.train[index]["targets"]["depth"] for each in (trainer, plain)]
+        assert depth[1].any()
+        assert torch.equal(depth[0], 2 * depth[1])
+    assert trainer.data.distance_factors == {"tiny": 2.0}
+    assert plain.data.distance_factors == {}
+    chosen_by, measured = (trainer._evaluate(None, trainer.tasks, s)["tiny"].metrics["depth"] for s in (True, False))
+    assert measured == plain._evaluate(None, plain.tasks)["tiny"].metrics["depth"]
+    assert chosen_by["rmse/pixel"] > 1.2 * measured["rmse/pixel"], "of labels twice as far, by the same fresh network"

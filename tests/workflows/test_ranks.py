@@ -120,3 +120,6 @@ def test_two_processes_adapt_with_the_discriminator_of_one(tiny: Any, tmp_path: 
         if key.endswith("original"):
             moved = [(state[key] - start).flatten() for state in (found, wanted)]
             assert float(torch.cosine_similarity(*moved, dim=0)) > 0.99, key
+        if key.startswith("ratios"):
+            assert found[key].any()
+            assert torch.allclose(found[key], wanted[key], atol=1e-4), key

@@ -8,7 +8,16 @@ import pytest
 import yaml
 
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.settings import ADAPTERS_LR, LR, TrainSettings, load, parse_assignments, parse_size, resolve
+from vtadapt.workflows.settings import (
+    ADAPTERS_LR,
+    LR,
+    PAPERS_ADAPTATION,
+    TrainSettings,
+    load,
+    parse_assignments,
+    parse_size,
+    resolve,
+)
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -134,3 +143,15 @@ def test_the_default_learning_rate_is_the_methods(changes, rate):
     settings = TrainSettings(data="rooms", **changes)
     assert settings.peak_lr == rate
     assert settings.lr == changes.get("lr")  # so that a change of method in a copy is a change of the default
+
+
+def test_runs_adapted_before_there_were_settings_for_it_were_adapted_as_the_paper_does(tmp_path):
+    old = yaml.safe_load(TrainSettings(data="rooms", target="camvid").to_yaml())
+    for key in PAPERS_ADAPTATION:
+        del old[key]
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(old))
+    found = load(path)
+    assert (found.adversarial_warmup, found.class_ratios, found.match_camera) == (0, False, False)
+    path.write_text(yaml.safe_dump({**old, "target": None}))
+    assert load(path) == TrainSettings(data="rooms"), "without a target it makes no difference"

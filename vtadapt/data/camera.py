@@ -34,6 +34,10 @@ class Intrinsics(Strict):
             height=height,
         )
 
+    def fits(self, height: int, width: int) -> bool:
+        """Whether an image of that size can be the camera's, resized: whether its aspect ratio is, within a pixel."""
+        return abs(height * self.width - width * self.height) <= max(self.width, self.height)
+
     @property
     def focal(self) -> float:
         """The geometric mean of both focal lengths, in pixels."""

@@ -12,7 +12,7 @@ from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.discriminator import SMALLEST
 from vtadapt.tasks import Task
 from vtadapt.workflows import runs
-from vtadapt.workflows.adapt_notes import about_domains, about_weights
+from vtadapt.workflows.adapt_notes import about_adapted, about_domains
 from vtadapt.workflows.adapt_picture import draw_adaptation
 from vtadapt.workflows.adapt_tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
 from vtadapt.workflows.compare import alone, parse_seeds
@@ -114,7 +114,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
             "classes": classes,
             "headlines": headlines(domains.tasks),
             "methods": summarise([v.label for v in variants], cells, found, classes, domains.tasks),
-            "notes": [*about_domains(base, domains), *about_weights(cells, domains), *notes],
+            "notes": [*about_domains(domains), *about_adapted(cells, domains), *notes],
             "failed": {cell.name: cell.error for cell in cells if cell.error is not None},
         }
         picture = folder / f"panel-{domains.target.name}.png"

@@ -21,6 +21,7 @@ from vtadapt.workflows.compare_tables import headlines, markdown, summarise
 from vtadapt.workflows.compare_trivial import trivial_metrics
 from vtadapt.workflows.eval import summary
 from vtadapt.workflows.loaders import load_recipes
+from vtadapt.workflows.origin import with_start
 from vtadapt.workflows.prepare_data import ensure_synthetic
 from vtadapt.workflows.session import build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings
@@ -86,7 +87,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         VtadaptError: the cost of a method could not be measured.
     """
     seeds, recipes = parse_seeds(options.seeds), load_recipes(settings)
-    settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
+    settings = with_start(settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)}))
     tasks = build_tasks(recipes, settings.tasks)
     budget = parse_budget(options.budget, settings)
     variants = find_variants(options.methods, settings, options.own)

@@ -16,7 +16,7 @@ from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, col
 from vtadapt.data.manifest import has_pack, manifest_recipe, open_manifest, open_pack
 from vtadapt.data.pack import PackReader
 from vtadapt.data.recipe import Recipe, load_recipe
-from vtadapt.data.transforms import train_transform
+from vtadapt.data.transforms import ScaleDistances, train_transform
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.settings import TrainSettings
@@ -131,6 +131,8 @@ class TrainData:
     size: tuple[int, int]
     label_maps: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     """Data set -> task -> new id of each stored class, where the run has other classes than its data."""
+    distance_factors: Mapping[str, float] = field(default_factory=dict)
+    """Data set -> what its distances are multiplied by, where that is not 1."""
 
 
 def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
@@ -138,20 +140,30 @@ def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
     return open_pack(settings.data_dir, name, split)
 
 
+def focal_length(settings: TrainSettings, recipe: Recipe) -> float | None:
+    """Of the images of a pack, in pixels; None where it is not known.
+
+    That is without intrinsics in the recipe, for images of several sizes, or of another aspect ratio than the recipe's
+    camera: they were cropped, or rendered with another field of view.
+    """
+    if recipe.intrinsics is None:
+        return None
+    reader = open_reader(settings, recipe.name, "train")
+    size, *others = {reader.size(index) for index in range(len(reader))}
+    return None if others or not recipe.intrinsics.fits(*size) else recipe.intrinsics.resized(*size).focal
+
+
 def distance_factor(settings: TrainSettings, source: Recipe) -> float:
     """What distances of ``source`` are multiplied by to be those that the target's camera would see there.
 
-    The ratio of the focal lengths in pixels of both packs, where the run is adapted to a target and both recipes have
-    intrinsics; else 1. An object of as many pixels is that much further away from the target's camera.
+    The ratio of the focal lengths in pixels of both packs, where the run is adapted to a target and both are known;
+    else 1. An object of as many pixels is that much further away from the target's camera.
     """
     if settings.target is None or not settings.match_camera:
         return 1.0
-    cameras = []
-    for recipe in (source, find_recipe(settings.target, settings.data_dir)):
-        if recipe.intrinsics is None:
-            return 1.0
-        cameras.append(recipe.intrinsics.resized(*open_reader(settings, recipe.name, "train").size(0)))
-    return cameras[1].focal / cameras[0].focal
+    here = focal_length(settings, source)
+    there = focal_length(settings, find_recipe(settings.target, settings.data_dir))
+    return 1.0 if here is None or there is None else there / here
 
 
 def build_train(
@@ -201,7 +213,8 @@ def build_train(
         collate_fn=functools.partial(collate, tasks=tasks),
         pin_memory=fabric.device.type == "cuda",
     )
-    return TrainData(train, val, sampler, loader, sizes[0], maps)
+    named = {recipe.name: factor for recipe, factor in zip(recipes, factors, strict=True) if factor != 1}
+    return TrainData(train, val, sampler, loader, sizes[0], maps, named)
 
 
 def build_eval(
@@ -210,6 +223,7 @@ def build_eval(
     batch_size: int,
     limit: int | None,
     label_maps: Mapping[str, Sequence[int]] | None = None,
+    distances: float = 1.0,
 ) -> DataLoader[Any]:
     """A loader over (evenly spaced) samples of a split, at the size they are stored in.
 
@@ -219,8 +233,10 @@ def build_eval(
         batch_size: images per batch; 1 where their sizes differ.
         limit: at most so many samples.
         label_maps: see :class:`vtadapt.data.dataset.PackDataset`.
+        distances: what distances are multiplied by.
     """
-    dataset = PackDataset(reader, tasks, label_maps=label_maps)
+    scale = None if distances == 1 else ScaleDistances(distances)
+    dataset = PackDataset(reader, tasks, scale, label_maps=label_maps)
     count = len(dataset)
     picks = range(count) if limit is None or limit >= count else [i * count // limit for i in range(limit)]
     same = len({reader.size(i) for i in picks}) == 1

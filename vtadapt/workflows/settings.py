@@ -22,6 +22,8 @@ CONVOLUTIONAL = frozenset({"mtl-cnn", "consistency", "xtam", "tawt"})  # methods
 
 
 LR, ADAPTERS_LR = 2e-3, 8e-3
+PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_camera": False}
+"""What turns off all that adapting does besides the paper's loss."""
 """Peak learning rates: of networks trained end to end, and of adapters on a frozen backbone (see docs/compare.md)."""
 
 
@@ -89,7 +91,9 @@ class TrainSettings(BaseModel):
         0.3, ge=0, lt=1, description="share of the steps in which that factor rises from 0, evenly"
     )
     class_ratios: bool = Field(
-        True, description="adapt: weigh the source's classes by how much more often they are predicted on the target"
+        True,
+        description="adapt: weigh the source's classes by how much more often they are predicted on the target, once "
+        "lambda has risen and 25 steps are seen",
     )
     match_camera: bool = Field(
         True, description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics"
@@ -211,8 +215,10 @@ def validate(values: Mapping[str, Any], where: str) -> TrainSettings:
 
 
 def load(path: Path) -> TrainSettings:
-    """Read the ``settings.yaml`` of a run; one from before A was learned had it fixed to the identity."""
-    return validate({"affinity": "identity", **_read(path)}, f"settings {os.fspath(path)!r}")
+    """Read the ``settings.yaml`` of a run; what it does not name is what was done before there was a setting for it."""
+    found = _read(path)
+    before = PAPERS_ADAPTATION if found.get("target") else {}
+    return validate({"affinity": "identity", **before, **found}, f"settings {os.fspath(path)!r}")
 
 
 def _read(path: Path) -> dict[str, Any]:

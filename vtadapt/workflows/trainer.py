@@ -170,17 +170,18 @@ class Trainer:
         found = {name: task for name, task in self.trained.items() if task.valid(batch["targets"][name]).any()}
         return found or self.trained
 
-    def _evaluate(self, limit: int | None, tasks: Mapping[str, Task]) -> dict[str, Evaluation]:
+    def _evaluate(self, limit: int | None, tasks: Mapping[str, Task], scaled: bool = False) -> dict[str, Evaluation]:
+        """Metrics of each validation set; ``scaled``: with distances multiplied as they are in training."""
         results = {}
         for name, reader in self.data.val.items():
-            maps = self.data.label_maps.get(name)
-            loader = build_eval(reader, tasks, self.settings.batch_size, limit, maps)
+            maps, factors = self.data.label_maps.get(name), self.data.distance_factors if scaled else {}
+            loader = build_eval(reader, tasks, self.settings.batch_size, limit, maps, factors.get(name, 1.0))
             results[name] = evaluate(self.core, loader, tasks, self.fabric)
         return results
 
     def _validate(self, epoch: int, bar: Progress) -> None:
         # Labels of held tasks are not looked at, not even to choose the best weights.
-        results = _metrics(self._evaluate(self.settings.val_images, self.trained))
+        results = _metrics(self._evaluate(self.settings.val_images, self.trained, scaled=True))
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
@@ -239,6 +240,7 @@ class Trainer:
             "seconds_per_step": self.stopwatch.mean,
             "peak_memory": peak_memory(self.fabric.device),
             **({"prepared": self.prepared} if self.prepared else {}),
+            **({"distance_factors": factors} if (factors := dict(self.data.distance_factors)) else {}),
             "trained_parameters": trained,
             "total_parameters": sum(p.numel() for p in self.core.parameters()),
             "metrics": _metrics(measured),

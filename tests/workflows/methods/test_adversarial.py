@@ -23,6 +23,7 @@ from vtadapt.workflows.loaders import find_recipe
 from vtadapt.workflows.methods import build_method, class_ratios
 from vtadapt.workflows.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, Seen, domain_loss
 from vtadapt.workflows.methods.base import Method
+from vtadapt.workflows.methods.class_ratios import ClassRatios
 from vtadapt.workflows.session import build_model, build_tasks, open_fabric
 from vtadapt.workflows.settings import TrainSettings, load
 from vtadapt.workflows.stream import TargetStream
@@ -110,7 +111,7 @@ def test_the_loss_is_the_methods_own_and_lambda_times_the_mean_over_tasks(tiny: 
 
 def test_lambda_rises_evenly_and_then_stays(tiny: Any, tmp_path: Path) -> None:
     method, batch = built(tiny, tmp_path, adversarial_weight=0.3, adversarial_warmup=0.5)
-    method.rising = round(0.5 * 20)  # as prepare() finds it for 20 steps
+    method.prepare(None, None, tmp_path, 20, True)  # type: ignore[arg-type]
     assert [method.factor(step) for step in (0, 5, 10, 19)] == pytest.approx([0.0, 0.15, 0.3, 0.3])
     total, _ = method.loss(method.model, batch, method.tasks, 0)
     own, _ = method.inner.loss(method.model, batch, method.tasks, 0)
@@ -157,6 +158,33 @@ def test_classes_that_the_target_has_more_of_weigh_more(tiny: Any, tmp_path: Pat
     record = method.before_step(batch, method.settings.log_steps)
     assert record is not None
     assert record["class_weights"] == {"semseg": [round(w, 3) for w in weights.tolist()]}
+
+
+class Two:
+    """A Fabric of two processes, of which the other one has no label and predicts the same."""
+
+    world_size = 2
+
+    def all_reduce(self, values: Tensor, reduce_op: str) -> Tensor:
+        assert reduce_op == "sum"
+        classes = round(math.sqrt(len(values)) - 0.5)  # K * K + K + 1 values
+        other = values.clone()
+        other[: classes**2] = 0.0
+        other[-1] = 0.0
+        return values + other
+
+
+def test_a_process_without_a_label_changes_no_ratio(tiny: Any, tmp_path: Path) -> None:
+    method, batch = built(tiny, tmp_path)
+    task, labels = method.tasks["semseg"], batch["targets"]["semseg"]
+    logits = [torch.randn(2, task.channels, 48, 48, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
+    method._observe("semseg", logits[0], labels, logits[1])
+    alone = method.ratios["semseg"]
+    method.ratios["semseg"] = ClassRatios(task.channels)
+    method.fabric = Two()  # type: ignore[assignment]
+    method._observe("semseg", logits[0], labels, logits[1])
+    for key, value in method.ratios["semseg"].state().items():
+        assert torch.allclose(value, alone.state()[key]), key
 
 
 def test_without_class_ratios_the_loss_is_the_papers(tiny: Any, tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_shares_of_a_step_by_hand() -> None:
     assert not joint.any()
 
 
+def test_large_images_are_thinned_evenly() -> None:
+    labels = torch.zeros(1, 256, 512, dtype=torch.long)
+    labels[..., 128:] = 1  # a quarter is class 0
+    logits = torch.where(labels == 0, torch.tensor([[[[9.0]], [[0.0]]]]), torch.tensor([[[[0.0]], [[9.0]]]]))
+    joint, predicted = ClassRatios.shares(logits, labels, logits[..., :256])
+    assert joint.sum(0).tolist() == pytest.approx([0.25, 0.75])
+    assert predicted[0] == pytest.approx(0.5, abs=1e-3)
+
+
 def observed(shares: np.ndarray, steps: int = LEAST_STEPS) -> ClassRatios:
     ratios = ClassRatios(3)
     for _ in range(steps):
@@ -63,7 +72,8 @@ def test_weights_are_within_their_bounds_and_wait_for_enough_steps() -> None:
     assert ratios.weights() == pytest.approx(torch.tensor([1.0, 1.0, float(w[2])]))
     few = ClassRatios(3)
     few.observe(torch.zeros(3, 3), torch.ones(3) / 3)
-    assert float(few.known) == 0.0, "a step without labels says nothing"
+    few.observe(torch.eye(3) / 3, torch.tensor([0.5, torch.nan, 0.5]))
+    assert float(few.known) == 0.0, "a step without labels, or with a NaN, says nothing"
     far = ClassRatios(2)
     for _ in range(LEAST_STEPS):
         far.observe(torch.diag(torch.tensor([0.99, 0.01])).double(), torch.tensor([0.5, 0.5]).double())

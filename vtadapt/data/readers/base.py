@@ -93,7 +93,7 @@ class Reader(ABC):
         if camera is None:
             return None
         height, width = size
-        if abs(height * camera.width - width * camera.height) > max(camera.width, camera.height):
+        if not camera.fits(height, width):
             found, wanted = f"{height}x{width}", f"{camera.height}x{camera.width}"
             where = item.paths.get("image", item.name)
             raise DataError(

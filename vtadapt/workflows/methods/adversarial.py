@@ -85,7 +85,8 @@ class Adversarial(Wrapped):
     (BCE(D_t(f_t(source image)), source) + BCE(D_t(f_t(target image)), target)) / 2 with the outputs of that same step,
     detached. What D_t sees of a prediction is :meth:`vtadapt.tasks.Task.for_discriminator`.
 
-    Two things are ours, and 0 and false turn them off. lambda rises evenly from 0 over ``adversarial_warmup`` of the
+    Besides the scaled distances of setting ``match_camera`` (:func:`vtadapt.workflows.loaders.distance_factor`), two
+    things are ours, and 0 and false turn them off. lambda rises evenly from 0 over ``adversarial_warmup`` of the
     steps, since a D that still guesses has no direction to give (a ramp as in Ganin et al., JMLR 2016). And from then
     on, with ``class_ratios``, classes that the target seems to have more of weigh more, by :class:`ClassRatios`, both
     in the source's loss and among the source's patches that their D sees (importance weighting, Tachet des Combes et
@@ -94,7 +95,7 @@ class Adversarial(Wrapped):
 
     Our reading [ours]: the source batch's range of inverse depth is that of its labels, which cannot be a wild
     prediction; "the encoder stays frozen" is what adapters do anyway, and the other methods train their encoder here as
-    they do without a target, so that source-only and adapted differ in the adversarial loss alone; D's learning rate
+    they do without a target, so that source-only and adapted differ in what is written above alone; D's learning rate
     is constant, 1e-3 by default: at ADVENT's 1e-4, made for 250 000 iterations, D still guesses after 100.
     """
 
@@ -127,12 +128,14 @@ class Adversarial(Wrapped):
         """Task of classes -> what is known of their shares on the target."""
         self.rising = 0
         """Steps in which lambda rises."""
+        self.last = -1
+        """The last step, from 0."""
         self.shown = torch.full((len(self.tasks), 3), torch.nan)
         """Last losses of each task: of the generator, of D on the source, of D on the target."""
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
         """The wrapped method's part; see how long lambda rises."""
-        self.rising = round(self.settings.adversarial_warmup * steps)
+        self.rising, self.last = round(self.settings.adversarial_warmup * steps), steps - 1
         return self.inner.prepare(data, loader, path, steps, quiet)
 
     def factor(self, step: int) -> float:
@@ -140,10 +143,11 @@ class Adversarial(Wrapped):
         return self.settings.adversarial_weight * min(1.0, step / self.rising if self.rising else 1.0)
 
     def before_step(self, batch: Batch, step: int) -> dict[str, Any] | None:
-        """The wrapped method's record, else every ``log_steps`` the losses of the step before."""
+        """The wrapped method's record, else every ``log_steps``, and at the end, the losses of the step before."""
         if record := self.inner.before_step(batch, step):
             return record
-        if step == 0 or step % self.settings.log_steps or self.shown.isnan().all():
+        told = step % self.settings.log_steps == 0 or step == self.last
+        if step == 0 or not told or self.shown.isnan().all():
             return None
         rows = {
             name: dict(zip(("fooling", "source", "target"), (round(v, 5) for v in row), strict=True))
@@ -192,10 +196,12 @@ class Adversarial(Wrapped):
     def _observe(self, name: str, source: Tensor, labels: Tensor, target: Tensor) -> None:
         """Take in what was predicted of both domains, by all processes."""
         joint, predicted = ClassRatios.shares(source, labels, target)
-        if self.fabric.world_size > 1:
-            both = torch.cat([joint, predicted[None]]).float()
-            both = cast(Tensor, self.fabric.all_reduce(both, reduce_op="mean")).double()
-            joint, predicted = both[:-1], both[-1]
+        if self.fabric.world_size > 1:  # labelled pixels count alike, whichever process has them
+            pixels = (labels != IGNORE).sum().to(joint)
+            together = torch.cat([(pixels * joint).flatten(), predicted, pixels[None]])
+            together = cast(Tensor, self.fabric.all_reduce(together, reduce_op="sum"))
+            joint = together[: joint.numel()].view_as(joint) / together[-1].clamp_min(1)
+            predicted = together[joint.numel() : -1] / self.fabric.world_size
         self.ratios[name].observe(joint, predicted)
 
     def fooling(self, name: str, maps: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.optimize import nnls
@@ -12,6 +14,7 @@ from vtadapt.tasks.losses import IGNORE
 
 MEMORY = 0.98  # of the running means, a step: about the last 50 count
 LEAST_STEPS = 25  # before which nothing is said: the first batches are no estimate
+MOST_PIXELS = 32768  # of an image
 RIDGE = 0.05
 DOUBT = 4 / 3
 HIGHEST = 5.0
@@ -32,6 +35,9 @@ class ClassRatios:
     But a target looks different, too, and that changes what is predicted. So, our reading, a class has weight w (at
     most 5) where that is 4/3 or more, and 1 elsewhere: a little more may be the looks, and a class that is predicted
     less often is rarer on the target or not recognised there; the second asks for the opposite of a lower weight.
+
+    Pixels of the target that are of none of the classes are predicted as some of them and raise their ratios: nothing
+    tells them apart without labels.
     """
 
     def __init__(self, classes: int) -> None:
@@ -49,7 +55,7 @@ class ClassRatios:
 
     @staticmethod
     def shares(source: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """C (K, K) and q (K,) of one step, float64.
+        """C (K, K) and q (K,) of one step.
 
         Args:
             source: logits (B, K, H, W).
@@ -57,21 +63,22 @@ class ClassRatios:
             target: logits (B', K, H', W').
 
         Returns:
-            Both; C is zero where no pixel has a label.
+            Both, on the logits' device; float64 on a CPU, elsewhere float32, which not every device goes beyond. C is
+            zero where no pixel has a label.
         """
-        classes = source.shape[1]
+        source, labels, target = _thinned(source.detach()), _thinned(labels), _thinned(target.detach())
+        kind = torch.float64 if source.device.type == "cpu" else torch.float32
         valid = labels != IGNORE
-        pixels = source.detach().float().softmax(1).movedim(1, -1)[valid]
-        truth = F.one_hot(labels[valid], classes).to(pixels)
-        joint = pixels.T.double() @ truth.double() / max(len(pixels), 1)
-        return joint, target.detach().float().softmax(1).double().mean((0, 2, 3))
+        pixels = source.float().softmax(1).movedim(1, -1)[valid].to(kind)
+        joint = pixels.T @ F.one_hot(labels[valid], source.shape[1]).to(kind) / max(len(pixels), 1)
+        return joint, target.float().softmax(1).to(kind).mean((0, 2, 3))
 
     def observe(self, joint: Tensor, predicted: Tensor) -> None:
-        """Take in what :meth:`shares` gave; a step without a label of the source changes nothing."""
-        if not joint.any():
+        """Take in what :meth:`shares` gave; a step without a label, or with a NaN, changes nothing."""
+        if not (joint.any() and joint.isfinite().all() and predicted.isfinite().all()):
             return
         for kept, found in ((self.joint, joint.cpu()), (self.predicted, predicted.cpu()), (self.known, torch.ones(()))):
-            kept.mul_(MEMORY).add_(found, alpha=1 - MEMORY)
+            kept.mul_(MEMORY).add_(found.double(), alpha=1 - MEMORY)
 
     def ratios(self) -> Tensor | None:
         """Estimate of w, (K,) float64; None while too little is known."""
@@ -92,6 +99,12 @@ class ClassRatios:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Undo :meth:`state`."""
         self.joint, self.predicted, self.known = (state[k].clone() for k in ("joint", "predicted", "known"))
+
+
+def _thinned(maps: Tensor) -> Tensor:
+    """Every n-th row and column of (..., H, W), so that at most 32 768 pixels of an image count: enough for shares."""
+    step = math.ceil(math.sqrt(maps.shape[-2] * maps.shape[-1] / MOST_PIXELS))
+    return maps[..., ::step, ::step]
 
 
 def solve(joint: np.ndarray, predicted: np.ndarray, ridge: float = RIDGE) -> np.ndarray:
