@@ -314,4 +314,4 @@ def test_what_all_and_seeds_mean(tiny: Any, tmp_path: Path) -> None:
     own = {"stl": {"lr": 0.5}, "stl:resnet_pico": {"lr": 0.1}}
     lrs = {v.label: v.settings.lr for v in compare_grid.find_variants("stl,stl:resnet_pico,linear", settings, own)}
     assert lrs == {"stl": 0.5, "stl:resnet_pico": 0.1, "linear": None}
-    assert (parse_seeds("3"), parse_seeds("4,0")) == ([0, 1, 2], [4, 0])
+    assert (parse_seeds("3"), parse_seeds("4,0"), parse_seeds("4,")) == ([0, 1, 2], [4, 0], [4])

@@ -16,7 +16,7 @@ def compare(
     methods: Annotated[
         str, typer.Option(help="all, or methods separated by commas; METHOD:ENCODER for another encoder.")
     ] = "all",
-    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7.")] = "3",
+    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "3",
     budget: Annotated[str | None, typer.Option(help="steps=N or seconds=N of every run.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, of one thread each.")] = 1,
     tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the data.")] = None,

@@ -20,7 +20,7 @@ def adapt(
         str, typer.Option(help="adapters, mult, xtam, consistency, several separated by commas, or all.")
     ] = "adapters",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of every run [default: 1000].")] = None,
-    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7.")] = "1",
+    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "1",
     oracle: Annotated[
         bool, typer.Option(help="Also train on the target's labels, to see what they would give.")
     ] = True,
@@ -81,7 +81,7 @@ def zero_shot(
     ] = None,
     method: Annotated[str | None, typer.Option(help="adapters, mult or tawt; must be the run's.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 [default: one per run].")
+        str | None, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4, [default: one per run].")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps on the target.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,

@@ -54,15 +54,15 @@ class CompareOptions:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read "3" (0, 1, 2) or "0,4,7".
+    """Read "3" (0, 1, 2), "0,4,7", or "4," for that one alone.
 
     Raises:
         UsageError: something else.
     """
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError as error:
-        raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or several seeds as 0,4,7") from error
+        raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
     seeds = numbers if "," in text else list(range(numbers[0]))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative")
