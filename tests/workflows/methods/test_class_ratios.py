@@ -65,10 +65,10 @@ def observed(shares: np.ndarray, steps: int = LEAST_STEPS) -> ClassRatios:
 
 def test_weights_are_within_their_bounds_and_wait_for_enough_steps() -> None:
     assert observed(SHARES, LEAST_STEPS - 1).weights() is None
-    ratios = observed(np.array([0.35, 0.1, 0.55]))
+    ratios = observed(np.array([0.55, 0.15, 0.3]))
     w = ratios.ratios()
     assert w is not None
-    assert w[1] < 1 < DOUBT < w[2]
+    assert w[1] < 1 < DOUBT < w[2] < HIGHEST
     assert ratios.weights() == pytest.approx(torch.tensor([1.0, 1.0, float(w[2])]))
     few = ClassRatios(3)
     few.observe(torch.zeros(3, 3), torch.ones(3) / 3)

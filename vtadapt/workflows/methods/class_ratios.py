@@ -17,7 +17,7 @@ LEAST_STEPS = 25  # before which nothing is said: the first batches are no estim
 MOST_PIXELS = 32768  # of an image
 RIDGE = 0.05
 DOUBT = 4 / 3
-HIGHEST = 2.0
+HIGHEST = 5.0
 
 
 class ClassRatios:
@@ -33,7 +33,7 @@ class ClassRatios:
     (regularised as in Azizzadenesheli et al., ICLR 2019).
 
     But a target looks different, too, and that changes what is predicted. So, our reading, a class has weight w (at
-    most 2) where that is 4/3 or more, and 1 elsewhere: a little more may be the looks, and a class that is predicted
+    most 5) where that is 4/3 or more, and 1 elsewhere: a little more may be the looks, and a class that is predicted
     less often is rarer on the target or not recognised there; the second asks for the opposite of a lower weight.
 
     Pixels of the target that are of none of the classes are predicted as some of them and raise their ratios: nothing
@@ -88,7 +88,7 @@ class ClassRatios:
         return torch.from_numpy(solve(self.joint.numpy() / known, self.predicted.numpy() / known))
 
     def weights(self) -> Tensor | None:
-        """Weight of each class (K,) float32, 1 to 2; None while too little is known."""
+        """Weight of each class (K,) float32, 1 to 5; None while too little is known."""
         found = self.ratios()
         return None if found is None else found.where(found >= DOUBT, 1.0).clamp(max=HIGHEST).float()
 
