@@ -58,7 +58,8 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
 
 
 def settings(**changes: Any) -> TrainSettings:
-    return TrainSettings(**{"data": "streets_sim", "target": "streets_real", "tasks": ["semseg", "depth"], **changes})
+    options = {"data": "streets_sim", "target": "streets_real", "tasks": ["semseg", "depth"], "match_camera": True}
+    return TrainSettings(**{**options, **changes})
 
 
 def test_distances_are_those_of_the_targets_camera_at_the_stored_sizes(pair: Pair) -> None:

@@ -96,7 +96,8 @@ class TrainSettings(BaseModel):
         "lambda has risen and 25 steps are seen",
     )
     match_camera: bool = Field(
-        True, description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics"
+        False,
+        description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
     )
     discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
     discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")

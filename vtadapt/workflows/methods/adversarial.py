@@ -85,8 +85,8 @@ class Adversarial(Wrapped):
     (BCE(D_t(f_t(source image)), source) + BCE(D_t(f_t(target image)), target)) / 2 with the outputs of that same step,
     detached. What D_t sees of a prediction is :meth:`vtadapt.tasks.Task.for_discriminator`.
 
-    Besides the scaled distances of setting ``match_camera`` (:func:`vtadapt.workflows.loaders.distance_factor`), two
-    things are ours, and 0 and false turn them off. lambda rises evenly from 0 over ``adversarial_warmup`` of the
+    Two things are ours, and 0 and false turn them off (a third, ``match_camera``, is off by default and the loader's:
+    :func:`vtadapt.workflows.loaders.distance_factor`). lambda rises evenly from 0 over ``adversarial_warmup`` of the
     steps, since a D that still guesses has no direction to give (a ramp as in Ganin et al., JMLR 2016). And from then
     on, with ``class_ratios``, classes that the target seems to have more of weigh more, by :class:`ClassRatios`, both
     in the source's loss and among the source's patches that their D sees (importance weighting, Tachet des Combes et
