@@ -96,7 +96,7 @@ class TrainSettings(BaseModel):
         "lambda has risen and 25 steps are seen",
     )
     match_camera: bool = Field(
-        False, description="adapt: scale the source's distances to the target's lens, where both recipes have intrinsics"
+        False,
         description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
     )
     discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
