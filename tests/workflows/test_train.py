@@ -165,8 +165,8 @@ def test_a_task_that_no_image_has(tiny: Any, tmp_path: Path, monkeypatch: pytest
 def test_a_loss_that_is_no_number_names_its_task(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Task.loss_fn
 
-    def broken(self: Task, logits: Tensor, target: Tensor) -> Loss:
-        loss = whole(self, logits, target)
+    def broken(self: Task, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:
+        loss = whole(self, logits, target, class_weights)
         return Loss(loss.value * math.nan, loss.valid) if self.name == "normals" else loss
 
     monkeypatch.setattr(Task, "loss_fn", broken)

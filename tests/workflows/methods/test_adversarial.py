@@ -235,17 +235,18 @@ def test_only_the_discriminators_of_labelled_tasks_are_trained(tiny: Any, tmp_pa
 
 def test_discriminators_learn_which_domain_it_is(tiny: Any, tmp_path: Path) -> None:
     method, batch = built(tiny, tmp_path)
-    source, target = torch.rand(2, 1, 48, 48), torch.rand(2, 1, 48, 48) + 1.0
-    for step in range(30):
+    source, target = torch.rand(2, 2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    target = target + 1.0
+    shown = []
+    for step in range(60):
         method.seen = {"depth": Seen(source, target)}
         method.after_step(batch, step)
+        shown.append(float(method.shown[1, 1:].sum()))
     with torch.no_grad():
         said = [float(method.judge("depth", maps).mean()) for maps in (source, target)]
     assert said[0] < 0 < said[1]
-    assert method.shown[1, 1:].tolist() == pytest.approx(
-        [float(domain_loss(method.judge("depth", m).detach(), d)) for m, d in ((source, SOURCE), (target, TARGET))],
-        abs=0.1,
-    )
+    assert shown[0] == pytest.approx(2 * math.log(2), abs=0.2), "it guesses at first"
+    assert shown[-1] < shown[0] / 2
 
 
 def test_target_images_are_decided_by_the_step_alone(tiny: Any, tmp_path: Path) -> None:
