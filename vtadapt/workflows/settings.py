@@ -22,9 +22,10 @@ CONVOLUTIONAL = frozenset({"mtl-cnn", "consistency", "xtam", "tawt"})  # methods
 
 
 LR, ADAPTERS_LR = 2e-3, 8e-3
+"""Peak learning rates: of networks trained end to end, and of adapters on a frozen backbone (see docs/compare.md)."""
+
 PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_camera": False}
 """What turns off all that adapting does besides the paper's loss."""
-"""Peak learning rates: of networks trained end to end, and of adapters on a frozen backbone (see docs/compare.md)."""
 
 
 class TrainSettings(BaseModel):

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,9 +14,9 @@ from vtadapt.tasks.losses import IGNORE
 MEMORY = 0.98  # of the running means, a step: about the last 50 count
 LEAST_STEPS = 25  # before which nothing is said: the first batches are no estimate
 MOST_PIXELS = 32768  # of an image
-RIDGE = 0.05
-DOUBT = 4 / 3
-HIGHEST = 5.0
+RIDGE = 0.05  # r of ClassRatios
+DOUBT = 4 / 3  # the least ratio that counts
+HIGHEST = 5.0  # weight of a class
 
 
 class ClassRatios:
@@ -118,6 +117,8 @@ def solve(joint: np.ndarray, predicted: np.ndarray, ridge: float = RIDGE) -> np.
     Returns:
         w (K,) float64, >= 0; 1 for a class without a pixel on the source.
     """
+    from scipy.optimize import nnls  # here, since it takes long to import and few runs are adapted
+
     rows, columns = joint.sum(1), joint.sum(0)
     scale = 1 / np.sqrt(np.maximum(rows, 1e-6))
     anchor = np.sqrt(ridge * np.maximum(columns, 1e-9))
