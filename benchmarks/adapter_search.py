@@ -14,15 +14,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.plan import PrepareOptions
+from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.tasks import delta_m
-from vtadapt.workflows import runs
-from vtadapt.workflows.compare_grid import Variant, begin, make_cell, run_grid
-from vtadapt.workflows.compare_tables import headlines
-from vtadapt.workflows.loaders import load_recipes
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.session import build_tasks
-from vtadapt.workflows.settings import TrainSettings, parse_assignments, validate
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.loaders import load_recipes
+from vtadapt.workflows.run.settings import TrainSettings, parse_assignments, validate
+from vtadapt.workflows.sweep.spread import headlines
+from vtadapt.workflows.sweep.trials import Variant, begin, make_trial, run_trials
 
 SPLIT = {"samples": {"train": 1600, "val": 150}, "first_seed": {"train": 0, "val": 40_000_000}}
 DEFAULT = "default"
@@ -49,13 +49,13 @@ def main() -> None:
         prepare_data("rooms", None, data, PrepareOptions(reader=SPLIT), quiet=True)
     names = [DEFAULT, *args.variants]
     variants = [Variant(name, "adapters", settings_of(name, data, args.steps, args.seed)) for name in names]
-    cells = [make_cell(variant, args.seed, args.out) for variant in variants]
+    cells = [make_trial(variant, args.seed, args.out) for variant in variants]
     for cell in cells:
         begin(cell)
-    run_grid(cells, args.jobs, "search", False, lambda cell: cell.label)
+    run_trials(cells, args.jobs, "search", False, lambda cell: cell.label)
     tasks = build_tasks(load_recipes(variants[0].settings), None)
     heads = headlines(tasks)
-    results = {cell.label: runs.read_json(cell.path / runs.RESULTS) for cell in cells if cell.done}
+    results = {cell.label: files.read_json(cell.path / files.RESULTS) for cell in cells if cell.done}
     columns = [f"{name} {head['metric']}" for name, head in heads.items()]
     print("| variant | " + " | ".join(columns) + " | change, % | trained, M | s/step |")
     print("|" + "---|" * (len(columns) + 4))

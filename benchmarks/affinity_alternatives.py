@@ -20,13 +20,13 @@ from statistics import mean, stdev
 import torch
 from torch import Tensor
 
-from vtadapt.data.dataset import PackDataset, collate
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.transforms import train_transform
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.training.dataset import PackDataset, collate
+from vtadapt.data.training.transforms import train_transform
 from vtadapt.models.adapted import AdaptedModel
-from vtadapt.workflows.affinity_measure import split_half
-from vtadapt.workflows.session import Loaded, load_run
-from vtadapt.workflows.troa import batch_cosines
+from vtadapt.workflows.affinity.measure import split_half
+from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.train.troa import batch_cosines
 
 SPLITS = 30
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vtadapt.data.dataset import PackDataset
-from vtadapt.data.manifest import open_pack
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.training.dataset import PackDataset
 from vtadapt.tasks import TASKS
-from vtadapt.workflows.affinity import affinity_of_run
-from vtadapt.workflows.affinity_measure import AffinityOptions
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.affinity.measure import AffinityOptions
+from vtadapt.workflows.affinity.run_affinity import affinity_of_run
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.tables import affinity_table, print_tables
-from vtadapt.workflows.train import train
+from vtadapt.workflows.train.train import train
 
 NAMES = ("a", "copy", "negative", "random", "other")
 

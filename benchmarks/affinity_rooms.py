@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vtadapt.viz.heatmap import heatmap
+from vtadapt.viz.affinity.heatmap import heatmap
 from vtadapt.viz.panels import save_png
-from vtadapt.workflows.affinity import affinity_of_run
-from vtadapt.workflows.affinity_measure import AffinityOptions
+from vtadapt.workflows.affinity.measure import AffinityOptions
+from vtadapt.workflows.affinity.run_affinity import affinity_of_run
 
 MEASURES = ("troa", "cosine", "permuted", "lookahead")
 

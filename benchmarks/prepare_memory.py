@@ -47,9 +47,9 @@ def write_source(root: Path, count: int) -> None:
 
 def work(source: Path, out: Path, workers: int, shard_size: int) -> dict[str, float]:
     """Prepare and read every sample; seconds, images per second and MiB."""
-    from vtadapt.data.manifest import open_pack
-    from vtadapt.data.prepare import PrepareOptions, prepare
-    from vtadapt.data.recipe import load_recipe
+    from vtadapt.data.pack.manifest import open_pack
+    from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+    from vtadapt.data.recipe.recipe import load_recipe
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()

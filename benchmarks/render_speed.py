@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 import time
 
-from vtadapt.data.synthetic.rooms import generate_rooms
-from vtadapt.data.synthetic.streets import generate_streets
+from vtadapt.synthetic.rooms.rooms import generate_rooms
+from vtadapt.synthetic.streets.streets import generate_streets
 
 WARM, COUNT = 100, 500
 

@@ -24,11 +24,12 @@ import torch
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbone import load_backbone
 from vtadapt.tasks import make_task
-from vtadapt.workflows.loaders import build_train, load_recipes
-from vtadapt.workflows.session import build_tasks, open_fabric
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.trainer import Trainer
-from vtadapt.workflows.troa import batch_cosines, default_interval
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.loaders import build_train, load_recipes
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.trainer import Trainer
+from vtadapt.workflows.train.troa import batch_cosines, default_interval
 
 
 def trainer(data_dir: Path, affinity: str) -> Trainer:

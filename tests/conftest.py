@@ -15,7 +15,7 @@ import torch
 import yaml
 
 if TYPE_CHECKING:
-    from vtadapt.workflows.settings import TrainSettings
+    from vtadapt.workflows.run.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname()}
@@ -114,10 +114,10 @@ def tiny_recipe(folder: Path, name: str, first_seed: int) -> Path:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """What most tests of the workflows start from; made once."""
     # Imported here: most tests need none of it.
-    from vtadapt.data.prepare import PrepareOptions
-    from vtadapt.workflows.prepare_data import prepare_data
-    from vtadapt.workflows.settings import TrainSettings
-    from vtadapt.workflows.train import train
+    from vtadapt.data.prepare.prepare import PrepareOptions
+    from vtadapt.workflows.prepare.prepare_data import prepare_data
+    from vtadapt.workflows.run.settings import TrainSettings
+    from vtadapt.workflows.train.train import train
 
     folder = tmp_path_factory.mktemp("tiny")
     data_dir = folder / "data"

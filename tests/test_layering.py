@@ -144,7 +144,7 @@ def test_the_tree_keeps_its_rules():
         ("data/readers/a.py", "from ...models import x", "data/readers/a.py:1 imports vtadapt.models"),
         ("data/a.py", "from .. import models", "data/a.py:1 imports vtadapt.models"),
         ("data/a.py", "import importlib\nimportlib.import_module('vtadapt.viz')", "data/a.py:2 imports vtadapt.viz"),
-        ("models/a.py", "from vtadapt.workflows.train import train", "models/a.py:1 imports vtadapt.workflows"),
+        ("models/a.py", "from vtadapt.workflows.train.train import train", "models/a.py:1 imports vtadapt.workflows"),
         ("workflows/a.py", "import vtadapt.cli", "workflows/a.py:1 imports vtadapt.cli"),
         ("errors.py", "from vtadapt.data import pack", "errors.py:1 imports vtadapt.data"),
         ("data/a.py", "from vtadapt.common import x", "data/a.py:1 imports vtadapt.common"),
@@ -183,8 +183,8 @@ def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("cli.py", "from vtadapt.workflows.train import train\nfrom vtadapt import __version__"),
-        ("workflows/a.py", "from vtadapt.workflows.session import Session\nfrom vtadapt.tasks import TASKS"),
+        ("cli.py", "from vtadapt.workflows.train.train import train\nfrom vtadapt import __version__"),
+        ("workflows/a.py", "from vtadapt.workflows.run.session import Session\nfrom vtadapt.tasks import TASKS"),
         ("data/a.py", "from vtadapt.errors import DataError\nfrom .pack import Pack\nfrom vtadapt.data import recipe"),
         ("models/backbone.py", "import timm"),
         (

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from vtadapt.assets.swin_pico import pretrain
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.models.backbone import load_backbone
 
 FOLDER = resources.files("vtadapt") / "assets" / "swin_pico"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtadapt.data.pack import PackReader, PackWriter
-from vtadapt.data.recipe import RecipeTask
+from vtadapt.data.pack.pack import PackReader, PackWriter
+from vtadapt.data.recipe.recipe import RecipeTask
 
 TASKS = {
     "semseg": RecipeTask(kind="classes", classes=("a", "b", "c")),

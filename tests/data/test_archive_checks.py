@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.formats.archives import KINDS, refused, special, tree, write, write_tar, write_zip
-from vtadapt.data.archive_checks import plain_path
-from vtadapt.data.archives import Limits, unpack
+from vtadapt.data.source.archive_checks import plain_path
+from vtadapt.data.source.archives import Limits, unpack
 
 EVIL = [
     "../evil",

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.data.formats.archives import KINDS, refused, tree, write, write_tar, write_zip
-from vtadapt.data import archives
-from vtadapt.data.archives import Limits, archive_kind, contents, unpack
+from vtadapt.data.source import archives
+from vtadapt.data.source.archives import Limits, archive_kind, contents, unpack
 from vtadapt.errors import DataError
 
 FILES = {

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vtadapt.data.checking import SplitCheck, across, depth_of, normals_checks
-from vtadapt.data.checking_labels import LogHistogram
-from vtadapt.data.checking_normals import agreement, best_of, conventions, guessed_camera, leanings
-from vtadapt.data.label_sets import with_reserved
-from vtadapt.data.labels import LabelStats
-from vtadapt.data.recipe import Recipe, RecipeTask
+from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_checks
+from vtadapt.data.check.labels import LogHistogram
+from vtadapt.data.check.normals import agreement, best_of, conventions, guessed_camera, leanings
+from vtadapt.data.pack.labels import LabelStats
+from vtadapt.data.recipe.label_sets import with_reserved
+from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.errors import DataError
 
 SIZE = (60, 80)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtadapt.data.label_sets import VOID
-from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt.data.recipe.label_sets import VOID
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError
 
 STREETS = ("camvid", "cityscapes", "synthia", "vkitti2")

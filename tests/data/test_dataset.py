@@ -10,9 +10,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.data.conftest import SPECS, TASKS, Spec
-from vtadapt.data.dataset import BalancedSampler, MixedDataset, PackDataset, collate, missing_target
-from vtadapt.data.pack import PackReader, PackWriter
-from vtadapt.data.transforms import eval_transform, train_transform
+from vtadapt.data.pack.pack import PackReader, PackWriter
+from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate, missing_target
+from vtadapt.data.training.transforms import eval_transform, train_transform
 from vtadapt.errors import ConfigError, DataError
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtadapt.data.camera import Intrinsics
-from vtadapt.data.derive import nearest_index, normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.prepare.derive import nearest_index, normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.recipe.camera import Intrinsics
 
 CAMERA = Intrinsics(fx=150, fy=145, cx=79.0, cy=61.0, width=160, height=120)
 

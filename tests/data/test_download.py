@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from vtadapt.data import download as module
-from vtadapt.data.download import by_hand, download
-from vtadapt.data.recipe import Recipe
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.source import download as module
+from vtadapt.data.source.download import by_hand, download
 from vtadapt.errors import DataError
 
 CONTENT = os.urandom(900_001)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vtadapt.data.readers import make_reader
-from vtadapt.data.recipe import Recipe
+from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
 
 

@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 from pydantic import ValidationError
 
-from vtadapt.data.dataset import PackDataset
-from vtadapt.data.label_sets import RESERVED, LabelSet
-from vtadapt.data.manifest import open_manifest, open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
-from vtadapt.data.recipe import Recipe, load_recipe, read_recipe
+from vtadapt.data.pack.manifest import open_manifest, open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.recipe.label_sets import RESERVED, LabelSet
+from vtadapt.data.recipe.recipe import Recipe, load_recipe, read_recipe
+from vtadapt.data.training.dataset import PackDataset
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import make_task
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import TASKS, random_sample
-from vtadapt.data import atomic
-from vtadapt.data.labels import valid_mask
-from vtadapt.data.pack import PackReader, PackWriter
+from vtadapt import atomic
+from vtadapt.data.pack.labels import valid_mask
+from vtadapt.data.pack.pack import PackReader, PackWriter
 from vtadapt.errors import DataError
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import TASKS, random_sample
-from vtadapt.data.manifest import open_manifest, verify, write_manifest
-from vtadapt.data.pack import PackReader, PackWriter
+from vtadapt.data.pack.manifest import open_manifest, verify, write_manifest
+from vtadapt.data.pack.pack import PackReader, PackWriter
 from vtadapt.errors import DataError
 
 EDGE = 1 << 20

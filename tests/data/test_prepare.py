@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
-from vtadapt.data import atomic
-from vtadapt.data import prepare as prepare_module
-from vtadapt.data.manifest import checksum, has_pack, locate, open_manifest, open_pack, prepare_command, verify
-from vtadapt.data.prepare import PrepareOptions, prepare
-from vtadapt.data.readers.camvid import CamVid
-from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt import atomic
+from vtadapt.data.pack.manifest import checksum, has_pack, locate, open_manifest, open_pack, prepare_command, verify
+from vtadapt.data.prepare import prepare as prepare_module
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.readers.published.camvid import CamVid
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError
 
 SMALL = PrepareOptions(size=(12, 16))
@@ -272,9 +272,9 @@ def test_synthetic_sets_need_no_source(tmp_path: Path, monkeypatch: pytest.Monke
             "edges": np.zeros(size, np.uint8),
         }
 
-    stub = types.ModuleType("vtadapt.data.synthetic.rooms")
+    stub = types.ModuleType("vtadapt.synthetic.rooms.rooms")
     stub.render_room = render_room  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vtadapt.data.synthetic.rooms", stub)
+    monkeypatch.setitem(sys.modules, "vtadapt.synthetic.rooms.rooms", stub)
     manifest = prepare(load_recipe("rooms"), None, tmp_path, PrepareOptions(size=(16, 24), limit=3))
     assert manifest["splits"]["train"]["samples"] == 3
     assert manifest["derived"] == []

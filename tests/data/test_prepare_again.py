@@ -11,10 +11,10 @@ from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
 from tests.data.test_folder_reader import folder_recipe, write_folder
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
-from vtadapt.data.readers.camvid import CamVid
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.readers.published.camvid import CamVid
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 
 SMALL = PrepareOptions(size=(12, 16))

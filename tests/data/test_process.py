@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import TASKS
-from vtadapt.data.process import process_sample, resize_label, resize_rgb
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.prepare.convert_sample import process_sample, resize_label, resize_rgb
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from vtadapt.data.synthetic.labels import edges
-from vtadapt.data.synthetic.raycast import Camera, Caster
-from vtadapt.data.synthetic.scene import Builder, Frame
-from vtadapt.data.synthetic.shapes import NAMES, shapes
-from vtadapt.data.synthetic.surface import look
+from vtadapt.synthetic.labels import edges
+from vtadapt.synthetic.raycast import Camera, Caster
+from vtadapt.synthetic.scene import Builder, Frame
+from vtadapt.synthetic.shapes import NAMES, shapes
+from vtadapt.synthetic.surface import look
 
 SIZE = (48, 64)
 FOV = math.radians(60)

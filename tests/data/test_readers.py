@@ -13,8 +13,8 @@ from PIL import Image
 from tests.data.conftest import write_camvid, write_sevenscenes
 from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.base import decode, read_map, read_rgb
-from vtadapt.data.readers.sevenscenes import DepthCamera, register_depth
-from vtadapt.data.recipe import Intrinsics, load_recipe
+from vtadapt.data.readers.published.sevenscenes import DepthCamera, register_depth
+from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -254,9 +254,9 @@ def test_rooms_are_rendered_from_their_seeds(monkeypatch: pytest.MonkeyPatch) ->
         calls.append((seed, size))
         return {"image": np.zeros((*size, 3), np.uint8), "depth": np.ones(size, np.float32), "albedo": np.ones(size)}
 
-    stub = types.ModuleType("vtadapt.data.synthetic.rooms")
+    stub = types.ModuleType("vtadapt.synthetic.rooms.rooms")
     stub.render_room = render_room  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vtadapt.data.synthetic.rooms", stub)
+    monkeypatch.setitem(sys.modules, "vtadapt.synthetic.rooms.rooms", stub)
     recipe = load_recipe("rooms")
     reader = make_reader(recipe, (32, 48))
     train, val = reader.find(None, "train"), reader.find(None, "val")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from vtadapt.data.readers import READERS, folder, make_reader
-from vtadapt.data.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
+from vtadapt.data.recipe.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.session import build_tasks
+from vtadapt.workflows.run.build import build_tasks
 
 BASE = {
     "name": "mine",
@@ -46,7 +46,7 @@ def test_the_three_first_recipes_are_shipped() -> None:
 
 
 def test_rooms_recipe_has_the_classes_and_colours_that_the_renderer_uses() -> None:
-    catalogue = pytest.importorskip("vtadapt.data.synthetic.catalogue")
+    catalogue = pytest.importorskip("vtadapt.synthetic.rooms.catalogue")
     semseg = load_recipe("rooms").tasks["semseg"]
     assert semseg.classes == catalogue.CLASSES
     assert semseg.colours == catalogue.COLOURS

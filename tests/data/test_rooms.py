@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from vtadapt.data.synthetic.catalogue import KIND_CLASS, KINDS
-from vtadapt.data.synthetic.rooms import CLASSES, COLOURS, generate_rooms, render_room
+from vtadapt.synthetic.rooms.catalogue import KIND_CLASS, KINDS
+from vtadapt.synthetic.rooms.rooms import CLASSES, COLOURS, generate_rooms, render_room
 
 SMALL = (48, 48)
 MANY = 64

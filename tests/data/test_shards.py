@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import SPECS, write_camvid
-from vtadapt.data import shards
-from vtadapt.data.dataset import PackDataset
-from vtadapt.data.manifest import open_manifest, open_pack, read_manifest, verify
-from vtadapt.data.pack import PackWriter
-from vtadapt.data.parts import DIED, _end_with_parent
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack import shards
+from vtadapt.data.pack.manifest import open_manifest, open_pack, read_manifest, verify
+from vtadapt.data.pack.pack import PackWriter
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.prepare.shard_jobs import DIED, _end_with_parent
 from vtadapt.data.readers import READERS
-from vtadapt.data.readers.camvid import CamVid
-from vtadapt.data.recipe import RecipeTask, load_recipe
+from vtadapt.data.readers.published.camvid import CamVid
+from vtadapt.data.recipe.recipe import RecipeTask, load_recipe
+from vtadapt.data.training.dataset import PackDataset
 from vtadapt.errors import DataError
 
 SIZE = (12, 16)

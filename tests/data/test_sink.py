@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import TASKS, random_sample
-from vtadapt.data.pack import PackReader, PackWriter
-from vtadapt.data.sink import Sink
+from vtadapt.data.pack.full_disk import Sink
+from vtadapt.data.pack.pack import PackReader, PackWriter
 from vtadapt.errors import DataError
 
 
@@ -80,7 +80,7 @@ def test_the_writer_stops_at_the_first_sample_that_does_not_fit(
             super().__init__(path)
             self._file = Full(self._file, len(whole) * 2)  # type: ignore[assignment]
 
-    monkeypatch.setattr("vtadapt.data.pack.Sink", Small)
+    monkeypatch.setattr("vtadapt.data.pack.pack.Sink", Small)
     added = []
     with (
         pytest.raises(DataError, match="no space left on the disk while writing .*train.h5"),

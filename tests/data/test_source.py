@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.data.formats.archives import tree, write_tar, write_zip
-from vtadapt.data import source_cache
-from vtadapt.data.archives import Limits
-from vtadapt.data.source import names, open_source, skeleton
-from vtadapt.data.source_cache import discard
+from vtadapt.data.source import cache as source_cache
+from vtadapt.data.source.archives import Limits
+from vtadapt.data.source.cache import discard
+from vtadapt.data.source.source import names, open_source, skeleton
 from vtadapt.errors import DataError
 
 IMAGES = {f"root/left/{i} ü.png": bytes([i]) * 5000 for i in range(20)} | {"README": b"of the images"}
@@ -146,8 +146,9 @@ def test_a_cache_that_someone_changed_is_made_again(tmp_path: Path, archives: li
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vtadapt.data import archives, source_cache
-from vtadapt.data.source import open_source
+from vtadapt.data.source import archives
+from vtadapt.data.source import cache as source_cache
+from vtadapt.data.source.source import open_source
 
 when, cache, *sources = sys.argv[1:]
 def kill(): os.kill(os.getpid(), signal.SIGKILL)

@@ -11,9 +11,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from vtadapt.data.readers import make_reader
-from vtadapt.data.recipe import load_recipe
-from vtadapt.data.synthetic.street_catalogue import STREETS
-from vtadapt.data.synthetic.streets import CLASSES, COLOURS, LOOKS, generate_streets, render_street
+from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.synthetic.streets.catalogue import STREETS
+from vtadapt.synthetic.streets.streets import CLASSES, COLOURS, LOOKS, generate_streets, render_street
 
 SIZE = (64, 128)
 MANY = 64
@@ -225,7 +225,7 @@ def test_readers_travel_and_their_seeds_are_disjoint() -> None:
 
 def test_what_is_left_out_for_speed_could_not_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the far sides of solids the labels stay; shapes made plainer change few pixels, far things only."""
-    from vtadapt.data.synthetic import streets as module
+    from vtadapt.synthetic.streets import streets as module
 
     lean = [render_street(seed, "sim", SIZE) for seed in range(4)]
     monkeypatch.setattr(module, "facing", lambda geometry, *_: geometry)

@@ -9,10 +9,10 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from vtadapt.data.camera import Intrinsics
-from vtadapt.data.derive import normals_from_depth
-from vtadapt.data.maps import DepthMap, EdgeMap, NormalMap, ScalarMap, missing_of, plain
-from vtadapt.data.transforms import (
+from vtadapt.data.prepare.derive import normals_from_depth
+from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.training.target_maps import DepthMap, EdgeMap, NormalMap, ScalarMap, missing_of, plain
+from vtadapt.data.training.transforms import (
     ColourJitter,
     ResizeSample,
     ScaleCropFlip,

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vtadapt.viz.contact import WIDTH, Column, Row, Shown, data_sheet, layout
-from vtadapt.viz.contact_key import (
+from vtadapt.viz.contact.key import (
     ALARM,
     CLASSES,
     DIRECTIONS,
@@ -20,6 +19,7 @@ from vtadapt.viz.contact_key import (
     scale_key,
     sign_key,
 )
+from vtadapt.viz.contact.sheet import WIDTH, Column, Row, Shown, data_sheet, layout
 from vtadapt.viz.palette import class_palette
 from vtadapt.viz.panels import legend
 

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from vtadapt.viz.course import LINES
-from vtadapt.viz.figure import plain_look, shortened, text_width, wrapped
-from vtadapt.viz.heatmap import evolution, heatmap, heatmaps
-from vtadapt.viz.matrix import INKS, MARGIN, UNMEASURED, _ink_on, number_text, scale_of
+from vtadapt.viz.affinity.evolution import LINES
+from vtadapt.viz.affinity.heatmap import evolution, heatmap, heatmaps
+from vtadapt.viz.affinity.matrix import INKS, MARGIN, UNMEASURED, _ink_on, number_text, scale_of
+from vtadapt.viz.affinity.pixel_page import plain_look, shortened, text_width, wrapped
 from vtadapt.viz.palette import THEMES
 
 SDNE = ["semseg", "depth", "normals", "edges"]
@@ -318,7 +318,7 @@ def test_a_users_settings_of_matplotlib_are_neither_used_nor_changed():
 
 def test_matplotlib_is_imported_late_and_never_pyplot():
     code = (
-        "import sys, vtadapt.viz.heatmap as h; assert 'matplotlib' not in sys.modules; "
+        "import sys, vtadapt.viz.affinity.heatmap as h; assert 'matplotlib' not in sys.modules; "
         "h.heatmap([[1.0]], ['a']); h.evolution([1], [[[1.0]]], ['a']); "
         "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
     )

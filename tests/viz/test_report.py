@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtadapt.viz.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, bars, line_chart, matrix
-from vtadapt.viz.frames import name_strip, strips_below
-from vtadapt.viz.markup import VOID, Markup, escaped, number, picture, table, tag
 from vtadapt.viz.panels import Cell
-from vtadapt.viz.report_page import Section, page
+from vtadapt.viz.report.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, bars, line_chart, matrix
+from vtadapt.viz.report.markup import VOID, Markup, escaped, number, picture, table, tag
+from vtadapt.viz.report.page import Section, page
+from vtadapt.viz.video_strips import name_strip, strips_below
 
 
 class Reader(HTMLParser):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.workflows.broken_sources import GOOD
-from vtadapt.data.manifest import open_manifest, open_pack, verify
-from vtadapt.data.plan import PrepareOptions
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.settings import parse_list, parse_size
+from vtadapt.data.pack.manifest import open_manifest, open_pack, verify
+from vtadapt.data.prepare.options import PrepareOptions
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run.settings import parse_list, parse_size
 
 LEFT = {"building", "state", "source", "lock"}  # what a failed run may leave, as .NAME.what
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone
 from vtadapt.tasks import Task, make_task
-from vtadapt.workflows.train import train
+from vtadapt.workflows.train.train import train
 
 SIZE = (44, 60)  # no multiple of the stride: padding and its masks take part
 

@@ -6,7 +6,7 @@ import os
 import signal
 
 from vtadapt.data.readers.base import Arrays, Item
-from vtadapt.data.readers.camvid import CamVid
+from vtadapt.data.readers.published.camvid import CamVid
 
 
 class Dying(CamVid):

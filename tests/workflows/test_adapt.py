@@ -12,21 +12,22 @@ import pytest
 from PIL import Image
 
 from tests.workflows.methods.conftest import small_encoder
-from vtadapt.data.recipe import load_recipe
-from vtadapt.data.shared_classes import agree
+from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows import compare_grid, runs
-from vtadapt.workflows.adapt import RULE, RULE_BEST, AdaptOptions, adapt
-from vtadapt.workflows.adapt_tables import adaptation_tables, class_lists, markdown, notes, summarise, with_subsets
-from vtadapt.workflows.compare_grid import Cell
-from vtadapt.workflows.session import build_tasks
-from vtadapt.workflows.settings import TrainSettings, load
+from vtadapt.workflows.adapt.adapt import RULE, RULE_BEST, AdaptOptions, adapt
+from vtadapt.workflows.adapt.tables import adaptation_tables, class_lists, markdown, notes, summarise, with_subsets
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.sweep import trials as compare_grid
+from vtadapt.workflows.sweep.trials import Trial
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run built or loaded in this process has a small encoder."""
-    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
 
 
 def base(tiny: Any, run_dir: Path, **changes: Any) -> TrainSettings:
@@ -41,20 +42,20 @@ def test_an_interrupted_adaptation_goes_on(
     del small
     settings, options = base(tiny, tmp_path), AdaptOptions(seeds="2", jobs=0)
     trained: list[str] = []
-    run_cell = compare_grid.run_cell
+    run_trial = compare_grid.run_trial
 
     def watched(what: str, folder: Path) -> None:
         trained.append(folder.name)
         if trained == ["adapters@source-only-seed0", "adapters@adapted-seed0"]:
             raise KeyboardInterrupt
-        run_cell(what, folder)
+        run_trial(what, folder)
 
-    monkeypatch.setattr(compare_grid, "run_cell", watched)
+    monkeypatch.setattr(compare_grid, "run_trial", watched)
     with pytest.raises(KeyboardInterrupt):
         adapt(settings, options, quiet=True)
     result = adapt(settings, options, quiet=True)
-    cells = [f"adapters@{name}-seed{seed}" for seed in (0, 1) for name in ("source-only", "adapted", "oracle")]
-    assert trained == cells[:2] + cells[1:]
+    trials = [f"adapters@{name}-seed{seed}" for seed in (0, 1) for name in ("source-only", "adapted", "oracle")]
+    assert trained == trials[:2] + trials[1:]
     folder = tmp_path / "adapt-tiny-look"
     assert json.loads((folder / "adapt.json").read_text()) == result
     assert result["failed"] == {}
@@ -70,8 +71,8 @@ def test_an_interrupted_adaptation_goes_on(
 
 
 def _check_settings(folder: Path) -> None:
-    found = {name: load(folder / f"adapters@{name}-seed1" / runs.SETTINGS) for name in ("source-only", "adapted")}
-    oracle = load(folder / "adapters@oracle-seed1" / runs.SETTINGS)
+    found = {name: load(folder / f"adapters@{name}-seed1" / files.SETTINGS) for name in ("source-only", "adapted")}
+    oracle = load(folder / "adapters@oracle-seed1" / files.SETTINGS)
     assert [(s.data, s.target) for s in (*found.values(), oracle)] == [
         ("tiny", None),
         ("tiny", "look"),
@@ -152,7 +153,7 @@ def test_a_method_that_needs_two_tasks_has_no_oracle_of_one(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del small
-    monkeypatch.setattr("vtadapt.workflows.adapt.run_grid", lambda *_: None)
+    monkeypatch.setattr("vtadapt.workflows.adapt.adapt.run_trials", lambda *_: None)
     settings = base(tiny, tmp_path, cross_task_width=4)
     result = adapt(settings, AdaptOptions("consistency,xtam:resnet_pico"), quiet=True)
     assert list(result["methods"]) == ["consistency", "xtam:resnet_pico"]
@@ -196,13 +197,13 @@ def test_no_subset_of_classes_that_are_only_called_the_same() -> None:
 def test_share_of_the_gap_by_hand(means: tuple[float, ...], gain: float, closed: float | None) -> None:
     """mIoU as given, and an error of 1 - that: the signs must agree."""
     tasks = build_tasks([load_recipe("rooms")], ["semseg", "depth"])
-    cells, found = [], {}
+    trials, found = [], {}
     for name, value in zip(("source-only", "adapted", "oracle"), means, strict=True):
-        cells.append(Cell(f"m:{name}", 0, Path(name), TrainSettings(data="rooms")))
+        trials.append(Trial(f"m:{name}", 0, Path(name), TrainSettings(data="rooms")))
         metrics = {"semseg": {"miou/dataset": value}, "depth": {"rmse/pixel": 1 - value}}
         cost = {"steps": 1, "trained_parameters": 1, "seconds_per_step": 1.0, "train_seconds": 1.0}
         found[name] = {"target": metrics, "results": cost}
-    gap = summarise(["m"], cells, found, {}, tasks)["m"]["gap"]
+    gap = summarise(["m"], trials, found, {}, tasks)["m"]["gap"]
     for task, key in (("semseg", "miou/dataset"), ("depth", "rmse/pixel")):
         assert gap[task][key]["gain"] == pytest.approx(gain)
         assert gap[task][key]["closed"] == (None if closed is None else pytest.approx(closed))
@@ -234,7 +235,7 @@ def test_what_cannot_be_adapted(
 
 
 def test_label_spaces_that_cannot_be(tiny: Any, tmp_path: Path) -> None:
-    from vtadapt.workflows.train import build_trainer
+    from vtadapt.workflows.train.train import build_trainer
 
     for space, said in (
         ("tiny", "wanted two data sets as SOURCE>TARGET"),

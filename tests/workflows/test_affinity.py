@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from vtadapt.data.dataset import PackDataset, collate
-from vtadapt.workflows.loaders import open_reader
-from vtadapt.workflows.session import load_run
-from vtadapt.workflows.troa import batch_cosines
+from vtadapt.data.training.dataset import PackDataset, collate
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import open_reader
+from vtadapt.workflows.train.troa import batch_cosines
 
 TASKS = ["semseg", "depth", "normals", "edges"]
 KEYS = {"format", "run", "data", "split", "measure", "tasks", "batches", "images_per_batch", "seed", "theta"}

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from vtadapt.workflows.affinity_measure import AffinityOptions, _batches
-from vtadapt.workflows.affinity_pictures import displayed
-from vtadapt.workflows.session import load_run, open_fabric
+from vtadapt.workflows.affinity.measure import AffinityOptions, _batches
+from vtadapt.workflows.affinity.pictures import displayed
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.load import load_run
 
 SMALL = ("--batches", 3, "--batch-size", 4)
 Cli = Callable[..., Any]

@@ -16,9 +16,9 @@ from tests.workflows.broken_archives import ARCHIVE_KINDS, ArchiveKind, zipped
 from tests.workflows.broken_kinds import KINDS, Kind
 from tests.workflows.broken_place import Place, refused, run_alone, tidy
 from tests.workflows.broken_sources import GOOD
-from vtadapt.data.manifest import open_manifest, open_pack
-from vtadapt.data.recipe import load_recipe
-from vtadapt.workflows.prepare_data import dry_run, prepare_data
+from vtadapt.data.pack.manifest import open_manifest, open_pack
+from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.workflows.prepare.prepare_data import dry_run, prepare_data
 
 
 @pytest.mark.parametrize("data", GOOD)

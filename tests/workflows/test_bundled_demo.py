@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtadapt.workflows import runs
-from vtadapt.workflows.report import ReportOptions, report
-from vtadapt.workflows.session import load_run
+from vtadapt.workflows.report.report import ReportOptions, report
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.folder import bundled_run
+from vtadapt.workflows.run.load import load_run
 
 Cli = Callable[..., Any]
 
@@ -28,12 +29,12 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_small_and_whole() -> None:
-    folder = runs.bundled_run()
+    folder = bundled_run()
     assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < 4_000_000
     loaded = load_run(folder)
     assert list(loaded.tasks) == ["semseg", "depth", "normals", "edges"]
     assert (str(loaded.settings.data_dir), str(loaded.settings.run_dir)) == ("data", "runs"), "no folder of ours"
-    learned = runs.read_json(folder / runs.AFFINITY)
+    learned = files.read_json(folder / files.AFFINITY)
     saved = loaded.model.affinity.numpy()  # type: ignore[operator]
     assert np.array(learned["matrix"]) == pytest.approx(saved, abs=1e-6)
     assert len(learned["history"]) > 20
@@ -81,12 +82,12 @@ def test_a_run_of_ones_own_comes_first(cli: Cli, empty: Path, tiny: Any) -> None
 
 
 def test_nothing_is_written_into_the_package(cli: Cli, empty: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in runs.bundled_run().iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in bundled_run().iterdir()}
     for line in (("affinity", "demo"), ("info", "demo"), ("report", "demo", "--images", "0", "--quiet")):
         ran = cli(*line)
         assert ran.code == 0, ran.err
     assert (empty / "runs" / "bundled-demo" / "report.html").is_file()
-    assert {path: path.stat().st_mtime_ns for path in runs.bundled_run().iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in bundled_run().iterdir()} == before
 
 
 def test_outputs_go_to_the_folder_of_runs_that_was_named(cli: Cli, empty: Path, tiny: Any) -> None:
@@ -104,11 +105,11 @@ def test_outputs_go_to_the_folder_of_runs_that_was_named(cli: Cli, empty: Path, 
 def test_its_report_knows_its_own_measurements(empty: Path) -> None:
     folder = empty / "other"
     metrics = {"rooms": {"depth": {"rmse/pixel": 0.5}}}
-    runs.write_json(folder / "bundled-demo" / "eval-test.json", {"split": "test", "metrics": metrics})
-    document = report(runs.bundled_run(), options=ReportOptions(images=0), folder=folder, quiet=True)
+    files.write_json(folder / "bundled-demo" / "eval-test.json", {"split": "test", "metrics": metrics})
+    document = report(bundled_run(), options=ReportOptions(images=0), folder=folder, quiet=True)
     assert [entry["source"] for entry in document["measured"]] == ["results.json", "eval-test.json"]
     assert document["measured"][1]["metrics"] == metrics
     assert document["facts"]["folder"] == "bundled with vtadapt"
     assert not any("--resume" in entry["command"] for entry in document["commands"])
     text = (folder / "bundled-demo" / "report.html").read_text(encoding="utf-8")
-    assert str(runs.bundled_run()) not in text
+    assert str(bundled_run()) not in text

@@ -15,13 +15,13 @@ from PIL import Image
 
 from tests.conftest import tiny_recipe
 from tests.data.conftest import write_camvid, write_sevenscenes
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
-from vtadapt.viz.contact_key import ALARM, FORBIDDEN
-from vtadapt.workflows.check_data import check_data, choose, failure_of
-from vtadapt.workflows.check_tables import show_check
+from vtadapt.viz.contact.key import ALARM, FORBIDDEN
+from vtadapt.workflows.prepare.check_data import check_data, choose, failure_of
+from vtadapt.workflows.prepare.check_tables import show_check
 
 
 @pytest.fixture

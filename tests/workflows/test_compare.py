@@ -20,22 +20,25 @@ from PIL import Image
 
 from tests.workflows.conftest import KINDS, labels_of, missing_of
 from tests.workflows.methods.conftest import small_encoder
-from vtadapt.data.pack import PackReader
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.tasks import Task, delta_m
-from vtadapt.workflows import compare_budget, compare_grid
-from vtadapt.workflows.compare import CompareOptions, compare, parse_seeds
-from vtadapt.workflows.compare_tables import comparison_table, markdown, notes, overall_delta_m, spread
-from vtadapt.workflows.compare_trivial import TrivialPredictor, not_beaten, trivial_metrics
-from vtadapt.workflows.loaders import find_recipe, open_reader
-from vtadapt.workflows.session import build_tasks, open_fabric
-from vtadapt.workflows.train import train
+from vtadapt.workflows.compare import budget as compare_budget
+from vtadapt.workflows.compare.compare import CompareOptions, compare, parse_seeds
+from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.loaders import find_recipe, open_reader
+from vtadapt.workflows.sweep import trials as compare_grid
+from vtadapt.workflows.sweep.constant_baseline import TrivialPredictor, not_beaten, trivial_metrics
+from vtadapt.workflows.sweep.spread import overall_delta_m, spread
+from vtadapt.workflows.train.train import train
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run built or loaded in this process has a small encoder."""
-    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
 
 
 def base(tiny: Any, run_dir: Path, **changes: Any) -> Any:
@@ -109,21 +112,21 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     options = CompareOptions("stl,mult,linear", "2", "steps=2", jobs=0, own={"mult": {"reference": "nothing"}})
     trained: list[str] = []
     interrupted: list[bool] = []
-    run_cell = compare_grid.run_cell
+    run_trial = compare_grid.run_trial
 
     def watched(what: str, folder: Path) -> None:
         trained.append(folder.name)
         if len(trained) == 2 and not interrupted:
             interrupted.append(True)
             raise KeyboardInterrupt
-        run_cell(what, folder)
+        run_trial(what, folder)
 
-    monkeypatch.setattr(compare_grid, "run_cell", watched)
+    monkeypatch.setattr(compare_grid, "run_trial", watched)
     with pytest.raises(KeyboardInterrupt):
         compare(settings, options, quiet=True)
     result = compare(settings, options, quiet=True)
-    cells = ["stl-seed0", "mult-seed0", "linear-seed0", "stl-seed1", "mult-seed1", "linear-seed1"]
-    assert trained == cells[:2] + cells[1:]
+    trials = ["stl-seed0", "mult-seed0", "linear-seed0", "stl-seed1", "mult-seed1", "linear-seed1"]
+    assert trained == trials[:2] + trials[1:]
     assert list(result["failed"]) == ["mult seed 0", "mult seed 1"]
     assert "reference 'nothing' is not a task" in result["failed"]["mult seed 1"]
     folder = tmp_path / "compare-tiny"
@@ -134,7 +137,7 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     before = (folder / "compare.json").read_bytes()
     trained.clear()
     assert compare(settings, options, quiet=True) == json.loads(before)
-    assert trained == ["mult-seed0", "mult-seed1"]  # finished cells are kept, failed ones tried again
+    assert trained == ["mult-seed0", "mult-seed1"]  # finished trials are kept, failed ones tried again
     with pytest.raises(ConfigError, match=r"stl-seed0' was made with steps = 2, wanted 3: .*--out"):
         compare(settings, CompareOptions("stl", "1", "steps=3", jobs=0), quiet=True)
 
@@ -225,24 +228,24 @@ def test_kill_9_ends_the_cells_too_and_the_command_goes_on(tiny: Any, tmp_path: 
     (tmp_path / "base.yaml").write_text(settings.model_copy(update={"method": "adapters"}).to_yaml(), encoding="utf-8")
     command = [sys.executable, "-m", "vtadapt", "compare", "tiny", "--methods", "linear", "--seeds", "1"]
     command += ["--budget", "steps=40", "--config", str(tmp_path / "base.yaml"), "--images", "0"]
-    cell = tmp_path / "compare-tiny" / "linear-seed0"
+    trial = tmp_path / "compare-tiny" / "linear-seed0"
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(lambda: (cell / "checkpoints" / "last" / "state.safetensors").is_file())
+        _wait_for(lambda: (trial / "checkpoints" / "last" / "state.safetensors").is_file())
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     time.sleep(1.0)
-    log = (cell / "metrics.jsonl").read_text()
+    log = (trial / "metrics.jsonl").read_text()
     time.sleep(0.5)
-    assert (cell / "metrics.jsonl").read_text() == log, "the cell's process has outlived the command's"
-    assert not (cell / "results.json").exists()
+    assert (trial / "metrics.jsonl").read_text() == log, "the cell's process has outlived the command's"
+    assert not (trial / "results.json").exists()
     assert log.count("\n") < 40
     result = compare(settings, CompareOptions("linear", "1", "steps=40", jobs=0, images=0), quiet=True)
     assert result["failed"] == {}
-    steps = [json.loads(line) for line in (cell / "metrics.jsonl").read_text().splitlines()]
+    steps = [json.loads(line) for line in (trial / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in steps if record["split"] == "train"] == list(range(1, 41))
-    assert (cell / "metrics.jsonl").read_text().startswith(log[: log.index("\n")])
+    assert (trial / "metrics.jsonl").read_text().startswith(log[: log.index("\n")])
 
 
 def _wait_for(there: Callable[[], bool]) -> None:
@@ -263,16 +266,16 @@ def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None
     assert list(result["failed"]) == ["tawt seed 0"]
     assert "1 of 2 cells failed; the first, tawt seed 0: method 'tawt' weighs tasks" in ran.err
     assert result["methods"]["linear"]["cells"]["0"]["error"] is None
-    cell = tmp_path / "compare-tiny" / "linear-seed0"
+    trial = tmp_path / "compare-tiny" / "linear-seed0"
     assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26
     changes = {"method": "linear", "epochs": None, "steps": 2, "tasks": ["semseg", "depth"]}
     alone = train(tiny.other(tmp_path / "alone", **changes), quiet=True)
-    assert json.loads((cell / "results.json").read_text())["metrics"] == alone["metrics"]
+    assert json.loads((trial / "results.json").read_text())["metrics"] == alone["metrics"]
 
 
 def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> None:
     del small
-    from vtadapt.data.atomic import folder_lock
+    from vtadapt.atomic import folder_lock
 
     folder = tmp_path / "compare-tiny"
     folder.mkdir()

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from vtadapt.data.camera import Intrinsics
-from vtadapt.data.recipe import Recipe, load_recipe
-from vtadapt.data.shared_classes import agree
+from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
+from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.tasks import make_task
-from vtadapt.workflows import adapt_notes, loaders
-from vtadapt.workflows.adapt_notes import about_adapted
-from vtadapt.workflows.compare_grid import Cell
-from vtadapt.workflows.domains import Domains
-from vtadapt.workflows.loaders import distance_factor
-from vtadapt.workflows.session import build_tasks
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.train import build_trainer
+from vtadapt.workflows.adapt import notes as adapt_notes
+from vtadapt.workflows.adapt.domains import Domains
+from vtadapt.workflows.adapt.notes import about_adapted
+from vtadapt.workflows.run import loaders
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.loaders import distance_factor
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sweep.trials import Trial
+from vtadapt.workflows.train.train import build_trainer
 
 
 class Pack:
@@ -88,17 +89,17 @@ def domains(pair: Pair, tasks: dict[str, Any] | None = None) -> Domains:
     return Domains(source, target, agree(source, target, tasks), tasks, tuple(tasks), tuple(tasks))
 
 
-def adapted(path: Path, seed: int = 0, **changes: Any) -> Cell:
-    return Cell("m:adapted", seed, path, settings(**changes))
+def adapted(path: Path, seed: int = 0, **changes: Any) -> Trial:
+    return Trial("m:adapted", seed, path, settings(**changes))
 
 
 def test_notes_tell_of_each_methods_cameras(pair: Pair, tmp_path: Path) -> None:
-    cells = [adapted(tmp_path), Cell("n:adapted", 0, tmp_path, settings(match_camera=False))]
-    lines = about_adapted(cells, domains(pair))
+    trials = [adapted(tmp_path), Trial("n:adapted", 0, tmp_path, settings(match_camera=False))]
+    lines = about_adapted(trials, domains(pair))
     assert len(lines) == 1
     assert lines[0].startswith("depth: m adapted learns the distances of streets_sim times 3.000, the ratio of")
     pair[1]["streets_real"] = Pack((96, 128))
-    assert about_adapted(cells, domains(pair)) == [
+    assert about_adapted(trials, domains(pair)) == [
         "depth: no focal length is known of streets_real, so distances stay."
     ]
 
@@ -106,9 +107,9 @@ def test_notes_tell_of_each_methods_cameras(pair: Pair, tmp_path: Path) -> None:
 def test_notes_tell_which_classes_weighed_more_at_the_end(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapt_notes.Cell, "done", property(lambda _: True))
+    monkeypatch.setattr(adapt_notes.Trial, "done", property(lambda _: True))
     both = domains(pair, {"semseg": make_task("semseg", "classes", num_classes=3, classes=["road", "tree", "car"])})
-    cells = []
+    trials = []
     for seed, last in enumerate(([1.0, 2.0, 1.0], [1.0, 1.0, 1.0])):
         path = tmp_path / str(seed)
         path.mkdir()
@@ -118,14 +119,14 @@ def test_notes_tell_which_classes_weighed_more_at_the_end(
             {"step": 22, "split": "val"},
         ]
         (path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-        cells.append(adapted(path, seed))
-    assert about_adapted([*cells, Cell("m:oracle", 0, tmp_path, settings())], both) == [
+        trials.append(adapted(path, seed))
+    assert about_adapted([*trials, Trial("m:oracle", 0, tmp_path, settings())], both) == [
         "semseg: classes that m weighed more, since streets_real seems to have more of them than streets_sim "
         "(class_ratios): tree 1.50."
     ]
-    assert about_adapted(cells[1:], both)[0].endswith("(class_ratios): none.")
+    assert about_adapted(trials[1:], both)[0].endswith("(class_ratios): none.")
     (tmp_path / "0" / "metrics.jsonl").write_text("")
-    assert "the steps were too few to tell (wanted 25 and" in about_adapted(cells[:1], both)[0]
+    assert "the steps were too few to tell (wanted 25 and" in about_adapted(trials[:1], both)[0]
     assert about_adapted([adapted(tmp_path, class_ratios=False)], both) == []
 
 

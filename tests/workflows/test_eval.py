@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
-from vtadapt.workflows import runs
-from vtadapt.workflows.eval import evaluate_run, score
-from vtadapt.workflows.eval_other import label_maps_of
+from vtadapt.workflows.evaluate.evaluate import evaluate_run, score
+from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.info import info_of_run, info_of_settings
-from vtadapt.workflows.session import build_tasks, load_run
+from vtadapt.workflows.run import checkpoint
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.load import load_run
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_classes_of_another_set_are_mapped_or_refused(tiny: Any) -> None:
 
 
 def test_no_label_of_any_of_the_tasks(tiny: Any, tmp_path: Path) -> None:
-    from vtadapt.workflows.train import train
+    from vtadapt.workflows.train.train import train
 
     results = train(tiny.other(tmp_path, data="shape", epochs=1, val_images=1), quiet=True)
     with pytest.raises(DataError, match="no image in .*look.* has a label of depth, normals"):
@@ -114,15 +115,15 @@ def test_info_of_what_would_be_built(tiny: Any) -> None:
 
 
 def _rename_tensor(run: Path) -> None:
-    tensors, _ = runs.read_tensors(run / "model.safetensors")
+    tensors, _ = checkpoint.read_tensors(run / "model.safetensors")
     tensors["heads.heads.tv.weight"] = tensors.pop("heads.heads.depth.weight")
-    runs.write_tensors(run / "model.safetensors", tensors)
+    checkpoint.write_tensors(run / "model.safetensors", tensors)
 
 
 def _reshape_tensor(run: Path) -> None:
-    tensors, _ = runs.read_tensors(run / "model.safetensors")
+    tensors, _ = checkpoint.read_tensors(run / "model.safetensors")
     tensors["embedding.weight"] = torch.zeros(4, 7)
-    runs.write_tensors(run / "model.safetensors", tensors)
+    checkpoint.write_tensors(run / "model.safetensors", tensors)
 
 
 def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:

@@ -15,14 +15,16 @@ import yaml
 from PIL import Image
 from torch import Tensor, nn
 
-from vtadapt.data.prepare import PrepareOptions
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.prepare.prepare import PrepareOptions
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.eval import evaluate, evaluate_run
-from vtadapt.workflows.eval_other import NONE, Translated, label_maps_of, tell_classes, view_of
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.session import Loaded, build_tasks, open_fabric
-from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.evaluate.evaluate import evaluate, evaluate_run
+from vtadapt.workflows.evaluate.other_data import NONE, Translated, label_maps_of, tell_classes, view_of
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.run.settings import TrainSettings
 
 
 class Painted(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.loaders import RunSampler
+from vtadapt.workflows.run.loaders import RunSampler
 
 
 def draw(lengths, *, epoch=0, start=0, rank=0, world=1, batch=4, seed=0):

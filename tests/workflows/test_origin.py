@@ -13,19 +13,20 @@ import yaml
 
 from tests.workflows.methods.conftest import changes_of, small_encoder
 from tests.workflows.test_resume import CutError, assert_same, cut
-from vtadapt.data.pack import PackReader
-from vtadapt.data.prepare import PrepareOptions
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.prepare.prepare import PrepareOptions
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, VtadaptError
-from vtadapt.workflows import runs as run_files
-from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.held import HeldWeights
-from vtadapt.workflows.origin import match_tasks
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.session import build_model, build_tasks, load_run
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import build_trainer, train
-from vtadapt.workflows.trainer import LAST
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.held_weights import HeldWeights
+from vtadapt.workflows.train.starting_run import match_tasks
+from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.trainer import LAST
 
 
 def transfer(tiny: Any, run_dir: Path, source: Path, **changes: Any) -> Any:
@@ -37,7 +38,7 @@ def transfer(tiny: Any, run_dir: Path, source: Path, **changes: Any) -> Any:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return run_files.read_tensors(run / "model.safetensors")[0]
+    return checkpoint.read_tensors(run / "model.safetensors")[0]
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,12 @@ def test_labels_of_a_held_task_change_nothing(
     monkeypatch.setattr(PackReader, "read", scrambled)
     run = Path(train(transfer(tiny, tmp_path, source, epochs=2), quiet=True)["run"])
     for name in ("model.safetensors", "checkpoints/last/state.safetensors"):
-        one, other = (run_files.read_tensors(path / name)[0] for path in (run, moved))
+        one, other = (checkpoint.read_tensors(path / name)[0] for path in (run, moved))
         assert one.keys() == other.keys()
         assert all(torch.equal(one[key], other[key]) for key in one)
     assert (run / "metrics.jsonl").read_text() == (moved / "metrics.jsonl").read_text()
     assert "normals" not in (run / "metrics.jsonl").read_text()
-    metrics = [run_files.read_json(path / "results.json")["metrics"]["tiny"] for path in (run, moved)]
+    metrics = [files.read_json(path / "results.json")["metrics"]["tiny"] for path in (run, moved)]
     assert metrics[0]["depth"] == metrics[1]["depth"]
     assert metrics[0]["normals"] != metrics[1]["normals"]  # the scrambling is seen where it may be
 
@@ -116,7 +117,7 @@ def test_resuming_is_exact_and_needs_no_source(
             train(settings, quiet=True)
     shutil.rmtree(copy)
     run = tmp_path / "cut" / "tiny-0001"
-    assert run_files.load_state(run / LAST).about["step"] == 4
+    assert checkpoint.load_state(run / LAST).about["step"] == 4
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, moved)
 
@@ -125,7 +126,7 @@ def test_resuming_is_exact_and_needs_no_source(
 def test_other_methods_hold_decoder_and_head(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
     own = {**changes_of(method), "tasks": ["normals", "depth", "semseg"], "epochs": 1}
     start = Path(train(tiny.other(tmp_path / "start", **own), quiet=True)["run"])
     # For mult the held task is the reference, too: its queries and keys stay with its decoder.
@@ -200,7 +201,7 @@ def test_classes_with_a_map_keep_their_head(tiny: Any, tmp_path: Path, source: P
     loaded = load_run(run)
     assert loaded.tasks["semseg"].classes == load_run(source).tasks["semseg"].classes
     assert loaded.label_sets["semseg"] == "nyu13"
-    results = run_files.read_json(run / "results.json")
+    results = files.read_json(run / "results.json")
     assert results["counts"]["mapped"]["semseg"]["pixels"] == 2 * 48 * 48
     assert evaluate_run(run)["metrics"] == results["metrics"]
 

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from vtadapt.errors import DataError, UsageError, VtadaptError
-from vtadapt.workflows.predict import find_images, predict, predict_image, read_image
-from vtadapt.workflows.predict_image import enough_memory
-from vtadapt.workflows.session import Loaded, load_run
+from vtadapt.workflows.predict.image import enough_memory
+from vtadapt.workflows.predict.predict import find_images, predict, predict_image, read_image
+from vtadapt.workflows.run.load import Loaded, load_run
 
 
 def photo(height: int, width: int) -> np.ndarray:

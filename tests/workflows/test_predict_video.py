@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from vtadapt.errors import DataError, UsageError, VtadaptError
-from vtadapt.workflows import predict_video as module
-from vtadapt.workflows.predict import failure_of, predict
-from vtadapt.workflows.predict_image import predict_image
-from vtadapt.workflows.predict_video import CODECS, BrokenVideoError, Drawing, VideoOptions, Writer, read_frames
-from vtadapt.workflows.session import load_run
+from vtadapt.workflows.predict import video as module
+from vtadapt.workflows.predict.image import predict_image
+from vtadapt.workflows.predict.predict import failure_of, predict
+from vtadapt.workflows.predict.video import CODECS, BrokenVideoError, Drawing, VideoOptions, Writer, read_frames
+from vtadapt.workflows.run.load import load_run
 
 
 def clip(path: Path, frames: int = 6, height: int = 24, width: int = 32, rate: float = 10) -> Path:
@@ -177,7 +177,7 @@ def test_a_full_disk_is_no_broken_file(tiny: Any, tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vtadapt.workflows.predict_video.replace_file", full)
+    monkeypatch.setattr("vtadapt.workflows.predict.video.replace_file", full)
     with pytest.raises(DataError, match="no space left"):
         predict(files, tiny.run, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.data.conftest import write_camvid
-from vtadapt.data.atomic import folder_lock
-from vtadapt.workflows.prepare_data import prepare_data
+from vtadapt.atomic import folder_lock
+from vtadapt.workflows.prepare.prepare_data import prepare_data
 
 
 def test_a_kept_pack_is_said_to_be_kept(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import torch
 
-from vtadapt.workflows.affinity_measure import AffinityOptions, measure_affinity
-from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.runs import load_state, read_tensors
-from vtadapt.workflows.train import build_trainer, train
-from vtadapt.workflows.trainer import LAST
+from vtadapt.workflows.affinity.measure import AffinityOptions, measure_affinity
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.run.checkpoint import load_state, read_tensors
+from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.trainer import LAST
 
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")
 

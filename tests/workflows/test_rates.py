@@ -13,9 +13,9 @@ import torch
 from tests.workflows.conftest import KINDS, small_model
 from tests.workflows.test_origin import transfer, weights
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.rates import Rates
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.train import train
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.learning_rates import Rates
+from vtadapt.workflows.train.train import train
 
 
 def rates_of(model: Any, **changes: Any) -> tuple[Rates, Any]:

@@ -17,16 +17,16 @@ import yaml
 
 from tests import headless
 from vtadapt.errors import ConfigError, DataError, UsageError
-from vtadapt.viz.markup import number
-from vtadapt.workflows import report as workflow
-from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.loaders import build_eval, open_reader
-from vtadapt.workflows.report import ReportOptions, report
-from vtadapt.workflows.report_facts import affinities_of, train_command
-from vtadapt.workflows.report_records import curves_of, read_records
-from vtadapt.workflows.session import load_run
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.train import train
+from vtadapt.viz.report.markup import number
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.report import report as workflow
+from vtadapt.workflows.report.facts import affinities_of, train_command
+from vtadapt.workflows.report.records import curves_of, read_records
+from vtadapt.workflows.report.report import ReportOptions, report
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import build_eval, open_reader
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.train import train
 
 SIX = ReportOptions(images=6)
 STRANGE = 'a<b>&"bold"\' ü 写'  # of a class
@@ -266,7 +266,7 @@ def test_the_command_gives_the_same_settings(
         seen.append(settings)
         return {"metrics": {}, "run": "x"}
 
-    monkeypatch.setattr("vtadapt.workflows.train.train", record)
+    monkeypatch.setattr("vtadapt.workflows.train.train.train", record)
     words = shlex.split(train_command(settings))
     assert words[:3] == ["vtadapt", "train", "tiny"]
     assert cli(*words[1:]).code == 0

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vtadapt.errors import DataError, UsageError
-from vtadapt.viz.charts import bars
-from vtadapt.workflows.report import ReportOptions, report
+from vtadapt.viz.report.charts import bars
+from vtadapt.workflows.report.report import ReportOptions, report
 
 PLAIN = ReportOptions(images=0)
 

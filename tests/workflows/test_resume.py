@@ -16,17 +16,17 @@ import pytest
 import torch
 
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.workflows import runs
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import train
-from vtadapt.workflows.trainer import LAST, Trainer
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.train import train
+from vtadapt.workflows.train.trainer import LAST, Trainer
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import train
-from vtadapt.workflows.trainer import Trainer
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.train import train
+from vtadapt.workflows.train.trainer import Trainer
 
 step = Trainer._step
 def kill_at_five(self, batch):
@@ -58,7 +58,7 @@ def cut(monkeypatch: pytest.MonkeyPatch, method: str, when: Callable[[Trainer], 
 def assert_same(run: Path, reference: Path) -> None:
     """Weights, optimiser state, best checkpoint, log and results are equal, bit for bit."""
     for name in ("model.safetensors", "checkpoints/best/model.safetensors", "checkpoints/last/state.safetensors"):
-        (found, about), (wanted, wanted_about) = (runs.read_tensors(path / name) for path in (run, reference))
+        (found, about), (wanted, wanted_about) = (checkpoint.read_tensors(path / name) for path in (run, reference))
         assert about == wanted_about
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[key], wanted[key]) for key in wanted), name
@@ -82,7 +82,7 @@ def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path) -> No
     assert ended.returncode == -signal.SIGKILL
     run = tmp_path / "runs" / "tiny-0001"
     assert steps(run) == [1, 2, 3, 4, 5]
-    assert runs.load_state(run / LAST)[3]["step"] == 4
+    assert checkpoint.load_state(run / LAST)[3]["step"] == 4
     # What a kill in the middle of writing leaves.
     (run / "checkpoints" / "last" / ".state.safetensors.123.partial").write_bytes(b"half")
     with (run / "metrics.jsonl").open("a") as file:
@@ -117,7 +117,7 @@ def test_wherever_it_was_cut(
     run = tmp_path / "tiny-0001"
     assert (run / LAST).exists() == (restored is not None)
     if restored is not None:
-        assert runs.load_state(run / LAST)[3]["step"] == restored
+        assert checkpoint.load_state(run / LAST)[3]["step"] == restored
     train(settings, resume=run, quiet=True)
     assert_same(run, tiny.run)
 
@@ -149,7 +149,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint(
     replace, written = os.replace, []
 
     def full(source: Path, target: Path) -> None:
-        if Path(target).name == runs.STATE:
+        if Path(target).name == files.STATE:
             if len(written) == 2:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             written.append(target)
@@ -160,7 +160,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint(
         with pytest.raises(DataError, match="no space left on the disk while writing .*state.safetensors"):
             train(tiny.other(tmp_path), quiet=True)
     run = tmp_path / "tiny-0001"
-    assert runs.load_state(run / LAST)[3]["step"] == 3
+    assert checkpoint.load_state(run / LAST)[3]["step"] == 3
     train(tiny.settings, resume=run, quiet=True)
     assert_same(run, tiny.run)
 
@@ -168,7 +168,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint(
 def test_a_checkpoint_that_does_not_fit(tiny: Any, tmp_path: Path) -> None:
     run = tmp_path / "tiny-0001"
     state = run / LAST
-    runs.write_tensors(state, runs.read_tensors(tiny.run / LAST)[0], {"step": 4, "best": None})
+    checkpoint.write_tensors(state, checkpoint.read_tensors(tiny.run / LAST)[0], {"step": 4, "best": None})
     (run / "settings.yaml").write_text(tiny.other(tmp_path, reduction=8).to_yaml(), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"of another architecture: adapters.*bottleneck.* found .* wanted"):
         train(tiny.settings, resume=run, quiet=True)
@@ -195,6 +195,6 @@ def test_affinity_and_weights_go_on_where_they_were(tiny: Any, tmp_path: Path, m
         train(load(run / "settings.yaml"), resume=run, quiet=True)
         assert_same(run, whole)  # A is in the model's file, the moments and W in the state
         assert {**json.loads((run / "affinity.json").read_text()), "run": ""} == {**wanted, "run": ""}
-        troa = runs.load_state(run / LAST)[2]
+        troa = checkpoint.load_state(run / LAST)[2]
         assert int(troa["updates"]) == 3
         assert not torch.equal(troa["weights"], torch.full((4, 4), 0.25, dtype=torch.float64))

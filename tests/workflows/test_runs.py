@@ -11,30 +11,31 @@ import pytest
 import torch
 
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.workflows import runs
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.folder import bundled_run, find_run, find_unfinished, new_run
 
 
 def finish(path: Path, age: int = 0) -> Path:
     """Make ``path`` look like a finished run whose model was written ``age`` seconds ago."""
     path.mkdir(parents=True)
-    (path / runs.CONFIG).write_text("{}")
-    (path / runs.MODEL).write_bytes(b"")
-    os.utime(path / runs.MODEL, (1e9 - age, 1e9 - age))
+    (path / files.CONFIG).write_text("{}")
+    (path / files.MODEL).write_bytes(b"")
+    os.utime(path / files.MODEL, (1e9 - age, 1e9 - age))
     return path
 
 
 def test_runs_are_numbered(tmp_path: Path) -> None:
     folder = tmp_path / "läufe" / "a b"
-    names = [runs.new_run(folder, name).name for name in ("rooms", "rooms", "a+b", "rooms")]
+    names = [new_run(folder, name).name for name in ("rooms", "rooms", "a+b", "rooms")]
     assert names == ["rooms-0001", "rooms-0002", "a+b-0001", "rooms-0003"]
     (folder / "rooms-0017").mkdir()
-    assert runs.new_run(folder, "rooms").name == "rooms-0018"
+    assert new_run(folder, "rooms").name == "rooms-0018"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
-        runs.new_run(tmp_path / "file" / "runs", "rooms")
+        new_run(tmp_path / "file" / "runs", "rooms")
 
 
 def test_the_newest_finished_run_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +43,7 @@ def test_the_newest_finished_run_is_meant(tmp_path: Path, capsys: pytest.Capture
     newest = finish(tmp_path / "a-0002", age=1)
     finish(tmp_path / "b-0001", age=3)
     (tmp_path / "a-0003").mkdir()  # begun, not finished
-    assert runs.find_run(None, tmp_path) == newest
+    assert find_run(None, tmp_path) == newest
     assert "a-0002" in capsys.readouterr().err
 
 
@@ -50,27 +51,27 @@ def test_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run = finish(tmp_path / "runs" / "a-0001")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-0001").mkdir()  # a folder of the same name beside it is no run
-    assert runs.find_run("a-0001", Path("runs")).samefile(run)
-    assert runs.find_run("runs/a-0001", Path("elsewhere")).samefile(run)
-    assert runs.find_run(str(run), Path("elsewhere")) == run
+    assert find_run("a-0001", Path("runs")).samefile(run)
+    assert find_run("runs/a-0001", Path("elsewhere")).samefile(run)
+    assert find_run(str(run), Path("elsewhere")) == run
 
 
 def test_no_such_run(tmp_path: Path) -> None:
-    assert runs.find_run(None, tmp_path / "none") == runs.bundled_run() == runs.find_run("demo", tmp_path)
+    assert find_run(None, tmp_path / "none") == bundled_run() == find_run("demo", tmp_path)
     finish(tmp_path / "rooms-0001")
     with pytest.raises(ConfigError, match="Did you mean 'rooms-0001'"):
-        runs.find_run("room-0001", tmp_path)
+        find_run("room-0001", tmp_path)
     (tmp_path / "begun").mkdir()
     with pytest.raises(ConfigError, match="holds no finished run"):
-        runs.find_run("begun", tmp_path)
+        find_run("begun", tmp_path)
     with pytest.raises(ConfigError, match="no run to resume at 'begun'"):
-        runs.find_unfinished("begun", tmp_path)
+        find_unfinished("begun", tmp_path)
 
 
 def test_tensors_and_what_is_said_of_them(tmp_path: Path) -> None:
     path = tmp_path / "x" / "model.safetensors"
-    runs.write_tensors(path, {"a": torch.arange(6.0).view(2, 3).t()}, {"step": 3, "best": None})
-    tensors, about = runs.read_tensors(path)
+    checkpoint.write_tensors(path, {"a": torch.arange(6.0).view(2, 3).t()}, {"step": 3, "best": None})
+    tensors, about = checkpoint.read_tensors(path)
     assert torch.equal(tensors["a"], torch.arange(6.0).view(2, 3).t())
     assert about == {"step": 3, "best": None}
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -81,7 +82,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     path = tmp_path / "model.safetensors"
-    runs.write_tensors(path, {"a": torch.ones(3)})
+    checkpoint.write_tensors(path, {"a": torch.ones(3)})
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -89,22 +90,22 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(os, broken, full)
         with pytest.raises(DataError, match="no space left on the disk while writing .*model.safetensors"):
-            runs.write_tensors(path, {"a": torch.zeros(3)})
+            checkpoint.write_tensors(path, {"a": torch.zeros(3)})
         with pytest.raises(DataError, match="no space left"):
-            runs.write_json(tmp_path / "results.json", {})
-    assert torch.equal(runs.read_tensors(path)[0]["a"], torch.ones(3))
+            files.write_json(tmp_path / "results.json", {})
+    assert torch.equal(checkpoint.read_tensors(path)[0]["a"], torch.ones(3))
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_lines_after_a_step_are_cut(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    runs.cut_lines(path, 3)
+    files.cut_lines(path, 3)
     assert not path.exists()
     for step in range(1, 6):
-        runs.append_line(path, {"step": step, "split": "train"})
+        files.append_line(path, {"step": step, "split": "train"})
     with path.open("a") as file:
         file.write('{"step": 2, "los')  # killed while writing
-    runs.cut_lines(path, 3)
+    files.cut_lines(path, 3)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
@@ -119,4 +120,4 @@ def test_two_runs_that_start_at_once_get_folders_of_their_own(tmp_path, monkeypa
         real(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    assert runs.new_run(tmp_path / "runs", "rooms").name == "rooms-0002"
+    assert new_run(tmp_path / "runs", "rooms").name == "rooms-0002"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.session import build_tasks, resolve_precision
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import resolve_precision
 
 
 def test_sets_whose_classes_differ_can_share_their_other_tasks():

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.settings import (
+from vtadapt.workflows.run.settings import (
     ADAPTERS_LR,
     LR,
     PAPERS_ADAPTATION,

@@ -19,8 +19,8 @@ from vtadapt.models.adapted import saved_state
 from vtadapt.models.probe import LinearProbe
 from vtadapt.tasks import Task, make_task
 from vtadapt.tasks.losses import Loss
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.troa import TroaUpdates, batch_cosines, default_interval
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.troa import TroaUpdates, batch_cosines, default_interval
 
 PLANTED = ("a", "copy", "negative", "random", "other")
 

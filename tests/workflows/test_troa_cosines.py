@@ -12,7 +12,7 @@ from tests.workflows.conftest import KINDS, double, missing_of, random_batch, sm
 from vtadapt.affinity.troa import Troa, sums
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.tasks import Task
-from vtadapt.workflows.troa import batch_cosines
+from vtadapt.workflows.train.troa import batch_cosines
 
 
 def reference_gradients(

@@ -15,11 +15,11 @@ from PIL import Image
 
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.capture import regular_attention, task_attention
-from vtadapt.workflows.attention_hint import whole_windows
-from vtadapt.workflows.predict import network_input, read_image
-from vtadapt.workflows.session import load_run
-from vtadapt.workflows.train import train
-from vtadapt.workflows.visualize_attention import AttentionOptions, visualize_attention
+from vtadapt.workflows.attention.hint import whole_windows
+from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
+from vtadapt.workflows.predict.predict import network_input, read_image
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.train.train import train
 
 
 def save(path: Path, height: int, width: int) -> Path:

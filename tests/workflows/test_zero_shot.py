@@ -15,16 +15,16 @@ import torch
 from PIL import Image
 
 from tests.workflows.methods.conftest import changes_of, small_encoder
-from vtadapt.data.pack import PackReader
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
-from vtadapt.workflows import compare_grid
-from vtadapt.workflows import runs as run_files
-from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import train
-from vtadapt.workflows.zero_shot import ZeroShotOptions, zero_shot
-from vtadapt.workflows.zero_shot_plan import make_plan
-from vtadapt.workflows.zero_shot_tables import markdown, notes, share_closed, summarise, zero_shot_table
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.sweep import trials as compare_grid
+from vtadapt.workflows.train.train import train
+from vtadapt.workflows.zero_shot.plan import make_plan
+from vtadapt.workflows.zero_shot.tables import markdown, notes, share_closed, summarise, zero_shot_table
+from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions, zero_shot
 
 KEY = "angle_mean/pixel"
 FAST = {"steps": 2, "val_images": 1, "evals": 1}
@@ -86,15 +86,15 @@ def test_a_transfer_goes_on_where_it_was(
 ) -> None:
     copy = shutil.copytree(source, tmp_path / "source")
     trained: list[str] = []
-    run_cell = compare_grid.run_cell
+    run_trial = compare_grid.run_trial
 
     def watched(what: str, folder: Path) -> None:
         trained.append(folder.name)
         if trained == ["zero-shot-seed0", "uniform-seed0"]:
             raise KeyboardInterrupt
-        run_cell(what, folder)
+        run_trial(what, folder)
 
-    monkeypatch.setattr(compare_grid, "run_cell", watched)
+    monkeypatch.setattr(compare_grid, "run_trial", watched)
     given = {"data_dir": tiny.data_dir, "run_dir": tmp_path, "quiet": True}
     with pytest.raises(KeyboardInterrupt):
         zero_shot("tiny", [copy], options(), **given)
@@ -111,9 +111,9 @@ def test_a_transfer_goes_on_where_it_was(
     again = zero_shot("tiny", [moved], options(), **given)
     assert trained == []
     assert again["columns"] == result["columns"]
-    tensors, about = run_files.read_tensors(moved / "model.safetensors")
+    tensors, about = checkpoint.read_tensors(moved / "model.safetensors")
     tensors["affinity"] = tensors["affinity"] + 1
-    run_files.write_tensors(moved / "model.safetensors", tensors, about)
+    checkpoint.write_tensors(moved / "model.safetensors", tensors, about)
     with pytest.raises(ConfigError, match=r"zero-shot-seed0' was begun from other weights than those of .*--out"):
         zero_shot("tiny", [moved], options(), **given)
 
@@ -124,16 +124,16 @@ def _check_columns(result: dict[str, Any], folder: Path, source: Path, tiny: Any
     direct = evaluate_run(source, data="tiny", data_dir=tiny.data_dir)["metrics"]["tiny"]
     assert {k: v["mean"] for k, v in columns["direct"]["metrics"]["normals"].items()} == direct["normals"]
     for label in ("zero-shot", "uniform", "oracle"):
-        cell = folder / f"{label}-seed0"
-        found = run_files.read_json(cell / "results.json")["metrics"]["tiny"]
+        trial = folder / f"{label}-seed0"
+        found = files.read_json(trial / "results.json")["metrics"]["tiny"]
         assert columns[label]["by_seed"] == {"0": found}
         assert set(found) == {"semseg", "depth", "normals", "edges"}
-        settings = load(cell / "settings.yaml")
+        settings = load(trial / "settings.yaml")
         assert settings.affinity == ("uniform" if label == "uniform" else "start")
         assert settings.held == (("edges",) if label == "oracle" else ("normals", "edges"))
         assert settings.steps == 2
     zero, other, start = (
-        run_files.read_tensors(path / "model.safetensors")[0]
+        checkpoint.read_tensors(path / "model.safetensors")[0]
         for path in (folder / "zero-shot-seed0", folder / "oracle-seed0", source)
     )
     key = "heads.heads.normals.weight"
@@ -188,7 +188,7 @@ def test_labels_of_the_task_are_not_read(
     monkeypatch.setattr(PackReader, "read", without)
     other = zero_shot("tiny", [source], options(), **{**given, "run_dir": tmp_path / "without"})
     weights = [
-        run_files.read_tensors(Path(r["folder"]) / "zero-shot-seed0" / "model.safetensors")[0] for r in (one, other)
+        checkpoint.read_tensors(Path(r["folder"]) / "zero-shot-seed0" / "model.safetensors")[0] for r in (one, other)
     ]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert list(other["columns"]) == ["direct", "zero-shot"]
@@ -198,7 +198,7 @@ def test_labels_of_the_task_are_not_read(
 
 @pytest.mark.parametrize("method", ["mult", "tawt"])
 def test_other_methods(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
     own = {**changes_of(method), "tasks": ["semseg", "depth", "normals"], "epochs": 1}
     start = Path(train(tiny.other(tmp_path / "start", **own), quiet=True)["run"])
     given = options(labels=None, method=method, seeds="0,1", images=0)
@@ -287,7 +287,7 @@ def test_the_command(tiny: Any, source: Path, tmp_path: Path, cli: Callable[...,
     files = ["settings.yaml", "start/config.json", "start/model.safetensors", "log.txt", "metrics.jsonl", "config.json"]
     files += ["checkpoints/last/state.safetensors", "checkpoints/best/model.safetensors", "model.safetensors"]
     files += ["results.json", "panel-tiny.png"]
-    wanted = {f"{cell}-seed0/{file}" for cell in ("zero-shot", "oracle") for file in files}
+    wanted = {f"{trial}-seed0/{file}" for trial in ("zero-shot", "oracle") for file in files}
     assert found == wanted | {"zero_shot.json", "table.md", "panel-tiny-normals.png", ".lock"}
     assert not (tmp_path / "runs").exists()
     again = cli(*typed)

@@ -43,10 +43,10 @@ def compare(
     """
     given: dict[str, Any] = {"data": data, "tasks": tasks, "backbone": backbone, "weights": weights, "size": size}
     given |= {"batch_size": batch_size, "accelerator": accelerator, "data_dir": data_dir, "run_dir": run_dir}
-    from vtadapt.workflows.compare import CompareOptions
-    from vtadapt.workflows.compare import compare as work
-    from vtadapt.workflows.compare_tables import comparison_table, notes
-    from vtadapt.workflows.settings import parse_by_method, resolve
+    from vtadapt.workflows.compare.compare import CompareOptions
+    from vtadapt.workflows.compare.compare import compare as work
+    from vtadapt.workflows.compare.tables import comparison_table, notes
+    from vtadapt.workflows.run.settings import parse_by_method, resolve
     from vtadapt.workflows.tables import print_json, print_tables
 
     common, own = parse_by_method(set_ or [])

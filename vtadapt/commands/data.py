@@ -18,9 +18,9 @@ def data_sets(
     json_: Json = False,
 ) -> None:
     """List the data sets that recipes exist for, or describe one: where to get it, licence, tasks, classes."""
-    from vtadapt.data.recipe import list_recipes, load_recipe
-    from vtadapt.data.survey import describe
-    from vtadapt.workflows.prepare_tables import description_tables
+    from vtadapt.data.prepare.dry_run import describe
+    from vtadapt.data.recipe.recipe import list_recipes, load_recipe
+    from vtadapt.workflows.prepare.tables import description_tables
     from vtadapt.workflows.tables import print_json, print_tables
 
     if name is not None:
@@ -69,8 +69,8 @@ def prepare_data(
     """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no UTF-8 could not be printed
         sys.stdout.reconfigure(errors="backslashreplace")
-    from vtadapt.data.plan import PrepareOptions
-    from vtadapt.workflows.settings import parse_assignments, parse_list, parse_size
+    from vtadapt.data.prepare.options import PrepareOptions
+    from vtadapt.workflows.run.settings import parse_assignments, parse_list, parse_size
 
     reader: dict[str, Any] = parse_assignments(option or [], "--option")
     if buildings is not None:
@@ -103,8 +103,8 @@ def prepare_data(
 def _prepare(
     name: str, given: tuple[Path, ...], folder: Path, chosen: Any, download: bool, json_: bool, quiet: bool
 ) -> None:
-    from vtadapt.workflows.prepare_data import prepare_data as work
-    from vtadapt.workflows.prepare_tables import manifest_table, notes
+    from vtadapt.workflows.prepare.prepare_data import prepare_data as work
+    from vtadapt.workflows.prepare.tables import manifest_table, notes
     from vtadapt.workflows.tables import print_json, print_tables
 
     manifest = work(name, given, folder, chosen, download=download, quiet=quiet or json_)
@@ -118,8 +118,8 @@ def _prepare(
 
 
 def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet: bool) -> None:
-    from vtadapt.workflows.prepare_data import dry_run as work
-    from vtadapt.workflows.prepare_tables import survey_tables
+    from vtadapt.workflows.prepare.prepare_data import dry_run as work
+    from vtadapt.workflows.prepare.tables import survey_tables
     from vtadapt.workflows.tables import print_json, print_tables
 
     result = work(name, given, chosen, quiet=quiet or json_)
@@ -133,8 +133,8 @@ def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet
 
 
 def _check(name: str, folder: Path, json_: bool, quiet: bool) -> None:
-    from vtadapt.workflows.check_data import check_data, failure_of
-    from vtadapt.workflows.check_tables import show_check
+    from vtadapt.workflows.prepare.check_data import check_data, failure_of
+    from vtadapt.workflows.prepare.check_tables import show_check
 
     report = check_data(name, folder, quiet=quiet or json_)
     show_check(report, json_)

@@ -35,9 +35,9 @@ def affinity(
     quiet: Quiet = False,
 ) -> None:
     """Measure how much each task helps each other one: a table, affinity.json and .npz, and heat maps."""
-    from vtadapt.workflows.affinity import run_affinity
-    from vtadapt.workflows.affinity_measure import AffinityOptions
-    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.affinity.measure import AffinityOptions
+    from vtadapt.workflows.affinity.run_affinity import run_affinity
+    from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.tables import show_affinity
 
     chosen = AffinityOptions(
@@ -68,12 +68,12 @@ def visualize_attention(
 ) -> None:
     """Draw where an adapted block looks: regular self-attention beside each task's; writes panels and raw maps."""
     with importing():
-        from vtadapt.workflows.predict import failure_of
-        from vtadapt.workflows.runs import find_run
-        from vtadapt.workflows.settings import parse_list
+        from vtadapt.workflows.attention.visualize import AttentionOptions
+        from vtadapt.workflows.attention.visualize import visualize_attention as work
+        from vtadapt.workflows.predict.predict import failure_of
+        from vtadapt.workflows.run.folder import find_run
+        from vtadapt.workflows.run.settings import parse_list
         from vtadapt.workflows.tables import show_pictures
-        from vtadapt.workflows.visualize_attention import AttentionOptions
-        from vtadapt.workflows.visualize_attention import visualize_attention as work
 
     chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
@@ -94,9 +94,9 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained HTML page on a run: settings, metrics, curves, affinities, pictures."""
-    from vtadapt.workflows.report import ReportOptions
-    from vtadapt.workflows.report import report as work
-    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.report.report import ReportOptions
+    from vtadapt.workflows.report.report import report as work
+    from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.tables import print_json
 
     chosen = ReportOptions(split, images, data_dir, accelerator)
@@ -120,8 +120,8 @@ def info(
     """Count parameters by component, operations and memory."""
     from vtadapt.workflows import info as workflow
     from vtadapt.workflows import tables
-    from vtadapt.workflows.runs import find_run
-    from vtadapt.workflows.settings import parse_assignments, parse_size, resolve
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.run.settings import parse_assignments, parse_size, resolve
 
     wanted = parse_size(size)
     if data is not None:

@@ -47,10 +47,10 @@ def adapt(
     """
     given: dict[str, Any] = {"data": source, "target": target, "tasks": tasks, "steps": steps, "size": size}
     given |= {"batch_size": batch_size, "accelerator": accelerator, "data_dir": data_dir, "run_dir": run_dir}
-    from vtadapt.workflows.adapt import AdaptOptions
-    from vtadapt.workflows.adapt import adapt as work
-    from vtadapt.workflows.adapt_tables import adaptation_tables, notes
-    from vtadapt.workflows.settings import parse_by_method, resolve
+    from vtadapt.workflows.adapt.adapt import AdaptOptions
+    from vtadapt.workflows.adapt.adapt import adapt as work
+    from vtadapt.workflows.adapt.tables import adaptation_tables, notes
+    from vtadapt.workflows.run.settings import parse_by_method, resolve
     from vtadapt.workflows.tables import print_json, print_tables
 
     common, own = parse_by_method(set_ or [])
@@ -108,12 +108,12 @@ def zero_shot(
     Trains on the other tasks' labels, on all labels, and with a uniform A, and measures the task by held-out labels.
     Finished trainings are kept: the same command goes on where it was interrupted.
     """
-    from vtadapt.workflows.runs import find_run
-    from vtadapt.workflows.settings import parse_assignments, parse_list
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.run.settings import parse_assignments, parse_list
     from vtadapt.workflows.tables import print_json, print_tables
-    from vtadapt.workflows.zero_shot import ZeroShotOptions
-    from vtadapt.workflows.zero_shot import zero_shot as work
-    from vtadapt.workflows.zero_shot_tables import notes, zero_shot_table
+    from vtadapt.workflows.zero_shot.tables import notes, zero_shot_table
+    from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions
+    from vtadapt.workflows.zero_shot.zero_shot import zero_shot as work
 
     typed: dict[str, Any] = {k: v for k, v in {"steps": steps, "lr": lr}.items() if v is not None}
     changes = {**parse_assignments(set_ or []), **typed}

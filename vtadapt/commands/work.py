@@ -42,11 +42,12 @@ def train(
 ) -> None:
     """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
     typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
-    from vtadapt.workflows.runs import SETTINGS, find_unfinished
-    from vtadapt.workflows.session import is_first_rank
-    from vtadapt.workflows.settings import load, parse_assignments, resolve
+    from vtadapt.workflows.run.devices import is_first_rank
+    from vtadapt.workflows.run.files import SETTINGS
+    from vtadapt.workflows.run.folder import find_unfinished
+    from vtadapt.workflows.run.settings import load, parse_assignments, resolve
     from vtadapt.workflows.tables import show_results
-    from vtadapt.workflows.train import train as work
+    from vtadapt.workflows.train.train import train as work
 
     flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}
     if resume is None:
@@ -77,8 +78,8 @@ def eval_(
     json_: Json = False,
 ) -> None:
     """Measure a run on a split and draw its predictions beside the truth."""
-    from vtadapt.workflows.eval import evaluate_run
-    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.evaluate.evaluate import evaluate_run
+    from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.tables import show_results
 
     folder = run_dir or RUNS
@@ -102,9 +103,9 @@ def predict(
     json_: Json = False,
 ) -> None:
     """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
-    from vtadapt.workflows.predict import VideoOptions, failure_of
-    from vtadapt.workflows.predict import predict as work
-    from vtadapt.workflows.runs import find_run
+    from vtadapt.workflows.predict.predict import VideoOptions, failure_of
+    from vtadapt.workflows.predict.predict import predict as work
+    from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.tables import show_pictures
 
     chosen = VideoOptions(every, limit)

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.prepare import PrepareOptions
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.prepare.prepare import PrepareOptions
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.viz.panels import save_png
-from vtadapt.workflows.eval import evaluate_run
-from vtadapt.workflows.loaders import open_reader
-from vtadapt.workflows.predict import predict
-from vtadapt.workflows.prepare_data import prepare_data
-from vtadapt.workflows.settings import TrainSettings
-from vtadapt.workflows.train import train
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.predict.predict import predict
+from vtadapt.workflows.prepare.prepare_data import prepare_data
+from vtadapt.workflows.run.loaders import open_reader
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.train import train
 
 IMAGES = 640
 EPOCHS = 3

@@ -9,9 +9,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vtadapt.tasks import Task
-from vtadapt.workflows.loaders import load_recipes
-from vtadapt.workflows.session import Model, build_model, build_tasks, load_run
-from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.run.build import Model, build_model, build_tasks
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import load_recipes
+from vtadapt.workflows.run.settings import TrainSettings
 
 
 def info_of_run(run: Path, size: tuple[int, int] | None = None) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def show_affinity(result: Mapping[str, Any], as_json: bool) -> None:
 
 def affinity_table(result: Mapping[str, Any]) -> Table:
     """Sources down, targets across; "~" marks what is not told apart from noise, "-" what was never measured."""
-    from vtadapt.workflows.affinity_pictures import displayed, footer_of  # matplotlib comes with it
+    from vtadapt.workflows.affinity.pictures import displayed, footer_of  # matplotlib comes with it
 
     title = f"source (down) helps target (across), +- standard error\n{result['measure']}: {footer_of(result)}"
     table = Table(title=title, title_justify="left")

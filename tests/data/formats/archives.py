@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vtadapt.data.archives import Limits, unpack
+from vtadapt.data.source.archives import Limits, unpack
 from vtadapt.errors import DataError
 
 KINDS = {"zip": "", "tar": "w:", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}

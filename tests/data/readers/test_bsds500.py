@@ -10,13 +10,13 @@ import scipy.io
 from PIL import Image
 
 from tests.data.formats.bsds500 import write_bsds500, write_mat
-from vtadapt.data.dataset import PackDataset, collate
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
-from vtadapt.data.process import resize_label
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.convert_sample import resize_label
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.bsds500 import read_boundaries
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.readers.published.bsds500 import read_boundaries
+from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.errors import ConfigError, DataError
 
 NATIVE = PrepareOptions(size="native")

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.hypersim import NORMAL, SIZE, Truth, write_h5, write_hypersim, write_split
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.base import Reader
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 FRAMES = [("ai_001_001", "cam_00", 0), ("ai_001_001", "cam_01", 7), ("ai_002_001", "cam_00", 3)]

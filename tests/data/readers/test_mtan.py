@@ -9,10 +9,10 @@ import pytest
 
 from tests.data.formats.facing import facing_normals
 from tests.data.formats.mtan import write_mtan_cityscapes, write_mtan_nyuv2
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 NATIVE = PrepareOptions(size="native")

@@ -10,11 +10,11 @@ import scipy.io
 from PIL import Image
 
 from tests.data.formats.nyud_mt import write_nyud_mt
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.mat import read_mat
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.readers.files.mat import read_mat
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 
 NATIVE = PrepareOptions(size="native")
@@ -164,6 +164,6 @@ def test_matlab_files_that_cannot_be_are_named(tmp_path: Path, monkeypatch: pyte
         read_mat(path, "depth", "depth")
     scipy.io.savemat(path, {"depth": np.zeros((1000, 1000))}, do_compression=True)
     assert path.stat().st_size < 50_000  # a file so small unpacks to 8 MB
-    monkeypatch.setattr("vtadapt.data.readers.mat.LARGEST", 4_000_000)
+    monkeypatch.setattr("vtadapt.data.readers.files.mat.LARGEST", 4_000_000)
     with pytest.raises(DataError, match="a.mat: unpacks to more than 4000000 bytes"):
         read_mat(path, "depth", "depth")

@@ -11,11 +11,11 @@ import pytest
 import scipy.io
 
 from tests.data.formats.nyuv2 import CLASSES, Sample, write_nyuv2
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.nyuv2 import nyu_ids, nyu_tables
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.readers.published.nyuv2 import nyu_ids, nyu_tables
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 NAME = "nyu_depth_v2_labeled.mat"

@@ -12,11 +12,11 @@ from PIL import Image
 from skimage.morphology import thin
 
 from tests.data.formats.pascal_context import SIZE, write_parts, write_pascal_context
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.pascal_context import PARTS, boundaries, read_parts
-from vtadapt.data.recipe import load_recipe
+from vtadapt.data.readers.published.pascal_context import PARTS, boundaries, read_parts
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 
 NATIVE = PrepareOptions(size="native")

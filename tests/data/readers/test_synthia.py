@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.synthia import SIZE, png_bytes, write_synthia
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.png16 import read_png16
-from vtadapt.data.recipe import Recipe, load_recipe
+from vtadapt.data.readers.files.png16 import read_png16
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 # The README's classes 0..22, by the names that Cityscapes has for them where it has one.

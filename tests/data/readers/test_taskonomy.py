@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.taskonomy import NEW, OLD, SIZE, write_taskonomy
-from vtadapt.data.manifest import open_pack
-from vtadapt.data.prepare import PrepareOptions, prepare
+from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.base import Reader
-from vtadapt.data.readers.taskonomy import published
-from vtadapt.data.recipe import Intrinsics, load_recipe
+from vtadapt.data.readers.published.taskonomy import published
+from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
 
 NATIVE = PrepareOptions(size="native")

@@ -12,7 +12,7 @@ from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
 from vtadapt.models.cnn import CnnBackbone
-from vtadapt.workflows.settings import CONVOLUTIONAL
+from vtadapt.workflows.run.settings import CONVOLUTIONAL
 
 PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult")
 
@@ -42,7 +42,7 @@ def small_encoder(name: str, weights: str = "auto", *, seed: int = 0) -> Any:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run built or loaded in this process has a small encoder."""
-    monkeypatch.setattr("vtadapt.workflows.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
 
 
 def changes_of(method: str) -> dict[str, Any]:

@@ -15,19 +15,21 @@ from torch.nn import functional as F
 from tests.workflows.conftest import random_batch
 from tests.workflows.methods.conftest import changes_of
 from tests.workflows.test_resume import CutError, assert_same, cut
-from vtadapt.data.pack import PackReader
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
-from vtadapt.workflows import runs
-from vtadapt.workflows.loaders import find_recipe
-from vtadapt.workflows.methods import build_method, class_ratios
-from vtadapt.workflows.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, Seen, domain_loss
-from vtadapt.workflows.methods.base import Method
-from vtadapt.workflows.session import build_model, build_tasks, open_fabric
-from vtadapt.workflows.settings import TrainSettings, load
-from vtadapt.workflows.stream import TargetStream
-from vtadapt.workflows.train import build_trainer, train
-from vtadapt.workflows.trainer import LAST
+from vtadapt.workflows.methods import build_method
+from vtadapt.workflows.run import checkpoint
+from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.train.methods import class_ratios
+from vtadapt.workflows.train.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, Seen, domain_loss
+from vtadapt.workflows.train.methods.base import Method
+from vtadapt.workflows.train.second_data import TargetStream
+from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.trainer import LAST
 
 BASE: dict[str, Any] = {"target": "shape", "discriminator_width": 4, "discriminator_lr": 1e-2}
 
@@ -218,7 +220,7 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
         with pytest.raises(CutError):
             train(of(tiny, tmp_path / "cut", method), quiet=True)
     run = tmp_path / "cut" / "tiny-0001"
-    assert runs.load_state(run / LAST).about["step"] == 4
+    assert checkpoint.load_state(run / LAST).about["step"] == 4
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, whole)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -232,7 +234,7 @@ def test_the_target_changes_what_is_learned_and_its_losses_are_recorded(tiny: An
     del small
     run = Path(train(of(tiny, tmp_path / "adapted", epochs=1), quiet=True)["run"])
     alone = Path(train(of(tiny, tmp_path / "alone", epochs=1, target=None), quiet=True)["run"])
-    one, other = (runs.load_state(path / LAST) for path in (alone, run))
+    one, other = (checkpoint.load_state(path / LAST) for path in (alone, run))
     assert one.model.keys() == other.model.keys(), "a discriminator is no part of the network"
     assert any(not torch.equal(value, other.model[key]) for key, value in one.model.items())
     assert not one.method

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.workflows.methods.test_adversarial import built
-from vtadapt.workflows.methods.adversarial import Adversarial
-from vtadapt.workflows.methods.class_ratios import ClassRatios
+from vtadapt.workflows.train.methods.adversarial import Adversarial
+from vtadapt.workflows.train.methods.class_ratios import ClassRatios
 
 
 def told(method: Adversarial, weights: Tensor) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vtadapt.workflows.methods.class_ratios import DOUBT, HIGHEST, LEAST_STEPS, MEMORY, ClassRatios, solve
+from vtadapt.workflows.train.methods.class_ratios import DOUBT, HIGHEST, LEAST_STEPS, MEMORY, ClassRatios, solve
 
 CONFUSION = np.array([[0.7, 0.1, 0.1], [0.2, 0.8, 0.3], [0.1, 0.1, 0.6]])
 """P(predicted | class), a column per class."""

@@ -15,12 +15,13 @@ from vtadapt.errors import ConfigError, DataError
 from vtadapt.models.peers import build_peer
 from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.cross_task import CrossTaskNetwork, CrossTaskNetworks
-from vtadapt.workflows.loaders import build_train, find_recipe
-from vtadapt.workflows.methods.consistency import Consistency, coefficients
-from vtadapt.workflows.methods.cross_training import CrossTraining, label_pairs
-from vtadapt.workflows.methods.maps import label_map, prediction_map
-from vtadapt.workflows.session import build_tasks, open_fabric
-from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.loaders import build_train, find_recipe
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.methods.consistency import Consistency, coefficients
+from vtadapt.workflows.train.methods.cross_training import CrossTraining, label_pairs
+from vtadapt.workflows.train.methods.maps import label_map, prediction_map
 
 PAIRS = [(a, b) for a in KINDS for b in KINDS if a != b]
 

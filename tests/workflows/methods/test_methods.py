@@ -18,20 +18,22 @@ from tests.workflows.conftest import random_batch
 from tests.workflows.methods.conftest import PEERS, changes_of
 from tests.workflows.test_resume import CutError, assert_same, cut
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows import runs
-from vtadapt.workflows.affinity import AffinityOptions, affinity_of_run
-from vtadapt.workflows.eval import evaluate_run
+from vtadapt.workflows.affinity.run_affinity import AffinityOptions, affinity_of_run
+from vtadapt.workflows.attention.visualize import visualize_attention
+from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.info import info_of_run
-from vtadapt.workflows.loaders import find_recipe
-from vtadapt.workflows.methods import build_method
-from vtadapt.workflows.methods.cross_training import STATE, CrossTraining
-from vtadapt.workflows.predict import predict
-from vtadapt.workflows.report import ReportOptions, report
-from vtadapt.workflows.session import build_model, build_tasks, load_run, open_fabric
-from vtadapt.workflows.settings import TrainSettings, load
-from vtadapt.workflows.train import train
-from vtadapt.workflows.trainer import LAST
-from vtadapt.workflows.visualize_attention import visualize_attention
+from vtadapt.workflows.predict.predict import predict
+from vtadapt.workflows.report.report import ReportOptions, report
+from vtadapt.workflows.run import checkpoint
+from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.train.methods import build_method
+from vtadapt.workflows.train.methods.cross_training import STATE, CrossTraining
+from vtadapt.workflows.train.train import train
+from vtadapt.workflows.train.trainer import LAST
 
 
 @pytest.mark.parametrize("method", PEERS)
@@ -51,7 +53,7 @@ def test_trains_resumes_evaluates_predicts(
         with pytest.raises(CutError):
             train(tiny.other(tmp_path / "cut", **changes), quiet=True)
     run = tmp_path / "cut" / "tiny-0001"
-    assert runs.load_state(run / LAST).about["step"] == 4
+    assert checkpoint.load_state(run / LAST).about["step"] == 4
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, whole)
 
@@ -102,9 +104,9 @@ def test_a_report_of_another_method(tiny: Any, tmp_path: Path, small: None) -> N
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vtadapt.workflows.methods.cross_training import CrossTraining
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import train
+from vtadapt.workflows.train.methods.cross_training import CrossTraining
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.train import train
 
 step = CrossTraining._step
 def kill_at_three(self, batch):
@@ -125,12 +127,12 @@ def test_kill_9_while_the_cross_task_networks_are_trained(tiny: Any, tmp_path: P
     ended = subprocess.run([sys.executable, "-c", KILLED, str(settings)], timeout=120, check=False, env=environ)
     assert ended.returncode == -signal.SIGKILL
     run = tmp_path / "cut" / "tiny-0001"
-    assert runs.load_state(run / STATE).about["step"] == 2
+    assert checkpoint.load_state(run / STATE).about["step"] == 2
     assert not (run / LAST).exists()
     results = train(load(run / "settings.yaml"), resume=run, quiet=True)
     whole = train(tiny.other(tmp_path / "whole", **changes), quiet=True)
     assert_same(run, Path(whole["run"]))
-    networks = [runs.load_state(Path(r["run"]) / STATE) for r in (results, whole)]
+    networks = [checkpoint.load_state(Path(r["run"]) / STATE) for r in (results, whole)]
     assert networks[0].about["losses"] == networks[1].about["losses"]
     assert all(torch.equal(v, networks[1].model[k]) for k, v in networks[0].model.items())
     prepared = whole["prepared"]
@@ -154,7 +156,7 @@ def test_single_task_networks_do_not_know_of_each_other(tiny: Any, tmp_path: Pat
         Path(train(tiny.other(tmp_path / "-".join(names), tasks=names, **changes), quiet=True)["run"])
         for names in (["depth", "normals"], ["depth"])
     )
-    one, both = (runs.load_state(run / LAST).model for run in (alone, together))
+    one, both = (checkpoint.load_state(run / LAST).model for run in (alone, together))
     assert set(one) < set(both)
     assert all(torch.equal(value, both[key]) for key, value in one.items())
 
@@ -198,7 +200,7 @@ def test_a_number_of_steps_ends_within_an_epoch(
         with pytest.raises(CutError):
             train(tiny.other(tmp_path / "cut", **changes), quiet=True)
     run = tmp_path / "cut" / "tiny-0001"
-    assert runs.load_state(run / LAST).about["step"] == 4
+    assert checkpoint.load_state(run / LAST).about["step"] == 4
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, whole)
     train(load(run / "settings.yaml"), resume=run, quiet=True)

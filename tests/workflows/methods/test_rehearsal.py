@@ -12,15 +12,15 @@ import torch
 
 from tests.workflows.test_resume import CutError, assert_same, cut
 from vtadapt.errors import ConfigError
-from vtadapt.workflows import runs as run_files
-from vtadapt.workflows.loaders import find_recipe
-from vtadapt.workflows.methods.base import Method
-from vtadapt.workflows.methods.rehearsal import Rehearsal
-from vtadapt.workflows.origin import match_tasks
-from vtadapt.workflows.session import load_run
-from vtadapt.workflows.settings import load
-from vtadapt.workflows.train import build_trainer, train
-from vtadapt.workflows.zero_shot import ZeroShotOptions, zero_shot
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.methods.base import Method
+from vtadapt.workflows.train.methods.rehearsal import Rehearsal
+from vtadapt.workflows.train.starting_run import match_tasks
+from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions, zero_shot
 
 HELD = {"affinity": "start", "held": ("normals", "edges"), "val_images": 1, "evals": 1}
 
@@ -116,5 +116,5 @@ def test_zero_shot_with_rehearsal(tiny: Any, source: Path, tmp_path: Path) -> No
     assert result["failed"] == {}
     assert result["rehearse"] == "tiny"
     for label in ("zero-shot", "uniform", "oracle"):
-        assert load(folder / f"{label}-seed0" / run_files.SETTINGS).rehearse == "tiny"
+        assert load(folder / f"{label}-seed0" / files.SETTINGS).rehearse == "tiny"
     assert "Rehearsed in every column but direct" in (folder / "table.md").read_text(encoding="utf-8")

@@ -14,9 +14,9 @@ from tests.workflows.methods.conftest import small_cnn
 from vtadapt.errors import ConfigError
 from vtadapt.models.peers import build_peer
 from vtadapt.models.peers.base import PeerConfig
-from vtadapt.workflows.methods.tawt import Tawt
-from vtadapt.workflows.session import open_fabric
-from vtadapt.workflows.settings import TrainSettings
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.methods.tawt import Tawt
 
 TWO = {name: KINDS[name] for name in ("semseg", "depth")}
 

@@ -30,10 +30,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from vtadapt.data.synthetic.rooms import KINDS, generate_rooms
 from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone, build_pico, pico_config
 from vtadapt.models.cnn import CnnBackbone
 from vtadapt.models.decoder import LightDecoder
+from vtadapt.synthetic.rooms.rooms import KINDS, generate_rooms
 
 SIZE = 128
 FIRST_SEED = 10_000_000  # seeds of no split of the data set: its train begins at 0, its val at 20_000_000

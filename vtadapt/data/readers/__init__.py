@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vtadapt.data.readers.base import Item, Reader
-from vtadapt.data.readers.bsds500 import Bsds500
-from vtadapt.data.readers.camvid import CamVid
-from vtadapt.data.readers.cityscapes import Cityscapes
 from vtadapt.data.readers.folder import Folder
-from vtadapt.data.readers.hypersim import Hypersim
-from vtadapt.data.readers.mtan import Mtan
-from vtadapt.data.readers.nyud_mt import NyudMt
-from vtadapt.data.readers.nyuv2 import Nyuv2
-from vtadapt.data.readers.pascal_context import PascalContext
-from vtadapt.data.readers.rooms import Rooms
-from vtadapt.data.readers.sevenscenes import SevenScenes
-from vtadapt.data.readers.streets import Streets
-from vtadapt.data.readers.synthia import Synthia
-from vtadapt.data.readers.taskonomy import Taskonomy
-from vtadapt.data.readers.vkitti2 import Vkitti2
-from vtadapt.data.recipe import Recipe
+from vtadapt.data.readers.published.bsds500 import Bsds500
+from vtadapt.data.readers.published.camvid import CamVid
+from vtadapt.data.readers.published.cityscapes import Cityscapes
+from vtadapt.data.readers.published.hypersim import Hypersim
+from vtadapt.data.readers.published.mtan import Mtan
+from vtadapt.data.readers.published.nyud_mt import NyudMt
+from vtadapt.data.readers.published.nyuv2 import Nyuv2
+from vtadapt.data.readers.published.pascal_context import PascalContext
+from vtadapt.data.readers.published.sevenscenes import SevenScenes
+from vtadapt.data.readers.published.synthia import Synthia
+from vtadapt.data.readers.published.taskonomy import Taskonomy
+from vtadapt.data.readers.published.vkitti2 import Vkitti2
+from vtadapt.data.readers.rendered.rooms import Rooms
+from vtadapt.data.readers.rendered.streets import Streets
+from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, near_matches
 
 READERS: dict[str, type[Reader]] = {

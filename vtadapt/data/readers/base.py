@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import ValidationError
 
+from vtadapt.data.readers.files.png16 import SIGNATURE, check_png
 from vtadapt.data.readers.item import Item
-from vtadapt.data.readers.png16 import SIGNATURE, check_png
-from vtadapt.data.recipe import VOID, Intrinsics, Recipe
-from vtadapt.data.schema import Strict, explain
+from vtadapt.data.recipe.recipe import VOID, Intrinsics, Recipe
+from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, DataError
 
 Arrays = dict[str, NDArray[Any]]
@@ -105,7 +105,7 @@ class Reader(ABC):
     def load(self, item: Item) -> Arrays:
         """``image`` uint8 (H, W, 3) and those labels of ``self.wanted`` that the sample has, by task.
 
-        They are as ``vtadapt.data.labels`` stores them, at the size of the files.
+        They are as ``vtadapt.data.pack.labels`` stores them, at the size of the files.
 
         Raises:
             DataError: a file that is broken or not what was expected; the message names it.

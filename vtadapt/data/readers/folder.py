@@ -36,7 +36,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from vtadapt.data.readers.arrays import need_unit, read_numbers
 from vtadapt.data.readers.base import (
     Arrays,
     Item,
@@ -51,8 +50,9 @@ from vtadapt.data.readers.base import (
     read_rgb,
     same_size,
 )
-from vtadapt.data.readers.patterns import check_pattern, fixed_part, matching_files
-from vtadapt.data.recipe import VOID, Recipe, RecipeTask
+from vtadapt.data.readers.files.arrays import need_unit, read_numbers
+from vtadapt.data.readers.files.patterns import check_pattern, fixed_part, matching_files
+from vtadapt.data.recipe.recipe import VOID, Recipe, RecipeTask
 from vtadapt.errors import ConfigError, DataError
 
 

@@ -1,0 +1,1 @@
+"""A pack read again: whether what it holds is what it says."""

@@ -1,0 +1,1 @@
+"""From a reader's samples to a pack."""

@@ -1,0 +1,105 @@
+"""A sample's way from the reader's arrays to the pack's: check, resize, derive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vtadapt.data.pack.labels import conform
+from vtadapt.data.prepare.derive import nearest_index, normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.recipe.recipe import Derive, Intrinsics, Recipe, RecipeTask
+from vtadapt.errors import DataError
+
+Arrays = dict[str, NDArray[Any]]
+OCCLUSION_WINDOW = 7  # radius of the plane fit that tells a slanted surface from a jump, pixels of the source
+
+
+def process_sample(
+    arrays: Arrays,
+    recipe: Recipe,
+    tasks: Sequence[str],
+    size: tuple[int, int] | None,
+    name: str,
+    camera: Callable[[tuple[int, int]], Intrinsics | None] = lambda _: None,
+    paths: Mapping[str, Path] | None = None,
+) -> Arrays:
+    """Check, resize and derive.
+
+    Pictures are resized with antialiasing, labels to the nearest pixel; boundaries are derived after resizing (one
+    pixel wide at any size), normals from the depth of the full resolution at the pixels that are kept.
+
+    Args:
+        arrays: ``image`` and labels, as the reader loads them.
+        recipe: the data set.
+        tasks: those to keep.
+        size: (height, width) of the result; None = as they are.
+        name: of the sample, for messages.
+        camera: the sample's camera for an image of the given (height, width).
+        paths: files of the image and the labels, for messages.
+
+    Raises:
+        DataError: a label that does not fit its task, or its image's size, or no camera to derive one with.
+    """
+    image = arrays["image"]
+    native = (image.shape[0], image.shape[1])
+    full: Arrays = {}
+    files = paths or {}
+    for task, label in arrays.items():
+        if task in recipe.tasks:
+            where = f"{files[task]}, sample {name}" if task in files else f"{name}, {task}"
+            full[task] = conform(label, recipe.tasks[task], where)
+            if label.shape[:2] != native:
+                raise DataError(f"{where}: label of size {label.shape[:2]}, its image is {native}")
+    out = size or native
+    result: Arrays = {"image": resize_rgb(image, out)}
+    result |= {task: resize_label(label, recipe.tasks[task], out) for task, label in full.items()}
+    for task in tasks:
+        how = recipe.tasks[task].derive
+        if how is not None and task not in result and how.source in full:
+            seen_by = camera(native) if how.method != "class_boundaries" else None
+            if how.method != "class_boundaries" and seen_by is None:
+                where = str(files.get("image", name))
+                raise DataError(f"{where}: no camera is known, so {task} cannot be derived; leave it out with --tasks")
+            result[task] = _derive(how, full[how.source], result[how.source], seen_by)
+    return {key: result[key] for key in ("image", *tasks) if key in result}
+
+
+def resize_rgb(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize uint8 (H, W, 3): bilinear with antialiasing (a pixel of the result averages those it covers)."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def resize_label(label: NDArray[Any], task: RecipeTask, size: tuple[int, int]) -> NDArray[Any]:
+    """Resize a label to the nearest pixel; of a boundary the strongest of the pixels that fall together is kept."""
+    if label.shape[:2] == size:
+        return label
+    rows, columns = nearest_index(size[0], label.shape[0]), nearest_index(size[1], label.shape[1])
+    near: NDArray[Any] = label[np.ix_(rows, columns)]
+    if task.kind != "boundary" or size[0] > label.shape[0] or size[1] > label.shape[1]:
+        return near
+    soft = np.issubdtype(label.dtype, np.floating)
+    strength = np.nan_to_num(label) if soft else np.where(label == 1, label, 0)
+    # Each pixel of the result is the maximum of the block of rows and columns that it covers.
+    tops = np.arange(size[0]) * label.shape[0] // size[0]
+    lefts = np.arange(size[1]) * label.shape[1] // size[1]
+    strongest = np.maximum.reduceat(np.maximum.reduceat(strength, tops, axis=0), lefts, axis=1)
+    return np.where(strongest > 0, strongest, near).astype(label.dtype)
+
+
+def _derive(how: Derive, full: NDArray[Any], resized: NDArray[Any], camera: Intrinsics | None) -> NDArray[Any]:
+    """One derived label at the size of ``resized``, from its source at full resolution and resized."""
+    size = (resized.shape[0], resized.shape[1])
+    if how.method == "class_boundaries":
+        return semantic_boundaries(resized)
+    assert camera is not None, "process_sample has asked for one"
+    if how.method == "plane_fit":
+        return normals_from_depth(full, camera, how.window, size)
+    normals = normals_from_depth(full, camera, OCCLUSION_WINDOW, size)
+    return occlusion_edges(resized, normals, camera.resized(*size), how.jump, how.crease)

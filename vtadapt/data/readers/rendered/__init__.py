@@ -1,0 +1,1 @@
+"""Synthetic data sets: every sample is rendered from its seed."""

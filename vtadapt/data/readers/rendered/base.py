@@ -1,0 +1,59 @@
+"""What readers of synthetic sets share: every sample is rendered from its seed, so there is nothing to download."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError
+
+
+class RenderedOptions(ReaderOptions):
+    """``samples`` and ``first_seed`` of each split; ``size``: (height, width) where the command asks for none."""
+
+    samples: dict[str, int]
+    first_seed: dict[str, int]
+    size: tuple[int, int] = Field((128, 128))
+
+
+class Rendered(Reader):
+    """Rendered samples; the same seed gives the same bytes."""
+
+    Options: ClassVar[type[ReaderOptions]] = RenderedOptions
+    prefix: ClassVar[str]  # of the samples' names
+
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
+        super().__init__(recipe, size, tasks)
+        if set(self.options.samples) != set(recipe.splits) or set(self.options.first_seed) != set(recipe.splits):
+            raise ConfigError(f"recipe {recipe.name!r}: 'samples' and 'first_seed' must name {list(recipe.splits)}")
+        ranges = sorted((self.options.first_seed[s], self.options.samples[s], s) for s in recipe.splits)
+        for (start, count, split), (following, _, other) in zip(ranges, ranges[1:], strict=False):
+            if start + count > following:
+                raise ConfigError(f"recipe {recipe.name!r}: the seeds of {split!r} and {other!r} overlap")
+
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """One item per seed; ``source`` is not used."""
+        del source
+        first = self.options.first_seed[split]
+        return [Item(f"{self.prefix}-{s:08d}", seed=s) for s in range(first, first + self.options.samples[split])]
+
+    def tasks_of(self, item: Item) -> set[str]:
+        """All: everything is rendered."""
+        del item
+        return set(self.wanted)
+
+    def load(self, item: Item) -> Arrays:
+        """Render one sample at the size asked for."""
+        assert item.seed is not None
+        sample = self.render(item.seed, self.size or self.options.size)
+        return {key: sample[key] for key in ("image", *self.wanted) if key in sample}
+
+    @abstractmethod
+    def render(self, seed: int, size: tuple[int, int]) -> Arrays:
+        """Image and all labels of a seed."""

@@ -1,0 +1,1 @@
+"""What a data set is: its recipe, its lists of classes, its camera."""

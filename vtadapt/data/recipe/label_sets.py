@@ -1,0 +1,136 @@
+"""Lists of classes that one kind of label files can be read as, such as the 13, 40 or 894 classes of NYUv2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from vtadapt.data.recipe.strict import Strict
+from vtadapt.errors import DataError, UsageError, near_matches
+
+Colour = tuple[
+    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
+]
+VOID = 255
+LARGEST = 2.0**53  # up to here floats hold every whole number
+RESERVED = "(void)"  # the name that stands at position 255 of a longer list: that id always means "no class"
+
+
+def with_reserved(classes: Sequence[str]) -> tuple[str, ...]:
+    """``classes`` with the reserved name at position 255 where the list is so long: 254 stays, 255 becomes 256."""
+    names = tuple(classes)
+    return names if len(names) <= VOID else (*names[:VOID], RESERVED, *names[VOID:])
+
+
+def check_classes(classes: Sequence[str], colours: Sequence[Colour]) -> None:
+    """Raise ValueError (for pydantic) where names repeat, position 255 is taken or colours do not match."""
+    if len(set(classes)) != len(classes):
+        raise ValueError("two classes have the same name")
+    if len(classes) > VOID and classes[VOID] != RESERVED:
+        raise ValueError(f"of {len(classes)} classes the one at position {VOID} must be {RESERVED!r}: that id is void")
+    if colours and len(colours) != len(classes):
+        raise ValueError(f"{len(colours)} colours for {len(classes)} classes")
+
+
+class LabelSet(Strict):
+    """A list of classes and how the numbers of the files become its ids 0, 1, 2, ...
+
+    Attributes:
+        task: the task whose classes these are.
+        classes: names, in the order of their ids. A list of more than 255 gets a reserved name at position 255.
+        colours: one per class, or none.
+        ids: number in the files -> name of its class. Several numbers may become one class.
+        void: other numbers of the files, which are no class.
+        highest: numbers from 0 to this one are void where ``ids`` does not name them; any beyond it are an error.
+    """
+
+    task: str = "semseg"
+    classes: tuple[str, ...] = Field(min_length=1)
+    colours: tuple[Colour, ...] = ()
+    ids: dict[int, str] = Field(default_factory=dict)
+    void: tuple[int, ...] = ()
+    highest: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reserve(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("classes"), list | tuple):
+            names = list(given["classes"])
+            if len(names) > VOID and RESERVED not in names:
+                return {**given, "classes": with_reserved(names)}
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_classes(self.classes, self.colours)
+        if lost := [name for name in self.ids.values() if name not in self.classes]:
+            hint = near_matches(lost[0], self.classes)
+            raise ValueError(f"'ids' names {lost[0]!r}, which is none of its classes.{hint}")
+        return self
+
+    def convert(self, raw: NDArray[Any], where: str) -> NDArray[Any]:
+        """Numbers of a file as class ids.
+
+        Args:
+            raw: (H, W) whole numbers.
+            where: the file, for the message.
+
+        Returns:
+            (H, W) uint8, or uint16 for more than 255 classes; 255 = void.
+
+        Raises:
+            DataError: numbers that are neither a class nor void.
+        """
+        return map_ids(raw, {**dict.fromkeys(self._void(), VOID), **self._ids()}, where)
+
+    def _ids(self) -> dict[int, int]:
+        place = {name: i for i, name in enumerate(self.classes)}
+        return {number: place[name] for number, name in self.ids.items()}
+
+    def _void(self) -> list[int]:
+        return [*range(0 if self.highest is None else self.highest + 1), *self.void]
+
+
+def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[Any]:
+    """Replace the numbers of ``raw`` by ``ids``; DataError with ``where`` and the numbers that it does not name."""
+    whole = raw.dtype.kind in "iu" or np.array_equal(raw, np.rint(raw))
+    if not whole:
+        odd = raw[raw != np.rint(raw)].ravel()[0]
+        raise DataError(f"{where}: label ids that are no whole numbers ({odd:g})")
+    if raw.dtype.kind == "f":
+        if raw.size and np.abs(raw).max() > LARGEST:
+            raise DataError(f"{where}: label ids up to {np.abs(raw).max():g}, wanted {min(ids)}..{max(ids)}")
+        raw = raw.astype(np.int64)
+    low, high = min(ids), max(ids)
+    table = np.full(high - low + 1, -1, np.int32)  # a look-up: sorting the pixels of a large map takes far longer
+    for number, to in ids.items():
+        table[number - low] = to
+    inside = (raw >= low) & (raw <= high)
+    result = table[np.where(inside, raw, low).astype(np.int64) - low]
+    if not inside.all() or (result < 0).any():
+        bad = [int(i) for i in np.unique(raw[~inside | (result < 0)])]
+        known = sorted(ids)
+        wanted = f"{known[0]}..{known[-1]}" if known == list(range(low, high + 1)) else f"{known[:40]}"
+        raise DataError(f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}")
+    return result.astype(np.uint16 if max(ids.values()) > VOID else np.uint8)
+
+
+def choose(asked: str, known: Mapping[str, LabelSet], name: str) -> str:
+    """The key of ``known`` that a user means: as written, or the one that ends with the number asked for (``13``).
+
+    Raises:
+        UsageError: none, or several, of data set ``name`` fit.
+    """
+    fits = [key for key in known if key == asked] or [
+        key for key in known if asked.isdigit() and key.rstrip("0123456789") + asked == key
+    ]
+    if len(fits) == 1:
+        return fits[0]
+    if not known:
+        raise UsageError(f"data set {name!r} has no label sets to choose from; leave --label-set out")
+    hint = f"{near_matches(asked, known)} Known: {', '.join(known)}"
+    raise UsageError(f"data set {name!r} has no label set {asked!r}.{hint}")

@@ -1,0 +1,294 @@
+"""Recipes: what a data set is, in one YAML file per data set, checked before anything is read.
+
+A recipe names the tasks with their kind, units, classes and colours, the reader that knows the files, where the files
+come from and under which licence, and which labels are derived from others. Recipes are packaged as
+``vtadapt/data_recipes/NAME.yaml`` (``data_recipes/`` in a source checkout); a path to your own YAML works everywhere a
+name does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.label_sets import RESERVED, VOID, Colour, LabelSet, check_classes, choose
+from vtadapt.data.recipe.strict import Strict, explain
+from vtadapt.errors import ConfigError, UsageError, near_matches
+
+Kind = Literal["classes", "regression", "unit_vector", "boundary"]
+METRES = ("m", "metre", "metres", "meter", "meters")
+
+
+class Derive(Strict):
+    """How a label is computed from other labels of the same sample (see ``vtadapt.data.prepare.derive``)."""
+
+    method: Literal["plane_fit", "depth_jumps", "class_boundaries"] = Field(
+        description="plane_fit: normals from depth; depth_jumps: occlusion edges from depth, and folds if asked; "
+        "class_boundaries: edges between classes"
+    )
+    source: str = Field(description="the task it is computed from")
+    window: int = Field(7, ge=1, le=30, description="plane_fit: radius of the plane fit, in pixels of the source")
+    jump: float = Field(0.05, gt=0, description="depth_jumps: least relative jump in depth")
+    crease: float | None = Field(None, gt=0, lt=180, description="depth_jumps: mark folds above this angle, too")
+
+
+class RecipeTask(Strict):
+    """One task as a data set labels it."""
+
+    kind: Kind
+    units: str = ""
+    channels: int | None = Field(None, ge=1, description="regression only; default 1")
+    classes: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    label_set: str = Field("", description="name of the list of classes, the key other recipes' class maps use")
+    distance: bool = Field(
+        False,
+        description="metric distance: 0 = missing, divided by scale augmentation; where it is not given, true for a "
+        "regression of one channel in metres",
+    )
+    max_value: float | None = Field(None, gt=0)
+    loss: str | None = None
+    weight: float | None = Field(
+        None,
+        ge=0,
+        description="factor of its loss beside other tasks'; default: that of its kind, which suits rooms: outdoors "
+        "metres are more, and the loss of distances with them",
+    )
+    derived: bool = Field(False, description="computed from other labels or by a model, not measured or drawn")
+    derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
+    conventions: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metres_are_a_distance(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("distance") is not None:
+            return given
+        metres = str(given.get("units", "")).lower() in METRES
+        single = given.get("channels") in (None, 1)
+        return {**given, "distance": metres and single and given.get("kind") == "regression"}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "classes") != bool(self.classes):
+            raise ValueError("'classes' must be listed for kind 'classes' and for no other kind")
+        check_classes(self.classes, self.colours)
+        if self.distance and self.kind != "regression":
+            raise ValueError("'distance' only makes sense for kind 'regression'")
+        if self.channels not in (None, 1) and self.kind != "regression":
+            raise ValueError("'channels' can only be set for kind 'regression'")
+        if self.derive is not None and not self.derived:
+            raise ValueError("'derive' needs 'derived: true': users must see which labels were computed")
+        return self
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that a head for this task predicts."""
+        return {"classes": len(self.classes), "unit_vector": 3}.get(self.kind, self.channels or 1)
+
+
+class ExpectedFile(Strict):
+    """A file or folder that a person downloads, by hand where ``url`` or ``sha256`` is not known.
+
+    Attributes:
+        path: name as it is published.
+        bytes: size, where it is known.
+        url: where it can be had; ``--download`` fetches it if ``sha256`` is known, too.
+        sha256: of the whole file.
+        tasks: those whose labels it holds; empty: needed by all.
+        about: one sentence, such as which account it needs.
+    """
+
+    path: str
+    bytes: int | None = Field(None, gt=0)
+    url: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    tasks: tuple[str, ...] = ()
+    about: str = ""
+
+
+class Source(Strict):
+    """Where the files come from and how they must lie."""
+
+    synthetic: bool = Field(False, description="rendered on the spot: needs no --source")
+    hint: str = Field("", description="one sentence: what to download and where to put it")
+    homepage: str = ""
+    layout: str = ""
+    files: tuple[ExpectedFile, ...] = ()
+
+
+class Recipe(Strict):
+    """A data set: see the module's page; ``options`` are handed to the reader, which checks them."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str
+    licence: str
+    citation: str = ""
+    reader: str
+    source: Source = Field(default_factory=lambda: Source.model_validate({}))
+    splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
+    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
+        None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
+    )
+    tasks: dict[str, RecipeTask] = Field(min_length=1)
+    label_sets: dict[str, LabelSet] = Field(
+        default_factory=dict,
+        description="lists of classes that the label files can be read as, by name; a task of kind 'classes' whose "
+        "label_set is one of them need not repeat classes and colours, and --label-set chooses another",
+    )
+    class_maps: dict[str, dict[str, str | None]] = Field(
+        default_factory=dict,
+        description="other label set -> {our class: its class, or null for void}; where two of our label sets use a "
+        "name for different things, the key OURS>OTHER is for one of them alone",
+    )
+    intrinsics: Intrinsics | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_label_sets(cls, given: Any) -> Any:
+        sets, tasks = (given.get(k) for k in ("label_sets", "tasks")) if isinstance(given, dict) else (None, None)
+        if not isinstance(sets, dict) or not isinstance(tasks, dict):
+            return given
+        filled = {}
+        for name, task in tasks.items():
+            chosen = sets.get(task.get("label_set")) if isinstance(task, dict) and not task.get("classes") else None
+            known = LabelSet.model_validate(chosen) if chosen is not None else None
+            filled[name] = task if known is None else {**task, "classes": known.classes, "colours": known.colours}
+        return {**given, "tasks": filled}
+
+    @field_validator("splits")
+    @classmethod
+    def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for split in value:
+            if not split.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"split {split!r}: only letters, digits, '_' and '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for name, task in self.tasks.items():
+            if task.derive is None:
+                continue
+            if task.derive.source not in self.tasks:
+                raise ValueError(f"task {name!r} is derived from {task.derive.source!r}, which is no task here")
+            if task.derive.method != "class_boundaries" and self.intrinsics is None:
+                raise ValueError(f"task {name!r}: {task.derive.method!r} can only be derived with 'intrinsics'")
+        for key, known in self.label_sets.items():
+            if known.task not in self.tasks:
+                raise ValueError(f"label_sets.{key}: task {known.task!r} is no task here")
+        own = {c for task in self.tasks.values() for c in task.classes}
+        own |= {c for known in self.label_sets.values() for c in known.classes}
+        for other, mapping in self.class_maps.items():
+            if unknown := [c for c in mapping if c not in own]:
+                hint = near_matches(unknown[0], own)
+                raise ValueError(f"class_maps.{other}: {unknown[0]!r} is not a class here.{hint}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the recipe as canonical JSON: equal hashes mean equal recipes."""
+        content = self.model_dump(mode="json")
+        for task in content["tasks"].values():
+            if task["weight"] is None:  # newer than many packs, which stay what they were
+                del task["weight"]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_options(self, options: Mapping[str, Any]) -> Recipe:
+        """A copy with some of the reader's options replaced (``options`` wins)."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
+    def with_label_set(self, asked: str) -> Recipe:
+        """A copy that reads its label files as another of its label sets, named whole or by its number (``13``).
+
+        Raises:
+            UsageError: it has no such label set.
+        """
+        key = choose(asked, self.label_sets, self.name)
+        chosen = self.label_sets[key]
+        task = self.tasks[chosen.task].model_copy(
+            update={"label_set": key, "classes": chosen.classes, "colours": chosen.colours}
+        )
+        return self.model_copy(update={"tasks": {**self.tasks, chosen.task: task}})
+
+    def label_set(self, task: str) -> LabelSet | None:
+        """How the numbers of a task's label files become its classes, where the recipe says it."""
+        return self.label_sets.get(self.tasks[task].label_set)
+
+    def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
+        """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
+
+        ``classes`` may be some of the label set only; where it is our own, the rest then has none.
+
+        Raises:
+            ConfigError: the recipe has no map to that label set, or a class that is named is not there.
+        """
+        own = self.tasks[task]
+        if own.label_set == label_set and label_set or own.classes == classes:
+            if strange := [c for c in classes if c not in own.classes and c != RESERVED]:
+                raise ConfigError(f"recipe {self.name!r}: label set {label_set!r} has no class {strange[0]!r}")
+            mapping: Mapping[str, str | None] = {c: c for c in own.classes if c in classes}
+        elif found := self.class_maps.get(f"{own.label_set}>{label_set}") or self.class_maps.get(label_set):
+            mapping = found
+        else:
+            known = ", ".join(self.class_maps) or "none"
+            raise ConfigError(f"recipe {self.name!r} has no class map to label set {label_set!r} (it has: {known})")
+        wanted = [mapping.get(c) for c in own.classes]
+        if lost := [c for c in wanted if c is not None and c not in classes]:
+            raise ConfigError(f"recipe {self.name!r}, class map to {label_set!r}: {lost[0]!r} is no class of it")
+        return [VOID if c is None else classes.index(c) for c in wanted]
+
+
+def recipe_folders() -> list[Path]:
+    """Folders that hold the shipped recipes: of the installed package, else of the source checkout."""
+    package = Path(__file__).resolve().parents[2]
+    return [p for p in (package / "data_recipes", package.parent / "data_recipes") if p.is_dir()]
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes, sorted."""
+    return sorted({p.stem for folder in recipe_folders() for p in folder.glob("*.yaml")})
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a shipped recipe by name, or your own from a ``.yaml`` file.
+
+    Raises:
+        UsageError: no such data set (with near matches) or file.
+        ConfigError: the file is not YAML or does not fit the schema; the message names file and key.
+    """
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise UsageError(f"recipe file {str(path)!r} does not exist")
+        return read_recipe(path)
+    for folder in recipe_folders():
+        if (folder / f"{text}.yaml").is_file():
+            return read_recipe(folder / f"{text}.yaml")
+    known = list_recipes()
+    raise UsageError(f"unknown data set {text!r}.{near_matches(text, known)} Known: {', '.join(known)}")
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as yaml.safe_load; libyaml takes a tenth of the time
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Parse and check one recipe file; see ``load_recipe`` for the errors."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"recipe {path}: wanted keys and values at the top, found {type(content).__name__}")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"recipe {path}: {explain(error, Recipe)}") from error

@@ -1,0 +1,177 @@
+"""What two data sets have in common: their tasks made the same, and the classes that both of them label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vtadapt.data.recipe.label_sets import RESERVED, VOID, Colour, with_reserved
+from vtadapt.data.recipe.recipe import METRES, Recipe, RecipeTask
+from vtadapt.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SharedClasses:
+    """The classes that two lists have in common, in the names of one of the two.
+
+    Attributes:
+        classes: their names; several classes of the other list may be one of them.
+        colours: one for each, or none.
+        label_set: name of the list that the names are of.
+        first: for each class of the first list its id among ``classes``, 255 where there is none.
+        second: the same for the second list.
+        only_first: names of the first list's classes without one.
+        only_second: names of the second list's.
+    """
+
+    classes: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    label_set: str
+    first: list[int]
+    second: list[int]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+    @property
+    def left_out(self) -> int:
+        """How many classes of both lists have no counterpart."""
+        return len(self.only_first) + len(self.only_second)
+
+
+def shared_classes(first: Recipe, second: Recipe, task: str) -> SharedClasses:
+    """The classes of ``task`` that both data sets have, by the class maps of their recipes.
+
+    The names are those of the list into which the other one is mapped with the fewest classes left out of both, the
+    second's where it makes no difference: 16 classes of streets fall on the 11 of CamVid (traffic light and traffic
+    sign both on sign) but for one, while CamVid's 11 leave five of the 16 without a counterpart.
+
+    Raises:
+        ConfigError: neither recipe has a map to the other's label set, or no class is left.
+    """
+    one, two = first.tasks[task], second.tasks[task]
+    found = []
+    if (ids := _mapped(first, second, task)) is not None:
+        to, own = _compact(ids, len(two.classes))
+        found.append(_shared(two, to, own, one, two))
+    if (ids := _mapped(second, first, task)) is not None:
+        to, own = _compact(ids, len(one.classes))
+        found.append(_shared(one, own, to, one, two))
+    if not found:
+        raise ConfigError(
+            f"task {task!r}: no class map between label set {one.label_set!r} of {first.name!r} and "
+            f"{two.label_set!r} of {second.name!r}; add one to class_maps of either recipe, or leave the task out"
+        )
+    best = min(found, key=lambda shared: shared.left_out)
+    if not best.classes:
+        raise ConfigError(
+            f"task {task!r}: by their class maps {first.name!r} and {second.name!r} have no class in common; leave it "
+            "out with --tasks"
+        )
+    return best
+
+
+def _mapped(source: Recipe, target: Recipe, task: str) -> list[int] | None:
+    """Ids of the source's classes among the target's; None where the source's recipe has no such map."""
+    own, other = source.tasks[task], target.tasks[task]
+    has = {other.label_set, f"{own.label_set}>{other.label_set}"} & source.class_maps.keys()
+    if not has and own.classes != other.classes and not (own.label_set and own.label_set == other.label_set):
+        return None
+    return source.class_ids(task, other.label_set, other.classes)
+
+
+def _compact(ids: Sequence[int], classes: int) -> tuple[list[int], list[int]]:
+    """``ids`` and those of the list they point into, numbered anew without the classes that none of them names."""
+    kept = sorted(set(ids) - {VOID})
+    place = {old: new + (new >= VOID) for new, old in enumerate(kept)}  # id 255 stays void in a long list, too
+    return [place.get(i, VOID) for i in ids], [place.get(i, VOID) for i in range(classes)]
+
+
+def _shared(named: RecipeTask, first: list[int], second: list[int], one: RecipeTask, two: RecipeTask) -> SharedClasses:
+    """Put together both lists' ids; ``named`` is the one of the two whose names are kept."""
+    own = first if named is one else second
+    kept = [i for i, to in enumerate(own) if to != VOID]
+    colours = [named.colours[i] for i in kept] if named.colours else []
+    if len(colours) > VOID:
+        colours.insert(VOID, (0, 0, 0))
+    return SharedClasses(
+        classes=with_reserved([named.classes[i] for i in kept]),
+        colours=tuple(colours),
+        label_set=named.label_set,
+        first=first,
+        second=second,
+        only_first=_without(one, first),
+        only_second=_without(two, second),
+    )
+
+
+def _without(task: RecipeTask, ids: Sequence[int]) -> tuple[str, ...]:
+    return tuple(c for c, to in zip(task.classes, ids, strict=True) if to == VOID and c != RESERVED)
+
+
+class Agreement(NamedTuple):
+    """Two data sets whose tasks of one name mean the same: by name of the set its recipe and label maps.
+
+    Attributes:
+        recipes: copies in which the tasks that both have are declared alike.
+        label_maps: per task of kind "classes" the new id of each stored one, see ``PackDataset``.
+        classes: per such task that both have, what is shared.
+    """
+
+    recipes: dict[str, Recipe]
+    label_maps: dict[str, dict[str, list[int]]]
+    classes: dict[str, SharedClasses]
+
+
+def agree(first: Recipe, second: Recipe, wanted: Iterable[str] | None = None) -> Agreement:
+    """Make the tasks that both data sets have the same: shared classes, the lower of the two caps.
+
+    Args:
+        first: the source.
+        second: the target, whose class names are preferred.
+        wanted: tasks looked at; None for all that both have. Others are left as they are.
+
+    Raises:
+        ConfigError: kind, units or channels of a task differ, or its classes have no map or none in common.
+    """
+    both = [name for name in first.tasks if name in second.tasks]
+    changed: tuple[dict[str, RecipeTask], dict[str, RecipeTask]] = ({}, {})
+    maps: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+    classes: dict[str, SharedClasses] = {}
+    for name in both if wanted is None else [n for n in both if n in set(wanted)]:
+        one, two = first.tasks[name], second.tasks[name]
+        check_same(name, one, two, first.name, second.name)
+        update: dict[str, object] = {"max_value": lower_cap(one.max_value, two.max_value)}
+        if one.classes:
+            shared = shared_classes(first, second, name)
+            classes[name] = shared
+            maps[0][name], maps[1][name] = shared.first, shared.second
+            update |= {"classes": shared.classes, "colours": shared.colours, "label_set": shared.label_set}
+        changed[0][name] = one.model_copy(update=update)
+        changed[1][name] = two.model_copy(update={**update, "units": one.units, "loss": one.loss, "weight": one.weight})
+    recipes = [r.model_copy(update={"tasks": {**r.tasks, **c}}) for r, c in zip((first, second), changed, strict=True)]
+    names = (first.name, second.name)
+    return Agreement(dict(zip(names, recipes, strict=True)), dict(zip(names, maps, strict=True)), classes)
+
+
+def lower_cap(one: float | None, two: float | None) -> float | None:
+    """The lower of two largest values that count, None being no limit."""
+    return min((v for v in (one, two) if v is not None), default=None)
+
+
+def check_same(name: str, one: RecipeTask, two: RecipeTask, first: str, second: str) -> None:
+    """Raise ConfigError where two data sets' tasks of one name measure different things."""
+    for what, a, b in (
+        ("kind", one.kind, two.kind),
+        ("units", _units(one), _units(two)),
+        ("distance", one.distance, two.distance),
+        ("channels", one.channels or 1, two.channels or 1),
+    ):
+        if a != b:
+            raise ConfigError(
+                f"task {name!r}: {what} is {a!r} in {first!r} and {b!r} in {second!r}; wanted the same, leave it out"
+            )
+
+
+def _units(task: RecipeTask) -> str:
+    return "m" if task.units.lower() in METRES else task.units

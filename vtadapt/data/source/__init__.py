@@ -1,0 +1,1 @@
+"""What a user gives as ``--source``: folders, archives and downloads, brought to one folder."""

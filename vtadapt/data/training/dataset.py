@@ -1,0 +1,274 @@
+"""Packs as torch data sets: samples, batches, and several sets with different labels trained on together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision import tv_tensors
+
+from vtadapt.data.pack.labels import check_ids
+from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.training.target_maps import IGNORE, DepthMap, EdgeMap, NormalMap, ScalarMap, crop_filled, plain
+from vtadapt.errors import ConfigError
+
+Sample = dict[str, Any]
+
+
+class TargetSpec(Protocol):
+    """What a data set must know of a task; every ``Task`` fits."""
+
+    @property
+    def name(self) -> str:
+        """Key in ``targets``."""
+
+    @property
+    def kind(self) -> str:
+        """classes, regression, unit_vector or boundary."""
+
+    @property
+    def distance(self) -> bool:
+        """Whether a regression is a metric distance (0 = missing)."""
+
+
+class PackDataset(Dataset[Sample]):
+    """Samples of one pack as tensors.
+
+    A sample is ``{"image": (3, H, W) float32 in 0..1, "targets": {task: tensor}, "name": str}``; every task of
+    ``tasks`` is in ``targets``, wholly missing where the sample or the pack has no label for it: classes int64 (H, W)
+    with 255, distance 0, other regression NaN, unit_vector zeros, boundary -1.
+
+    Random transforms draw from a generator seeded by (seed, epoch, index): what a sample becomes does not depend on
+    the number of workers or on what was drawn before, so a resumed run sees the same as an uninterrupted one.
+
+    Args:
+        reader: the pack.
+        tasks: the tasks wanted, by name.
+        transform: of the sample while its parts are TVTensors; None for none.
+        seed: of the random transforms.
+        cache: keep the decompressed arrays in memory.
+        label_maps: per task the new id of each stored class id, e.g. of ``Recipe.class_ids``.
+
+    Raises:
+        ConfigError: the pack has a task of that name but of another kind.
+    """
+
+    def __init__(
+        self,
+        reader: PackReader,
+        tasks: Mapping[str, TargetSpec],
+        transform: Callable[[Sample], Sample] | None = None,
+        *,
+        seed: int = 0,
+        cache: bool = False,
+        label_maps: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        self.reader = reader
+        self.tasks = dict(tasks)
+        self.transform = transform
+        self.seed = seed
+        # Shared memory: workers that live through several epochs see the new number too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._cache: dict[int, dict[str, NDArray[Any]]] | None = {} if cache else None
+        self._stored = [name for name in self.tasks if name in reader.tasks]
+        self._maps = {t: _lookup_table(ids) for t, ids in (label_maps or {}).items()}
+        for name in self._stored:
+            if (found := reader.tasks[name].kind) != (wanted := self.tasks[name].kind):
+                raise ConfigError(f"{reader.path}: task {name!r} is of kind {found!r} there, wanted {wanted!r}")
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose random draws come next; call it before making the loader's iterator."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        arrays = self._arrays(index)
+        name = self.reader.names[index]
+        image = torch.from_numpy(arrays["image"]).permute(2, 0, 1).contiguous().float().div_(255)
+        targets = {t: self._target(t, arrays[t], name) for t in self._stored if t in arrays}
+        sample: Sample = {"image": tv_tensors.Image(image), "targets": targets, "name": name}
+        if self.transform is not None:
+            with _seeded(self.seed, int(self._epoch), index):
+                sample = self.transform(sample)
+        image = plain(sample["image"]).contiguous()
+        size = (image.shape[-2], image.shape[-1])
+        sample["image"] = image
+        sample["targets"] = {
+            name: _finish(sample["targets"][name]) if name in targets else missing_target(spec, size)
+            for name, spec in self.tasks.items()
+        }
+        return sample
+
+    def _arrays(self, index: int) -> dict[str, NDArray[Any]]:
+        if self._cache is None:
+            return self.reader.read(index, self._stored)
+        if index not in self._cache:
+            self._cache[index] = self.reader.read(index, self._stored)
+        return self._cache[index]
+
+    def _target(self, task: str, array: NDArray[Any], name: str) -> Tensor:
+        """A stored label as the TVTensor of its kind."""
+        kind = self.tasks[task].kind
+        if kind == "classes":
+            check_ids(array, len(self.reader.tasks[task].classes), f"{self.reader.path}: sample {name!r}, {task}")
+            mapped = self._maps[task][array] if task in self._maps else array
+            if mapped.dtype == np.uint16:  # torch resizes and pads no unsigned 16 bits
+                mapped = mapped.astype(np.int32)
+            return tv_tensors.Mask(torch.from_numpy(mapped))
+        data = torch.from_numpy(array).float()
+        data = data[None] if data.ndim == 2 else data.permute(2, 0, 1).contiguous()
+        if kind == "unit_vector":  # float16 is off unit length by up to 1e-3
+            return NormalMap(data.div_(data.square().sum(0, keepdim=True).sqrt_().clamp_(min=1e-6)))
+        if kind == "boundary":
+            soft = np.issubdtype(array.dtype, np.floating)
+            missing = torch.isnan(data) if soft else data == IGNORE
+            return EdgeMap(data.masked_fill_(missing, EdgeMap.missing))
+        return DepthMap(data) if self.tasks[task].distance else ScalarMap(data)
+
+
+class MixedDataset(Dataset[Sample]):
+    """Several data sets one after the other, each lacking some of the others' labels.
+
+    Args:
+        datasets: all made with the same ``tasks``.
+    """
+
+    def __init__(self, datasets: Sequence[PackDataset]) -> None:
+        if not datasets:
+            raise ValueError("MixedDataset of nothing")
+        if any(list(d.tasks) != list(datasets[0].tasks) for d in datasets):
+            raise ValueError("the data sets of a MixedDataset must be made with the same tasks")
+        self.datasets = list(datasets)
+        self.tasks = datasets[0].tasks
+        self.lengths = [len(d) for d in datasets]
+        self._ends = np.cumsum(self.lengths)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of all the sets; see ``PackDataset.set_epoch``."""
+        for dataset in self.datasets:
+            dataset.set_epoch(epoch)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        return self.datasets[which][index - (int(self._ends[which - 1]) if which else 0)]
+
+
+class BalancedSampler(Sampler[int]):
+    """Indices into a ``MixedDataset`` with the same share of every set, in every stretch of draws.
+
+    Each round takes one index of every set, in random order; a set is gone through whole before any of its samples
+    comes again. The order depends on (seed, epoch) only.
+
+    Args:
+        lengths: size of each set.
+        samples: indices per epoch; default the sum of ``lengths``.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: Sequence[int], samples: int | None = None, seed: int = 0) -> None:
+        if not lengths or min(lengths) < 1:
+            raise ValueError(f"every set needs a sample, found {list(lengths)}")
+        self.lengths, self.seed, self.epoch = list(lengths), seed, 0
+        self.samples = sum(lengths) if samples is None else samples
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        rounds = -(-self.samples // len(self.lengths))
+        starts = np.cumsum([0, *self.lengths[:-1]])
+        columns = []
+        for start, length in zip(starts, self.lengths, strict=True):
+            passes = [random.permutation(length) for _ in range(-(-rounds // length))]
+            columns.append(start + np.concatenate(passes)[:rounds])
+        table = random.permuted(np.stack(columns, axis=1), axis=1)
+        return iter(table.ravel()[: self.samples].tolist())
+
+
+def collate(batch: Sequence[Sample], tasks: Mapping[str, TargetSpec] | None = None) -> dict[str, Any]:
+    """Stack samples: ``{"image": (B, 3, H, W), "targets": {task: (B, ...)}, "name": [str]}``.
+
+    Smaller samples are padded right and bottom: images with 0, targets with their task's missing value.
+
+    Args:
+        batch: samples of a data set.
+        tasks: the data set's ``tasks``; only needed where sizes differ (``functools.partial(collate, tasks=...)``).
+
+    Raises:
+        ValueError: sizes differ and ``tasks`` is not given.
+    """
+    sizes = [tuple(s["image"].shape[-2:]) for s in batch]
+    size = (max(h for h, _ in sizes), max(w for _, w in sizes))
+    if tasks is None and len(set(sizes)) > 1:
+        raise ValueError(f"images of sizes {sorted(set(sizes))} in one batch: give collate the tasks, or resize")
+
+    def stack(tensors: list[Tensor], fill: float) -> Tensor:
+        return torch.stack([crop_filled(t, (0, 0, *size), fill) for t in tensors])
+
+    return {
+        "image": stack([s["image"] for s in batch], 0.0),
+        "targets": {
+            t: stack([s["targets"][t] for s in batch], _missing_value(tasks[t]) if tasks else 0.0)
+            for t in batch[0]["targets"]
+        },
+        "name": [s["name"] for s in batch],
+    }
+
+
+def missing_target(spec: TargetSpec, size: tuple[int, int]) -> Tensor:
+    """A target of ``size`` (height, width) without any label."""
+    if spec.kind == "classes":
+        return torch.full(size, IGNORE, dtype=torch.int64)
+    channels = 3 if spec.kind == "unit_vector" else getattr(spec, "channels", 1)
+    return torch.full((channels, *size), _missing_value(spec))
+
+
+def _missing_value(spec: TargetSpec) -> float:
+    fixed = {"classes": float(IGNORE), "unit_vector": NormalMap.missing, "boundary": EdgeMap.missing}
+    return fixed.get(spec.kind, DepthMap.missing if spec.distance else ScalarMap.missing)
+
+
+def _finish(target: Tensor) -> Tensor:
+    """A plain contiguous tensor; class ids as int64."""
+    target = plain(target).contiguous()
+    return target if target.is_floating_point() else target.long()
+
+
+def _lookup_table(ids: Sequence[int]) -> NDArray[Any]:
+    """(256 or more) table from stored id to new id; what ``ids`` does not name becomes 255."""
+    kind = np.uint8 if max(ids, default=0) <= IGNORE else np.uint16
+    table = np.full(max(IGNORE + 1, len(ids)), IGNORE, kind)
+    table[: len(ids)] = ids
+    return table
+
+
+@contextlib.contextmanager
+def _seeded(*key: int) -> Iterator[None]:
+    """Seed torch's CPU generator from ``key``; its state before comes back afterwards."""
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    try:
+        yield
+    finally:
+        generator.set_state(state)

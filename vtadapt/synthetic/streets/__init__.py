@@ -1,0 +1,1 @@
+"""`streets`: random streets in two looks."""

@@ -1,0 +1,1 @@
+"""Matrices of task affinities as pictures."""

@@ -1,0 +1,1 @@
+"""``vtadapt adapt``: unsupervised domain adaptation."""

@@ -1,0 +1,226 @@
+"""``vtadapt adapt``: labels of one data set, images of another; measured beside what labels there would have given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.models.discriminator import SMALLEST
+from vtadapt.tasks import Task
+from vtadapt.workflows.adapt.domains import Domains, open_domains
+from vtadapt.workflows.adapt.notes import about_adapted, about_domains
+from vtadapt.workflows.adapt.picture import draw_adaptation
+from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
+from vtadapt.workflows.compare.compare import alone, parse_seeds
+from vtadapt.workflows.evaluate.evaluate import evaluate_run, summary
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.label_space import label_space
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sweep.spread import headlines
+from vtadapt.workflows.sweep.trials import Trial, Variant, begin, find_variants, make_trial, run_trials
+from vtadapt.workflows.train.methods.adversarial import ADAPTABLE
+from vtadapt.workflows.train.train import STEPS
+
+FORMAT = 1
+ADAPT, TABLE = "adapt.json", "table.md"
+LEAST_TASKS: Mapping[str, int] = {"consistency": 2}
+"""Methods that cannot do with a single task."""
+
+RULE = (
+    "Checkpoint: the last one of a schedule that is fixed before training, in all settings. No label chooses it, "
+    "neither the target's nor the source's."
+)
+RULE_BEST = (
+    "Checkpoint: the best of several by the validation labels of the data set that the setting is trained on, so the "
+    "source's for source-only and adapted. The target's labels do not choose it."
+)
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """What is adapted, and how.
+
+    Attributes:
+        methods: "all" or some of :data:`vtadapt.workflows.train.methods.adversarial.ADAPTABLE`, separated by commas;
+            METHOD:ENCODER for another encoder.
+        seeds: their number (0, 1, ...), or several separated by commas.
+        jobs: processes of one thread each; 0 for this process.
+        own: method (or METHOD:ENCODER) -> settings of it alone.
+        out: folder; None for RUN_DIR/adapt-SOURCE-TARGET.
+        oracle: also train on the target's labels.
+        images: of the picture.
+    """
+
+    methods: str = "adapters"
+    seeds: str = "1"
+    jobs: int = 1
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    out: Path | None = None
+    oracle: bool = True
+    images: int = 2
+
+
+def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False) -> dict[str, Any]:
+    """Train every method on the source alone, with the target's images, and on the target's labels; measure there.
+
+    Finished runs are kept, so the same call goes on where it was interrupted. All settings have the same steps, seeds
+    and classes.
+
+    Args:
+        settings: of every run; ``data`` is the source and ``target`` the target.
+        options: which methods and seeds.
+        quiet: no progress.
+
+    Returns:
+        The content of ``adapt.json``; ``failed`` names the runs that failed.
+
+    Raises:
+        UsageError: an option that cannot be.
+        ConfigError: the two sets do not fit one another, a run that is there was made with other settings, or another
+            process works in the folder.
+        DataError: the data is not prepared.
+    """
+    seeds = parse_seeds(options.seeds)
+    methods = _methods(options.methods)
+    domains = open_domains(settings, quiet)
+    last = "evals" not in settings.model_fields_set
+    _check(settings, options)
+    base = _base(settings, domains, last)
+    variants = find_variants(",".join(methods), base, options.own)
+    grid, notes = _settings_of(variants, domains, options.oracle)
+    folder = options.out or settings.run_dir / f"adapt-{domains.source.name}-{domains.target.name}"
+    with alone(folder, "adaptation"):
+        trials = [make_trial(each, seed, folder) for seed in seeds for each in grid]
+        for trial in trials:
+            begin(trial)
+        title = f"adapt {domains.source.name} to {domains.target.name}"
+        run_trials(trials, options.jobs, title, quiet, lambda trial: _told(trial, domains.tasks))
+        found = measure(trials, domains, quiet)
+        classes = class_lists(domains.agreed, (domains.source, domains.target))
+        result: dict[str, Any] = {
+            "format": FORMAT,
+            "folder": str(folder),
+            "source": domains.source.name,
+            "target": domains.target.name,
+            "split": "val",
+            "seeds": seeds,
+            "steps": base.steps,
+            "checkpoint": RULE if last else RULE_BEST,
+            "classes": classes,
+            "headlines": headlines(domains.tasks),
+            "methods": summarise([v.label for v in variants], trials, found, classes, domains.tasks),
+            "notes": [*about_domains(domains), *about_adapted(trials, domains), *notes],
+            "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
+        }
+        picture = folder / f"panel-{domains.target.name}.png"
+        result["panels"] = draw_adaptation(
+            settings, domains.target.name, domains.agreed, trials, picture, options.images
+        )
+        files.write_json(folder / ADAPT, result)
+        files.write_text(folder / TABLE, markdown(result))
+    return result
+
+
+def _check(settings: TrainSettings, options: AdaptOptions) -> None:
+    """Refuse what would make the settings of the table differ, or fail in the middle of it."""
+    for name, own in options.own.items():
+        if "evals" in own:
+            raise UsageError(f"--set {name}:evals: it decides which checkpoint counts; wanted --set evals=N for all")
+    if settings.epochs is not None:
+        raise UsageError(f"epochs = {settings.epochs} would be other steps for each data set; wanted --steps N")
+    if settings.size is not None and min(settings.size) < SMALLEST:
+        raise ConfigError(f"--size {settings.size[0]}x{settings.size[1]}: a discriminator wants at least {SMALLEST}")
+
+
+def _methods(typed: str) -> list[str]:
+    listed = [part.strip() for part in typed.split(",") if part.strip()]
+    listed = list(ADAPTABLE) if listed == ["all"] else listed
+    for name in listed:
+        if (method := name.split(":")[0]) not in ADAPTABLE:
+            known = ", ".join(ADAPTABLE)
+            raise UsageError(f"--method {name!r}; wanted all, or of {known}.{near_matches(method, ADAPTABLE)}")
+    if not listed or len(set(listed)) < len(listed):
+        raise UsageError(f"--method {typed!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
+    return listed
+
+
+def _base(settings: TrainSettings, domains: Domains, last: bool) -> TrainSettings:
+    """What the three settings have in common: source-only."""
+    names = (domains.source.name, domains.target.name)
+    steps = settings.steps or STEPS
+    update: dict[str, Any] = {
+        "data": names[0],
+        "target": None,
+        "tasks": tuple(domains.tasks),
+        "label_space": label_space(*names),
+        "steps": steps,
+    }
+    return settings.model_copy(update={**update, **({"evals": 1} if last else {})})
+
+
+def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) -> tuple[list[Variant], list[str]]:
+    """Each method in its settings, and what must be known of them."""
+    target = domains.target.name
+    notes = []
+    grid = []
+    for variant in variants:
+        changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: {}, ADAPTED: {"target": target}}
+        least = LEAST_TASKS.get(variant.method, 1)
+        if oracle and len(domains.taught) >= least:
+            taught: dict[str, Any] = {"data": target, "tasks": domains.taught}
+            if variant.settings.reference not in domains.taught:
+                taught["reference"] = None
+            weights = variant.settings.loss_weights
+            taught["loss_weights"] = {t: w for t, w in weights.items() if t in domains.taught}
+            changes[ORACLE] = taught
+        elif oracle:
+            notes.append(
+                f"{variant.label}: no oracle, {target} has training labels of {len(domains.taught)} of the tasks and "
+                f"it takes {least}."
+            )
+        for name, update in changes.items():
+            changed = variant.settings.model_copy(update=update)
+            grid.append(replace(variant, label=f"{variant.label}:{name}", settings=changed))
+    return grid, notes
+
+
+def measure(trials: Sequence[Trial], domains: Domains, quiet: bool) -> dict[str, dict[str, Any]]:
+    """Metrics of every finished run on both validation splits, by the run's folder, then "source" or "target"."""
+    done = [trial for trial in trials if trial.error is None and trial.done]
+    found: dict[str, dict[str, Any]] = {}
+    with Progress(len(done), 0, f"measure on {domains.target.name}", quiet) as bar:
+        for number, trial in enumerate(done, 1):
+            trained = files.read_json(trial.path / files.RESULTS)
+            own = {
+                side: trained["metrics"][recipe.name]
+                for side, recipe in (("source", domains.source), ("target", domains.target))
+                if recipe.name in trained["metrics"]
+            }
+            if "target" not in own and domains.measured:
+                own["target"] = _on_target(trial, domains.target.name)
+            found[os.fspath(trial.path)] = {**own, "results": trained}
+            bar.update(number, {})
+    return found
+
+
+def _on_target(trial: Trial, target: str) -> dict[str, Any]:
+    """Metrics of a run on the target's validation split, measured once."""
+    file = trial.path / f"eval-val-{target}.json"
+    if not file.is_file() or file.stat().st_mtime_ns < (trial.path / files.MODEL).stat().st_mtime_ns:
+        evaluate_run(trial.path, data=target, data_dir=trial.settings.data_dir)
+    measured = files.read_json(file)
+    try:
+        metrics: dict[str, Any] = measured["metrics"][target]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{file}: no metrics of {target!r}; remove the file, and it is measured again") from error
+    return metrics
+
+
+def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:
+    results = files.read_json(trial.path / files.RESULTS)
+    return f"{summary(results['metrics'], tasks)}  ({results['train_seconds']:.0f} s)"

@@ -1,0 +1,1 @@
+"""Task affinities of a run: measured, drawn, and what they say about grouping."""

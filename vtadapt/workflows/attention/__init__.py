@@ -1,0 +1,1 @@
+"""Where the adapted blocks of a run look."""

@@ -1,0 +1,256 @@
+"""``vtadapt visualize-attention``: where an adapted block looks, by itself and for each task, over a photograph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from vtadapt.atomic import disk_error
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.models.adapted import AdaptedModel
+from vtadapt.models.attention_maps import AttentionMaps, rollout
+from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.capture import find_block, regular_attention, task_attention
+from vtadapt.viz.attention import TokenMap, attention_panel
+from vtadapt.viz.panels import save_png
+from vtadapt.workflows.attention.hint import finer
+from vtadapt.workflows.attention.options import QUERY, RECEIVED, ROLLOUT, AttentionOptions, Plan, check, find_tasks
+from vtadapt.workflows.predict.image import enough_memory
+from vtadapt.workflows.predict.predict import (
+    BrokenImageError,
+    check_out,
+    find_images,
+    leave_out,
+    network_input,
+    parse_run_size,
+    read_image,
+    unique_stems,
+    write_arrays,
+)
+from vtadapt.workflows.predict.video import is_video
+from vtadapt.workflows.run.build import load_swin
+from vtadapt.workflows.run.load import Loaded, load_run
+
+__all__ = ["AttentionOptions", "visualize_attention"]
+
+UNIFORM = "times uniform attention"
+
+
+def visualize_attention(
+    images: Sequence[Path], run: Path, out: Path, options: AttentionOptions | None = None
+) -> list[dict[str, Any]]:
+    """Write one panel and the raw maps for each photograph.
+
+    NAME_attention.png: image | regular self-attention of the block | one task-adapted map per task, and below each
+    task less the regular one. NAME_attention.npz: "regular" and "taa_TASK" (rows, columns) float32, one number per
+    token that sees the image; "pixels_per_token" (height, width) in pixels of the photograph; with a query also "query"
+    (x, y) and the tokens within its reach, "reach_regular" and "reach_taa".
+
+    Args:
+        images: files, or folders of which all photographs are taken.
+        run: a finished run with adapters.
+        out: folder of the panels; made if needed.
+        options: what is shown.
+
+    Returns:
+        For each photograph {"image", "panel", "raw", "size", "run_size", "tokens", "block", "head", "mode", "query",
+        "query_from", "on_padding"}; "on_padding" is the share of the attention that fell on padding, map by map. Of
+        several files one that cannot be read is told on stderr and stands as {"image", "error"}.
+
+    Raises:
+        UsageError: an option that does not fit the run or a photograph, or ``out`` is the folder of one.
+        ConfigError: the run has no adapters, or does not load.
+        DataError: no photograph found, or the only one cannot be read.
+        VtadaptError: not enough memory.
+    """
+    options = options or AttentionOptions()
+    parse_run_size(options.size, (1, 1), (1, 1))  # what is typed wrong is told before any work
+    mode, query, head = check(options)
+    files = list(find_images(images))
+    check_out(files, out)
+    loaded = load_run(run)
+    model = loaded.model
+    if not isinstance(model, AdaptedModel):
+        what = "a linear probe" if loaded.settings.method == "linear" else f"of method {loaded.settings.method!r}"
+        raise ConfigError(f"run {run} is {what}, which has no adapters to look at; name one of --method adapters")
+    name, heads = find_block(model, options.block, head)
+    tasks = find_tasks(options.tasks, loaded)
+    plan = Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
+    if isinstance(query, tuple):
+        _check_query(query, files)
+    backbone = _frozen_backbone(loaded)
+    with disk_error(out):
+        out.mkdir(parents=True, exist_ok=True)
+    results: list[dict[str, Any]] = []
+    hint = ""  # of the first photograph that calls for one
+    for stem, file in zip(unique_stems(files), files, strict=True):
+        try:
+            rgb = _read(file)
+        except BrokenImageError as error:
+            if len(files) == 1:
+                raise
+            results.append(leave_out(file, error))
+            continue
+        entry, page, arrays = _show(file, rgb, loaded, backbone, plan)
+        path, raw = out / f"{stem}_attention.png", out / f"{stem}_attention.npz"
+        save_png(path, page)
+        write_arrays(raw, arrays)
+        print(f"{file} -> {path}", file=sys.stderr)
+        results.append({"image": str(file), "panel": str(path), "raw": str(raw), **entry})
+        if not hint and (hint := finer(model, plan.block, entry)):
+            print(f"{file.name}: {hint}", file=sys.stderr)
+    return results
+
+
+def _read(file: Path) -> np.ndarray:
+    if is_video(file):
+        raise BrokenImageError(f"{file}: a video; wanted photographs, such as single frames of it")
+    return read_image(file)
+
+
+def _check_query(query: tuple[int, int], files: Sequence[Path]) -> None:
+    """Check the pixel against every photograph before the first is shown; those that cannot be read come later."""
+    x, y = query
+    for file in files:
+        try:
+            h, w = _read(file).shape[:2]
+        except DataError:
+            continue
+        if not (0 <= x < w and 0 <= y < h):
+            raise UsageError(
+                f"query {x},{y} is outside {file.name}, which is {w} x {h}; "
+                f"wanted X from 0 to {w - 1} and Y from 0 to {h - 1}"
+            )
+
+
+def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
+    """The backbone as it was before training, which only some runs have changed."""
+    if loaded.settings.train_blocks == "adapters":
+        return cast(SwinBackbone, loaded.model.backbone)
+    return load_swin(loaded.settings).eval()
+
+
+def _show(
+    file: Path, rgb: np.ndarray, loaded: Loaded, backbone: SwinBackbone, plan: Plan
+) -> tuple[dict[str, Any], np.ndarray, dict[str, Any]]:
+    """Report, page and raw maps of one photograph."""
+    assert isinstance(loaded.model, AdaptedModel)
+    h, w = rgb.shape[:2]
+    run_h, run_w = parse_run_size(plan.size, (h, w), loaded.size)
+    through = plan.mode == ROLLOUT
+    with enough_memory((run_h, run_w)):
+        image = network_input(rgb, plan.size, loaded.size)
+        regular = regular_attention(backbone, image, plan.block, head=plan.head, from_stage=through)
+        _, found = task_attention(loaded.model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
+    cell = regular[-1].stride * h / run_h, regular[-1].stride * w / run_w
+    pixel, how = _query_pixel(plan, regular[-1], cell, (h, w))
+    token = None if pixel is None else _token(pixel, cell, regular[-1].shown)
+    if how:
+        print(f"{file.name}: {how}", file=sys.stderr)
+    maps = {"regular": regular, **{f"taa_{name}": each for name, each in found.items()}}
+    pictures = {name: _picture(each, plan.mode, token, cell) for name, each in maps.items()}
+    entry = {
+        "size": [h, w],
+        "run_size": [run_h, run_w],
+        "tokens": list(regular[-1].shown),
+        "block": plan.block_name,
+        "head": plan.head,
+        "mode": plan.mode,
+        "query": None if pixel is None else list(pixel),
+        "query_from": how or None,
+        "on_padding": {name: _on_padding(each.values, token) for name, each in pictures.items()},
+    }
+    page = attention_panel(
+        rgb,
+        pictures["regular"],
+        {name: pictures[f"taa_{name}"] for name in plan.tasks},
+        title=_title(file, loaded, plan),
+        words=_words(loaded, plan, entry, len(regular)),
+        alpha=plan.alpha,
+        query=pixel,
+    )
+    return entry, page, _arrays(pictures, cell, pixel)
+
+
+def _query_pixel(
+    plan: Plan, regular: AttentionMaps, cell: tuple[float, float], size: tuple[int, int]
+) -> tuple[tuple[int, int] | None, str]:
+    """The pixel (x, y) that is asked about, and how it was chosen if nobody named it."""
+    if not isinstance(plan.query, str):
+        return plan.query, ""
+    y, x, entropy = regular.most_focused()
+    pixel = (min(int((x + 0.5) * cell[1]), size[1] - 1), min(int((y + 0.5) * cell[0]), size[0] - 1))
+    return pixel, (
+        f"--query auto took {pixel[0]},{pixel[1]}: of the tokens that see most others, the one whose regular "
+        f"self-attention is the most focused (entropy {entropy:.2f} of the uniform one's)"
+    )
+
+
+def _token(pixel: tuple[int, int], cell: tuple[float, float], shown: tuple[int, int]) -> tuple[int, int]:
+    """The token (y, x) that a pixel (x, y) lies in."""
+    y, x = int((pixel[1] + 0.5) / cell[0]), int((pixel[0] + 0.5) / cell[1])
+    return min(y, shown[0] - 1), min(x, shown[1] - 1)
+
+
+def _picture(
+    maps: Sequence[AttentionMaps], mode: str, token: tuple[int, int] | None, cell: tuple[float, float]
+) -> TokenMap:
+    """The map of a mode, what of it a query can reach, and the block's windows."""
+    last = maps[-1]
+    reach: Tensor | None = None
+    if mode == ROLLOUT:
+        values, reached = rollout(maps, token)
+        reach = None if token is None else reached
+    elif token is None:
+        values = last.received()
+    else:
+        values, reach = last.query(*token), last.reach(*token)
+    return TokenMap(values.numpy(), cell, None if reach is None else reach.numpy(), last.regions().numpy())
+
+
+def _on_padding(values: np.ndarray, token: tuple[int, int] | None) -> float:
+    """Share of the attention that did not reach the image."""
+    whole = 1.0 if token is not None else values.size
+    return round(max(0.0, 1 - float(values.sum()) / whole), 4)
+
+
+def _title(file: Path, loaded: Loaded, plan: Plan) -> str:
+    heads = f"mean of {plan.heads} heads" if plan.head == "mean" else f"head {plan.head} of {plan.heads}"
+    what = {RECEIVED: "attention received", QUERY: "where one pixel looks", ROLLOUT: "attention rollout"}[plan.mode]
+    return f"{file.name}: {what}, {plan.block_name} of {loaded.settings.encoder}, {heads}"
+
+
+def _words(loaded: Loaded, plan: Plan, entry: dict[str, Any], blocks: int) -> tuple[str, str]:
+    """What the numbers are, for the colour bar; and the small print."""
+    rows, columns = entry["tokens"]
+    height, width = entry["run_size"]
+    small = [f"Run {loaded.path.name} at {height} x {width}: {rows} x {columns} tokens."]
+    if plan.mode == ROLLOUT:
+        small.append(f"Product of 0.5 A + 0.5 I over {blocks} adapted blocks of the stage, within their windows.")
+    share = entry["on_padding"]["regular"]
+    if share >= 0.005:
+        small.append(
+            f"{share:.0%} of the regular attention falls on padding, which the task-adapted one masks: "
+            "part of the difference is due to that alone."
+        )
+    if loaded.settings.train_blocks != "adapters":
+        small.append("Regular: the backbone before training, as this run has trained its blocks.")
+    if entry["query"] is not None:
+        small.append("Outlined: what the marked pixel's token can see.")
+        return "share of the attention of the marked pixel's token", " ".join(small)
+    return f"attention received, {UNIFORM}", " ".join(small)
+
+
+def _arrays(pictures: dict[str, TokenMap], cell: tuple[float, float], pixel: tuple[int, int] | None) -> dict[str, Any]:
+    arrays: dict[str, Any] = {name: each.values.astype(np.float32) for name, each in pictures.items()}
+    arrays["pixels_per_token"] = np.array(cell)
+    if pixel is not None:
+        arrays["query"] = np.array(pixel)
+        arrays["reach_regular"] = pictures["regular"].reach
+        arrays["reach_taa"] = next(each.reach for name, each in pictures.items() if name != "regular")
+    return arrays

@@ -1,0 +1,1 @@
+"""``vtadapt compare``: methods side by side under one protocol."""

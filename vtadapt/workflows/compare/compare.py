@@ -1,0 +1,155 @@
+"""``vtadapt compare``: any set of methods on the same data with the same budget and seeds, side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.data.pack.manifest import open_manifest
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.tasks import Task
+from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
+from vtadapt.workflows.compare.picture import draw_comparison
+from vtadapt.workflows.compare.tables import markdown, summarise
+from vtadapt.workflows.evaluate.evaluate import summary
+from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.loaders import load_recipes
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
+from vtadapt.workflows.sweep.spread import headlines
+from vtadapt.workflows.sweep.trials import Trial, Variant, begin, find_variants, make_trial, run_trials
+from vtadapt.workflows.train.starting_run import with_start
+
+FORMAT = 1
+COMPARE, TABLE = "compare.json", "table.md"
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared, and how.
+
+    Attributes:
+        methods: "all", or METHOD[:ENCODER] separated by commas; see :data:`vtadapt.workflows.sweep.trials.ALL`.
+        seeds: their number (0, 1, ...), or several separated by commas.
+        budget: "steps=N" or "seconds=N"; None for the settings' steps, else about 1000 a data set.
+        jobs: processes of one thread each; 0 for this process.
+        own: method (or METHOD:ENCODER) -> settings of it alone.
+        out: folder; None for RUN_DIR/compare-NAME.
+        images: of the picture, per data set.
+    """
+
+    methods: str = "all"
+    seeds: str = "3"
+    budget: str | None = None
+    jobs: int = 1
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    out: Path | None = None
+    images: int = 2
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "3" (0, 1, 2), "0,4,7", or "4," for that one alone.
+
+    Raises:
+        UsageError: something else.
+    """
+    try:
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
+    except ValueError as error:
+        raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
+    seeds = numbers if "," in text else list(range(numbers[0]))
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative")
+    return seeds
+
+
+def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = False) -> dict[str, Any]:
+    """Train every method with every seed (finished trials are kept), evaluate, tabulate and draw.
+
+    Args:
+        settings: of every trial, but for method, seed, steps, and what ``options.own`` says.
+        options: what is compared.
+        quiet: no progress.
+
+    Returns:
+        The content of ``compare.json``; ``failed`` names the trials that failed.
+
+    Raises:
+        UsageError: an option that cannot be.
+        ConfigError: a trial that is there was made with other settings, or another process works in the folder.
+        DataError: the data is not prepared.
+        VtadaptError: the cost of a method could not be measured.
+    """
+    seeds, recipes = parse_seeds(options.seeds), load_recipes(settings)
+    settings = with_start(settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)}))
+    tasks = build_tasks(recipes, settings.tasks)
+    budget = parse_budget(options.budget, settings)
+    variants = find_variants(options.methods, settings, options.own)
+    for recipe in recipes:
+        if not recipe.source.synthetic:
+            open_manifest(settings.data_dir, recipe.name)
+        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+    folder = options.out or settings.run_dir / f"compare-{settings.data}"
+    with alone(folder, "comparison"):
+        variants, measured = with_budget(variants, budget, len(tasks), folder, options.jobs, quiet)
+        trials = [make_trial(variant, seed, folder) for seed in seeds for variant in variants]
+        for trial in trials:
+            begin(trial)
+        run_trials(trials, options.jobs, f"compare {settings.data}", quiet, lambda trial: _told(trial, tasks))
+        result: dict[str, Any] = {
+            "format": FORMAT,
+            "folder": str(folder),
+            "data": settings.data,
+            "split": "val",
+            "seeds": seeds,
+            "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
+            "fairness": fairness(budget, options.jobs),
+            "headlines": headlines(tasks),
+            **_measured(settings, recipes, tasks, variants, trials),
+            "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
+        }
+        result["panels"] = draw_comparison(settings, recipes, tasks, trials, folder, options.images)
+        files.write_json(folder / COMPARE, result)
+        files.write_text(folder / TABLE, markdown(result))
+    return result
+
+
+def _measured(
+    settings: TrainSettings,
+    recipes: Sequence[Recipe],
+    tasks: Mapping[str, Task],
+    variants: Sequence[Variant],
+    trials: Sequence[Trial],
+) -> dict[str, Any]:
+    """Every method's results, and those of the trivial predictor."""
+    fabric = open_fabric(settings.model_copy(update={"devices": 1, "num_nodes": 1}))
+    trivial = trivial_metrics(settings, recipes, tasks, fabric)
+    return {"trivial": {"metrics": trivial}, "methods": summarise(variants, trials, tasks, trivial)}
+
+
+def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:
+    results = files.read_json(trial.path / files.RESULTS)
+    return f"{summary(results['metrics'], tasks)}  ({results['train_seconds']:.0f} s)"
+
+
+@contextlib.contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
+    with disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_lock(folder / ".lock"))
+        except DataError as error:
+            if "is locked" not in str(error):
+                raise
+            raise ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out") from error
+        yield

@@ -1,0 +1,1 @@
+"""Measuring a run: on its own data, and on data that it was not made for."""

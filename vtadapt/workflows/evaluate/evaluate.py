@@ -1,0 +1,244 @@
+"""``vtadapt eval``: metrics of a run on a split, and the panel of its predictions beside the truth."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from vtadapt.data.pack.pack import PackReader
+from vtadapt.errors import DataError
+from vtadapt.tasks import Task
+from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
+from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.folder import output_folder
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
+
+Metrics = dict[str, dict[str, float]]
+MAX_LEGEND = 24  # classes named under a panel
+
+
+class Evaluation(NamedTuple):
+    """What was measured, and on how much: task -> {metric key: value}, task -> {"pixels", "images"} with a label."""
+
+    metrics: Metrics
+    counts: dict[str, dict[str, int]]
+
+
+def evaluate(
+    model: nn.Module, loader: Iterable[Mapping[str, Any]], tasks: Mapping[str, Task], fabric: Fabric
+) -> Evaluation:
+    """Measure all tasks that have labels in ``loader``.
+
+    Each rank takes every world_size-th batch; counts are summed over ranks before anything is divided, so the result
+    does not depend on their number.
+    """
+    meters = {name: task.meter() for name, task in tasks.items()}
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for index, batch in enumerate(loader):
+            if index % fabric.world_size != fabric.global_rank:
+                continue
+            with fabric.autocast():
+                logits = model(batch["image"].to(fabric.device))
+            for name, meter in meters.items():
+                meter.update(logits[name].float().cpu(), batch["targets"][name])
+    model.train(training)
+    if fabric.world_size > 1:
+        for meter in meters.values():
+            meter.load_state({k: fabric.all_reduce(v, reduce_op="sum").cpu() for k, v in meter.state().items()})  # type: ignore[union-attr]
+    metrics = {name: values for name, meter in meters.items() if (values := meter.compute())}
+    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics})
+
+
+def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
+    """One number to choose the best checkpoint by: the mean over data sets and tasks of +-log(headline metric).
+
+    The sign is + where higher is better; the logarithm makes a 10 % change count the same in every task.
+    """
+    values = []
+    for by_task in results.values():
+        for name, metrics in by_task.items():
+            headline = tasks[name].headline
+            if headline in metrics:
+                sign = 1 if tasks[name].higher_is_better(headline) else -1
+                values.append(sign * math.log(max(metrics[headline], 1e-6)))
+    return sum(values) / len(values) if values else 0.0
+
+
+def summary(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> str:
+    """Headline metrics in one line."""
+    parts = []
+    for data, by_task in results.items():
+        for name, metrics in by_task.items():
+            if tasks[name].headline in metrics:
+                prefix = f"{data} " if len(results) > 1 else ""
+                parts.append(f"{prefix}{name} {tasks[name].headline} {metrics[tasks[name].headline]:.3f}")
+    return "  ".join(parts)
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    data: str | None = None,
+    split: str = "val",
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    accelerator: str | None = None,
+    folder: Path = Path("runs"),
+) -> dict[str, Any]:
+    """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
+
+    Args:
+        run: its folder.
+        data: other data sets than the run's own, joined with "+".
+        split: of them.
+        data_dir: folder of the packs; None for the run's own.
+        limit: at most so many images of each, evenly spaced.
+        accelerator: None for the run's own.
+        folder: of the runs, see :func:`vtadapt.workflows.run.output_folder`.
+
+    Returns:
+        {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
+        "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}. On data with other classes than the
+        run's, means are over the classes that both have, and "classes": {data set: {task: {"label_set", "shared",
+        "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too;
+        "left_out": {data set: {task: why}} names tasks whose classes have nothing in common.
+
+    Raises:
+        DataError: a pack is missing or broken, or has no label of any of the run's tasks.
+        ConfigError: the run does not load, a task is of another kind or unit there, or its classes have no map to the
+            run's or none in common with them.
+    """
+    loaded = load_run(run)
+    if data_dir is not None:
+        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
+    out = output_folder(run, folder)
+    settings = loaded.settings.model_copy(
+        update={
+            "data": data or loaded.settings.data,
+            "accelerator": accelerator or loaded.settings.accelerator,
+            "devices": 1,
+            "num_nodes": 1,
+        }
+    )
+    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
+    fabric = open_fabric(settings)
+    loaded.model.to(fabric.device)
+    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "counts": {}, "panels": []}
+    tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
+    for recipe in recipes:
+        name, reader = recipe.name, readers[recipe.name]
+        view = view_of(loaded, recipe)
+        loader = build_eval(reader, view.tasks, settings.batch_size, limit, view.label_maps)
+        results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
+        measured = evaluate(view.model, loader, view.tasks, fabric)
+        results["metrics"][name], results["counts"][name] = measured
+        if not measured.metrics:
+            raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
+        if view.left_out:
+            results.setdefault("left_out", {})[name] = view.left_out
+            print(*(f"left out: {why}" for why in view.left_out.values()), sep="\n", file=sys.stderr)
+        if view.classes:
+            results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
+            print(*tell_classes(name, results["classes"][name]), sep="\n", file=sys.stderr)
+        picture = out / f"panel-{name}-{split}{tag}.png"
+        results["panels"].append(str(draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)))
+    other = "" if data is None else "-" + "+".join(readers)
+    files.write_json(out / f"eval-{split}{other}{tag}.json", results)
+    return results
+
+
+def draw_panel(
+    model: nn.Module,
+    reader: PackReader,
+    tasks: Mapping[str, Task],
+    path: Path,
+    *,
+    images: int = 4,
+    label_maps: Mapping[str, Sequence[int]] | None = None,
+) -> Path:
+    """Write a picture: per image one row of predictions over one row of ground truth."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    rows: list[list[Cell | None]] = []
+    titles: list[str] = []
+    count = min(images, len(reader))
+    loader = build_eval(reader, tasks, 1, count, label_maps)
+    with torch.no_grad():
+        for batch in loader:
+            logits = {k: v.float().cpu() for k, v in model(batch["image"].to(device)).items()}
+            predictions = {name: task.decode(logits[name])[0] for name, task in tasks.items()}
+            truth = {name: batch["targets"][name][0] for name in tasks}
+            ranges = {name: shared_range(task, truth[name], predictions[name]) for name, task in tasks.items()}
+            image = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            rows.append(
+                [Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)]
+            )
+            rows.append([Cell(np.full_like(image, 255)), *truth_cells(tasks, truth, ranges)])
+            titles += ["prediction", "ground truth"]
+    model.train(training)
+    save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, strips=legends(tasks)))
+    return path
+
+
+def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
+    """The range of values that truth and prediction are both drawn in."""
+    return task.value_range(truth) or task.value_range(prediction)
+
+
+def _note(task: Task, limits: tuple[float, float] | None) -> str:
+    if limits is None:
+        return ""
+    ends = "bright .. dark" if task.distance else "dark .. bright"
+    return f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units} ({ends})".replace("  ", " ")
+
+
+def prediction_cells(
+    tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
+) -> list[Cell]:
+    """One coloured cell per task."""
+    return [
+        Cell(
+            task.colour(predictions[name], ranges[name]),
+            caption=name,
+            note=_note(task, ranges[name]),
+            smooth=not task.classes,
+        )
+        for name, task in tasks.items()
+    ]
+
+
+def truth_cells(
+    tasks: Mapping[str, Task], truth: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
+) -> list[Cell | None]:
+    """Coloured ground truth; None where the sample has no label."""
+    return [
+        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=not task.classes)
+        if bool(task.valid(truth[name][None]).any())
+        else None
+        for name, task in tasks.items()
+    ]
+
+
+def legends(tasks: Mapping[str, Task]) -> list[Strip]:
+    """A strip of class names and colours, drawn at any width, for every task with few enough classes."""
+    shown = [task for task in tasks.values() if 0 < len(task.classes) <= MAX_LEGEND]
+    return [functools.partial(legend, task.classes, task.colours) for task in shown]

@@ -1,0 +1,1 @@
+"""From files as published to a pack, and a pack read again."""

@@ -1,0 +1,1 @@
+"""``vtadapt report``: one page on a run."""

@@ -1,0 +1,213 @@
+"""What a report takes from a run folder alone: facts, commands, settings and affinities."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vtadapt.errors import ConfigError
+from vtadapt.tasks import Task
+from vtadapt.workflows.affinity.measure import LEARNED
+from vtadapt.workflows.report.records import BROKEN, broken
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.affinity_file import read_affinity
+from vtadapt.workflows.run.build import digest
+from vtadapt.workflows.run.folder import DEMO, is_bundled
+from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.trainer import LAST
+
+MOMENTS = 120  # of the affinity's history at most
+FLAGS = (
+    *("tasks", "method", "backbone", "weights", "decoder", "train_blocks", "epochs", "batch_size", "lr", "size"),
+    *("seed", "precision", "accelerator", "devices", "num_nodes", "data_dir", "run_dir"),
+)  # settings that have a flag of their own; the others go through --set
+
+
+def tasks_of(tasks: Mapping[str, Task], keys: Mapping[str, set[str]]) -> dict[str, Any]:
+    """What the page must know of the tasks; ``keys`` are the metric keys that occur."""
+    return {
+        name: {
+            "kind": task.kind,
+            "units": task.units,
+            "loss": task.loss,
+            "headline": task.headline,
+            "classes": list(task.classes),
+            "colours": [list(colour) for colour in task.colours],
+            "better": {key: _direction(task, key) for key in sorted(keys.get(name, set()) | {task.headline})},
+        }
+        for name, task in tasks.items()
+    }
+
+
+def _direction(task: Task, key: str) -> bool | None:
+    try:
+        return task.higher_is_better(key)
+    except ConfigError:  # a metric of another version
+        return None
+
+
+def facts_of(loaded: Loaded, totals: Mapping[str, float | None]) -> dict[str, str | None]:
+    """What the run is, in words; None where nothing tells.
+
+    Args:
+        loaded: the run.
+        totals: see :func:`vtadapt.workflows.report.records.totals_of`.
+    """
+    settings = loaded.settings
+    seconds = totals.get("train_seconds")
+    steps, epochs = totals.get("steps"), settings.epochs
+    height, width = loaded.size
+    how = f", {settings.decoder or 'light'} decoder, trains {settings.train_blocks}"
+    adapters = "" if settings.method != "adapters" else how
+    return {
+        "folder": "bundled with vtadapt" if is_bundled(loaded.path) else str(loaded.path),
+        "data": settings.data,
+        "tasks": ", ".join(f"{name} ({task.kind})" for name, task in loaded.tasks.items()),
+        "method": settings.method + adapters,
+        "backbone": f"{settings.encoder}, weights {settings.weights}, sha256 {digest(loaded.model)[:12]}...",
+        "steps": None if steps is None else f"{steps:,}" + (f" in {epochs} epochs" if epochs else ""),
+        "batch and size": f"{settings.batch_size} images of {height} x {width} per step and process",
+        "seed": str(settings.seed),
+        "affinity": settings.affinity if settings.method == "adapters" else None,
+        "device": f"accelerator {settings.accelerator}, precision {settings.precision}, "
+        f"{settings.devices * settings.num_nodes} process(es)",
+        "time": None if seconds is None else _duration(seconds),
+    }
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    parts = [(whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    shown = " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 s"
+    return f"{shown} of training (since the last resume, if there was one)"
+
+
+def commands_of(loaded: Loaded, *, adapters: bool) -> list[dict[str, str]]:
+    """The command that made the run, then those to go on with.
+
+    Args:
+        loaded: the run.
+        adapters: whether it has adapters.
+    """
+    bundled = is_bundled(loaded.path)
+    here = shlex.quote(DEMO if bundled else str(loaded.path))
+    found = [("Training with the same settings", train_command(loaded.settings))]
+    if not bundled and (loaded.path / LAST).is_file():
+        found.append(("Go on where training was interrupted", f"vtadapt train --resume {here}"))
+    found += [
+        ("Measure it again, with --split or --data on something else", f"vtadapt eval {here}"),
+        ("Predict for photographs, folders and videos", f"vtadapt predict photo.jpg --run {here}"),
+    ]
+    if adapters:
+        found += [
+            ("Measure and draw the task affinities", f"vtadapt affinity {here} --plot"),
+            ("See where the adapted blocks look", f"vtadapt visualize-attention photo.jpg --run {here}"),
+        ]
+    found += [("Count parameters and operations", f"vtadapt info {here}"), ("This report", f"vtadapt report {here}")]
+    return [{"what": what, "command": command} for what, command in found]
+
+
+def train_command(settings: TrainSettings) -> str:
+    """The ``vtadapt train`` line that gives these settings; defaults are left out."""
+    words = ["vtadapt", "train", settings.data]
+    plain = settings.model_dump(mode="json")
+    for entry in settings_of(settings):
+        key, value = entry["key"], plain[entry["key"]]
+        if not entry["changed"]:
+            continue
+        if key not in FLAGS:
+            words += ["--set", f"{key}={_yaml(value)}"]
+        else:
+            joined = {"tasks": ",", "size": "x"}.get(key, "")
+            text = joined.join(map(str, value)) if isinstance(value, list) else str(value)
+            words += [f"--{key.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def _yaml(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def settings_of(settings: TrainSettings) -> list[dict[str, Any]]:
+    """All settings with their defaults, as text, and whether they differ."""
+    plain = settings.model_dump(mode="json")
+    rows = []
+    for key, field in type(settings).model_fields.items():
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        rows.append(
+            {
+                "key": key,
+                "value": _yaml(plain[key]),
+                "default": "" if field.is_required() else _yaml(_plain(default)),
+                "changed": not field.is_required() and getattr(settings, key) != default,
+                "what": field.description or "",
+            }
+        )
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def affinities_of(run: Path, more: Path, tasks: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The matrices that training learned and that ``vtadapt affinity`` measured, and what is missing.
+
+    Args:
+        run: folder of the run.
+        more: folder that ``vtadapt affinity`` writes ``affinity/MEASURE`` into.
+        tasks: of the run.
+    """
+    found, missing = [], []
+    learned = run / files.AFFINITY
+    measured = sorted((more / "affinity").glob(f"*/{files.AFFINITY}"))
+    measured = [path for path in measured if path.parent.name != LEARNED]  # a copy of what stands in the run's folder
+    paths = [*([learned] if learned.is_file() else []), *measured]
+    for path in paths:
+        try:
+            found.append(_affinity(read_affinity(path, tasks), learned=path == learned))
+        except BROKEN as error:
+            missing.append(broken(str(path.relative_to(path.parents[2 if path != learned else 0])), error))
+    return found, missing
+
+
+def _affinity(content: Mapping[str, Any], *, learned: bool) -> dict[str, Any]:
+    names = [str(name) for name in content["tasks"]]
+    about = f"{content['data']} {content['split']}, {content['batches']} batches"
+    if learned and "step" in content:
+        fixed = content.get("conditioning", "troa")
+        use = "in use" if fixed == "troa" else f"for the weights of the losses (A was fixed to {fixed})"
+        about += f", the matrix {use} at step {content['step']}"
+    if content.get("split_half") is not None:
+        about += f"; two halves of the batches correlate {content['split_half']:.2f} off the diagonal"
+    entry: dict[str, Any] = {
+        "title": "Learned in training (troa)" if learned else f"Measured afterwards ({content['measure']})",
+        "about": about + ".",
+        "tasks": names,
+        "matrix": _square(content["matrix"], len(names)),
+    }
+    entry |= {key: _square(content[key], len(names)) for key in ("mean", "error", "marked") if key in content}
+    history = content.get("history") or []
+    if learned and history:
+        every = math.ceil(len(history) / MOMENTS)
+        shown = history[::every] + ([history[-1]] if (len(history) - 1) % every else [])
+        if not all(math.isfinite(record["step"]) for record in shown):
+            raise ValueError("its history has a step that is not finite")
+        entry["history"] = {
+            "step": [record["step"] for record in shown],
+            "matrix": [_square(record["matrix"], len(names)) for record in shown],
+        }
+    return entry
+
+
+def _square(matrix: Any, size: int) -> list[list[Any]]:
+    if len(matrix) != size or any(len(row) != size for row in matrix):
+        raise ValueError(f"found a matrix of {len(matrix)} rows, wanted {size} x {size}")
+    return [list(row) for row in matrix]

@@ -1,0 +1,62 @@
+"""Where a run computes: Fabric, precision, and which process speaks for all."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+
+from vtadapt.errors import ConfigError
+from vtadapt.workflows.run.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def open_fabric(settings: TrainSettings) -> Fabric:
+    """Start Fabric with the settings' device, precision and number of processes."""
+    from lightning_fabric import Fabric  # here, since it takes more than a second, which predicting need not wait
+
+    strategy = "ddp" if settings.devices * settings.num_nodes > 1 else "auto"
+    if strategy == "ddp" and settings.held:  # what is of a held task alone gets no gradient
+        strategy = "ddp_find_unused_parameters_true"
+    precision = resolve_precision(settings.precision, settings.accelerator)
+    if strategy != "auto":  # depthwise kernels: their one input channel has another stride, which changes nothing
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+    try:
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except (ValueError, RuntimeError, TypeError) as error:  # the kinds that Fabric raises for what is not there
+        asked = f"accelerator {settings.accelerator!r}, {settings.devices} devices, precision {precision!r}"
+        raise ConfigError(f"{asked}: not possible on this machine ({error})") from error
+    fabric.launch()
+    return fabric
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that speaks for all of a run's."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
+
+
+def resolve_precision(precision: str, accelerator: str = "auto") -> str:
+    """Turn "auto" into bf16 autocast where the hardware has it, else float32.
+
+    On a CPU that means AMX: without it bf16 is emulated and several hundred times slower than float32.
+    """
+    cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    cpu = not cuda and accelerator in ("auto", "cpu")
+    amx = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    if precision == "auto":
+        return "bf16-mixed" if (cuda and torch.cuda.is_bf16_supported()) or (cpu and amx) else "32-true"
+    if cpu and precision == "bf16-mixed" and not amx:
+        print("warning: this CPU has no bf16 units (AMX); --precision 32-true is much faster here", file=sys.stderr)
+    return precision

@@ -1,0 +1,99 @@
+"""Run folders: made, found by what was typed, and the demo run that is bundled."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import resources
+from pathlib import Path
+
+from vtadapt.atomic import disk_error
+from vtadapt.errors import ConfigError, near_matches
+from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
+
+DEMO = "demo"
+
+
+def new_run(folder: Path, name: str) -> Path:
+    """Create ``folder/NAME-0001`` (the next free number)."""
+    with disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    numbers = [int(m[1]) for p in folder.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d{4,})", p.name))]
+    number = max(numbers, default=0) + 1
+    while True:
+        path = folder / f"{name}-{number:04d}"
+        with disk_error(path):
+            try:
+                path.mkdir()
+            except FileExistsError:  # another process took it in the meantime
+                number += 1
+                continue
+        return path
+
+
+def bundled_run() -> Path:
+    """The demo run that comes with the package: adapters trained on ``rooms``, see ``assets/demo/README.md``."""
+    return Path(str(resources.files("vtadapt").joinpath("assets", DEMO)))
+
+
+def is_bundled(run: Path) -> bool:
+    """Whether that folder is the demo run that comes with the package."""
+    return run.resolve() == bundled_run().resolve()
+
+
+def output_folder(run: Path, folder: Path = Path("runs")) -> Path:
+    """Where commands write what they make of a run: its own folder, but ``folder``/bundled-demo for the bundled run."""
+    return folder / f"bundled-{DEMO}" if is_bundled(run) else run
+
+
+def find_run(run: str | None, folder: Path) -> Path:
+    """The run meant by what was typed: a path, a name inside ``folder``, or None for the newest finished one.
+
+    Where there is none yet, and for the name "demo" where no run is called so, it is the bundled demo run.
+
+    Raises:
+        ConfigError: no such run; says what there is.
+    """
+    runs = _runs(folder)
+    if run is None:
+        if not runs:
+            print(
+                f"no run yet in {os.fspath(folder)!r}: using the bundled demo run, adapters trained on synthetic rooms",
+                file=sys.stderr,
+            )
+            return bundled_run()
+        newest = max(runs, key=lambda p: (p / MODEL).stat().st_mtime_ns)
+        print(f"using the newest run, {newest}", file=sys.stderr)
+        return newest
+    places = (Path(run), folder / run)
+    for path in places:
+        if (path / CONFIG).is_file():
+            return path
+    for path in places:
+        if path.is_dir():
+            raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
+    if run == DEMO:
+        return bundled_run()
+    close = near_matches(run, [p.name for p in runs])
+    raise ConfigError(
+        f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"
+    )
+
+
+def find_unfinished(run: str, folder: Path) -> Path:
+    """The run to resume: a path, or a name inside ``folder``.
+
+    Raises:
+        ConfigError: no such run.
+    """
+    for path in (Path(run), folder / run):
+        if (path / SETTINGS).is_file():
+            return path
+    names = [p.parent.name for p in folder.glob(f"*/{SETTINGS}")]
+    found = near_matches(run, names) or (f" There: {', '.join(sorted(names))}" if names else "")
+    raise ConfigError(f"no run to resume at {run!r} or in {os.fspath(folder)!r} (wanted its {SETTINGS}).{found}")
+
+
+def _runs(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if (p / CONFIG).is_file() and (p / MODEL).is_file()] if folder.is_dir() else []

@@ -1,0 +1,100 @@
+"""What a run says of itself in ``config.json``, and back from a finished run to its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError
+from vtadapt.models.adapted import AdaptedModel
+from vtadapt.models.peers.base import Peer
+from vtadapt.tasks import Task
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.settings import TrainSettings, load
+
+if TYPE_CHECKING:
+    pass
+from vtadapt.workflows.run.build import Model, build_model, digest
+
+FORMAT = 1
+
+
+def describe(
+    settings: TrainSettings, recipes: Sequence[Recipe], tasks: Mapping[str, Task], model: Model, size: tuple[int, int]
+) -> dict[str, Any]:
+    """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs."""
+    return {
+        "format": FORMAT,
+        "data": settings.data,
+        "size": list(size),
+        "method": settings.method,
+        "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": digest(model)},
+        "adapters": asdict(model.config) if isinstance(model, AdaptedModel) else None,
+        **({"network": asdict(model.config)} if isinstance(model, Peer) else {}),
+        "tasks": {name: task.to_dict() for name, task in tasks.items()},
+        "label_sets": {name: spec.label_set for r in recipes for name, spec in r.tasks.items() if name in tasks},
+    }
+
+
+class RunConfig(NamedTuple):
+    """What :func:`describe` wrote, read back."""
+
+    content: dict[str, Any]
+    tasks: dict[str, Task]
+    label_sets: dict[str, str]
+    size: tuple[int, int]
+    sha256: str
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read the ``config.json`` of the run in ``path``.
+
+    Raises:
+        ConfigError: missing, broken, or of another version.
+    """
+    config = files.read_json(path / files.CONFIG)
+    if config.get("format") != FORMAT:
+        raise ConfigError(
+            f"{path / files.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again"
+        )
+    try:
+        tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
+        size, sha256 = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
+        label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+        raise ConfigError(f"{path / files.CONFIG}: missing or broken entry ({error}); train the run again") from error
+    return RunConfig(config, tasks, label_sets, size, sha256)
+
+
+@dataclass
+class Loaded:
+    """A finished run, ready to predict."""
+
+    path: Path
+    settings: TrainSettings
+    tasks: dict[str, Task]
+    label_sets: dict[str, str]
+    model: Model
+    size: tuple[int, int]
+
+
+def load_run(path: Path) -> Loaded:
+    """Rebuild a run's model and load its best weights.
+
+    Raises:
+        ConfigError: the folder is not a finished run, its backbone changed, or its checkpoint does not fit.
+    """
+    found, settings = read_config(path), load(path / files.SETTINGS)
+    model = build_model(settings, found.tasks)
+    if digest(model) != found.sha256:
+        raise ConfigError(
+            f"backbone {settings.encoder!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
+            f"with (sha256 {found.sha256[:12]}...); give it the same weights, or train again"
+        )
+    tensors, _ = checkpoint.read_tensors(path / files.MODEL)
+    checkpoint.load_into(model, tensors, path / files.MODEL)
+    model.eval()
+    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size)

@@ -1,0 +1,247 @@
+"""Packs, samplers and loaders of a run."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler, Subset
+
+from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest, open_pack
+from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
+from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate
+from vtadapt.data.training.transforms import ScaleDistances, train_transform
+from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.tasks import Task
+from vtadapt.workflows.run.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
+
+
+def find_recipe(name: str, data_dir: Path) -> Recipe:
+    """The recipe of a data set: the one that its pack was made with, else the shipped one or your own ``.yaml``.
+
+    A pack keeps its recipe, so your own data set is known by its name once it is prepared, and what is stored is read
+    as it was stored. Only the tasks that were prepared are left in.
+
+    Raises:
+        UsageError: no such data set (with near matches).
+    """
+    try:
+        recipe = load_recipe(name)
+    except UsageError:
+        if "/" in name or not has_pack(data_dir, name):
+            raise
+        recipe = None
+    known = name if recipe is None else recipe.name
+    if recipe is not None and not has_pack(data_dir, known):
+        return recipe
+    manifest = open_manifest(data_dir, known)
+    packed = manifest_recipe(manifest)
+    if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
+        source = "" if recipe.source.synthetic else " --source PATH"
+        print(
+            f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
+            f"vtadapt prepare-data {name}{source} --force prepares it with this one",
+            file=sys.stderr,
+        )
+    stored = manifest.get("tasks", list(packed.tasks))
+    return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})
+
+
+def load_recipes(settings: TrainSettings) -> list[Recipe]:
+    """Recipes of the data sets of a run.
+
+    Raises:
+        UsageError: no such data set.
+        ConfigError: one is named twice.
+    """
+    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"data set {name!r} is named twice in {settings.data!r}; wanted each once")
+    return recipes
+
+
+class RunSampler(Sampler[int]):
+    """The order of one epoch: drawn from (seed, epoch), cut over ranks, able to start in the middle.
+
+    Every rank gets the same number of whole batches; what is left over is dropped this epoch. Over several sets each
+    batch holds images of one of them, so that each keeps its own size, and they take turns (:class:`BalancedSampler`).
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, rank: int, world: int) -> None:
+        """Draw from sets of ``lengths`` samples, one after the other in the data set."""
+        self.lengths, self.batch, self.seed, self.rank, self.world = list(lengths), batch, seed, rank, world
+        self.epoch = self.start = 0
+        if sum(lengths) < batch * world:
+            wanted = f"{batch} x {world} processes"
+            raise ConfigError(f"{sum(lengths)} training images are fewer than one batch ({wanted}); lower --batch-size")
+        # A set smaller than a batch still gives one, with some of its images twice.
+        self.counts = [max(1, n // (batch * world)) for n in self.lengths]
+
+    @property
+    def batches(self) -> int:
+        """Batches of every rank in an epoch."""
+        return sum(self.counts)
+
+    def set(self, epoch: int, start_batch: int = 0) -> None:
+        """Choose the epoch and the batch to begin with."""
+        self.epoch, self.start = epoch, start_batch
+
+    def __len__(self) -> int:
+        return (self.batches - self.start) * self.batch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        step, offset, sets = self.batch * self.world, 0, len(self.lengths)
+        turns = -(-self.batches // sets)  # of every set; a small one is gone through several times, each time anew
+        chunks: list[list[int]] = []
+        for length, count in zip(self.lengths, self.counts, strict=True):
+            for done in range(0, turns, count):
+                drawn = (torch.randperm(length, generator=generator) + offset).tolist()
+                whole = range(min(count, turns - done))
+                chunks += [[drawn[(i * step + k) % length] for k in range(step)] for i in whole]
+            offset += length
+        order = list(range(self.batches))
+        if sets > 1:
+            sampler = BalancedSampler([turns] * sets, samples=self.batches, seed=self.seed)
+            sampler.set_epoch(self.epoch)
+            order = list(sampler)
+        for turn in order[self.start :]:
+            yield from chunks[turn][self.rank * self.batch : (self.rank + 1) * self.batch]
+
+
+@dataclass
+class TrainData:
+    """What a training run reads: the mixed or single training set, and one validation pack per data set."""
+
+    train: PackDataset | MixedDataset
+    val: dict[str, PackReader]
+    sampler: RunSampler
+    loader: DataLoader[Any]
+    size: tuple[int, int]
+    label_maps: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    """Data set -> task -> new id of each stored class, where the run has other classes than its data."""
+    distance_factors: Mapping[str, float] = field(default_factory=dict)
+    """Data set -> what its distances are multiplied by, where that is not 1."""
+
+
+def open_reader(settings: TrainSettings, name: str, split: str) -> PackReader:
+    """Open one split of a pack (see :func:`vtadapt.data.pack.manifest.open_pack` for errors)."""
+    return open_pack(settings.data_dir, name, split)
+
+
+def focal_length(settings: TrainSettings, recipe: Recipe) -> float | None:
+    """Of the images of a pack, in pixels; None where it is not known.
+
+    That is without intrinsics in the recipe, for images of several sizes, or of another aspect ratio than the recipe's
+    camera: they were cropped, or rendered with another field of view.
+    """
+    if recipe.intrinsics is None:
+        return None
+    reader = open_reader(settings, recipe.name, "train")
+    size, *others = {reader.size(index) for index in range(len(reader))}
+    return None if others or not recipe.intrinsics.fits(*size) else recipe.intrinsics.resized(*size).focal
+
+
+def distance_factor(settings: TrainSettings, source: Recipe) -> float:
+    """What distances of ``source`` are multiplied by to be those that the target's camera would see there.
+
+    The ratio of the focal lengths in pixels of both packs, where the run is adapted to a target and both are known;
+    else 1. An object of as many pixels is that much further away from the target's camera.
+    """
+    if settings.target is None or not settings.match_camera:
+        return 1.0
+    here = focal_length(settings, source)
+    there = focal_length(settings, find_recipe(settings.target, settings.data_dir))
+    return 1.0 if here is None or there is None else there / here
+
+
+def build_train(
+    settings: TrainSettings,
+    recipes: Sequence[Recipe],
+    tasks: Mapping[str, Task],
+    fabric: Fabric,
+    label_maps: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+) -> TrainData:
+    """Open the packs and make the training loader.
+
+    Args:
+        settings: of the run.
+        recipes: of its data sets.
+        tasks: those whose labels are read.
+        fabric: of the run.
+        label_maps: data set -> task -> new id of each stored class.
+
+    Raises:
+        DataError: a pack is missing or broken, or a task has no label in any of them.
+        ConfigError: fewer images than one batch.
+    """
+    readers = [open_reader(settings, recipe.name, "train") for recipe in recipes]
+    val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
+    sizes = [settings.size or r.size(0) for r in readers]
+    flip = 0.5 if settings.flip else 0.0
+    factors = [distance_factor(settings, recipe) for recipe in recipes]
+    looks = (settings.scale, flip, settings.colour_jitter)
+    augment = [train_transform(size, *looks, factor) for size, factor in zip(sizes, factors, strict=True)]
+    maps = label_maps or {}
+    sets = [
+        PackDataset(r, tasks, t, seed=settings.seed, cache=settings.cache, label_maps=maps.get(recipe.name))
+        for recipe, r, t in zip(recipes, readers, augment, strict=True)
+    ]
+    for name in tasks:
+        if not any(r.present(name).any() for r in readers):
+            raise DataError(f"no training image of {settings.data!r} has a label for task {name!r}; leave it out")
+    train = sets[0] if len(sets) == 1 else MixedDataset(sets)
+    sampler = RunSampler(
+        [len(d) for d in sets], settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
+    )
+    loader: DataLoader[Any] = DataLoader(
+        train,
+        batch_size=settings.batch_size,
+        sampler=sampler,
+        num_workers=settings.workers,
+        collate_fn=functools.partial(collate, tasks=tasks),
+        pin_memory=fabric.device.type == "cuda",
+    )
+    named = {recipe.name: factor for recipe, factor in zip(recipes, factors, strict=True) if factor != 1}
+    return TrainData(train, val, sampler, loader, sizes[0], maps, named)
+
+
+def build_eval(
+    reader: PackReader,
+    tasks: Mapping[str, Task],
+    batch_size: int,
+    limit: int | None,
+    label_maps: Mapping[str, Sequence[int]] | None = None,
+    distances: float = 1.0,
+) -> DataLoader[Any]:
+    """A loader over (evenly spaced) samples of a split, at the size they are stored in.
+
+    Args:
+        reader: the pack.
+        tasks: the tasks wanted.
+        batch_size: images per batch; 1 where their sizes differ.
+        limit: at most so many samples.
+        label_maps: see :class:`vtadapt.data.training.dataset.PackDataset`.
+        distances: what distances are multiplied by.
+    """
+    scale = None if distances == 1 else ScaleDistances(distances)
+    dataset = PackDataset(reader, tasks, scale, label_maps=label_maps)
+    count = len(dataset)
+    picks = range(count) if limit is None or limit >= count else [i * count // limit for i in range(limit)]
+    same = len({reader.size(i) for i in picks}) == 1
+    return DataLoader(
+        Subset(dataset, list(picks)),
+        batch_size=batch_size if same else 1,
+        collate_fn=functools.partial(collate, tasks=tasks),
+    )

@@ -1,0 +1,62 @@
+"""One trial of a comparison in a process of its own: ``python -m vtadapt.workflows.sweep.trial_process WHAT FOLDER``.
+
+It ends when its standard input does, that is with the process that started it, however that ended: two processes must
+not write into one run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from vtadapt.errors import VtadaptError
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.settings import load
+
+TRAIN, MEASURE = "train", "measure"
+COST = "cost.json"
+
+
+def run_trial(what: str, folder: Path) -> None:
+    """Train (or go on training) the run in ``folder``, or measure what a step of it costs, in this process."""
+    from vtadapt.workflows.train.train import build_trainer, train
+
+    settings = load(folder / files.SETTINGS)
+    if what == TRAIN:
+        train(settings, resume=folder, quiet=True)
+        return
+    files.write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a trial; returns the exit code, an error is the last line on stderr."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    what, folder = arguments
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        run_trial(what, Path(folder))
+    except VtadaptError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # a defect: its traceback is in the log, its kind and text in the table
+        traceback.print_exc()
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 5
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not exit: the thread above would be waited for while it holds the lock of stdin

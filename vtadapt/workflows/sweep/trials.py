@@ -1,0 +1,197 @@
+"""The grid of a comparison: which runs it consists of, and carrying them out in processes of one thread each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vtadapt.atomic import disk_error
+from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.settings import METHODS, TrainSettings, load, validate
+from vtadapt.workflows.sweep.trial_process import COST, MEASURE, TRAIN, run_trial
+
+ALL = ("stl", "stl:resnet_pico", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "adapters")
+"""What "all" means; STL is there twice, since Delta_m compares with single-task training of the same encoder."""
+
+LOG = "log.txt"
+POLL = 0.2  # seconds between two looks at the processes
+MOVABLE = ("data_dir", "run_dir", "start")  # settings in which a kept trial may differ
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A column of the table: a method with its encoder."""
+
+    label: str
+    method: str
+    settings: TrainSettings
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return self.settings.encoder
+
+
+@dataclass
+class Trial:
+    """A variant with a seed: one run folder."""
+
+    label: str
+    seed: int
+    path: Path
+    settings: TrainSettings
+    error: str | None = None
+    """Why it failed; None while it has not."""
+    what: str = TRAIN
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.label} seed {self.seed}"
+
+    @property
+    def done(self) -> bool:
+        """Whether it is finished; the panels are the last that a run writes."""
+        if self.what == MEASURE:
+            return (self.path / COST).is_file()
+        panels = [self.path / f"panel-{name}.png" for name in self.settings.data_names]
+        return all(path.is_file() for path in (self.path / files.RESULTS, *panels))
+
+    def step(self) -> int:
+        """The last step in its log."""
+        try:
+            lines = (self.path / files.METRICS).read_text(encoding="utf-8").splitlines()
+            return int(json.loads(lines[-1])["step"])
+        except (OSError, ValueError, KeyError, IndexError):
+            return 0
+
+
+def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
+    """The variants named by "METHOD[:ENCODER],...", or "all".
+
+    Args:
+        names: as typed.
+        base: settings of all of them.
+        own: method (or METHOD:ENCODER) -> settings that differ for it.
+
+    Raises:
+        UsageError: unknown, or twice the same.
+        ConfigError: a setting that does not fit.
+    """
+    listed = [part.strip() for part in names.split(",") if part.strip()]
+    if listed == ["all"]:
+        listed = [name for name in ALL if not (base.backbone and ":" in name)]
+    for name in listed:
+        if name.split(":")[0] not in METHODS:
+            close = near_matches(name.split(":")[0], METHODS)
+            raise UsageError(f"unknown method {name!r} in --methods; wanted all, or of {', '.join(METHODS)}.{close}")
+    if not listed or len(set(listed)) < len(listed):
+        raise UsageError(f"--methods {names!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
+    for name in sorted(own.keys() - set(listed) - {name.split(":")[0] for name in listed}):
+        raise UsageError(f"--set {name}:...: no such method in this comparison; there: {', '.join(listed)}")
+    variants = []
+    for name in listed:
+        method, _, encoder = name.partition(":")
+        changes: dict[str, Any] = {"method": method, **own.get(method, {}), **own.get(name, {})}
+        if encoder:
+            changes["backbone"] = encoder
+        settings = validate({**base.model_dump(), **changes}, f"settings of {name!r}")
+        variants.append(Variant(name, method, settings))
+    return variants
+
+
+def make_trial(variant: Variant, seed: int, folder: Path, **changes: Any) -> Trial:
+    """The trial of a variant and a seed below ``folder``; ``changes``: settings that differ from the variant's."""
+    settings = variant.settings.model_copy(update={"seed": seed, "run_dir": folder, **changes})
+    return Trial(variant.label, seed, folder / f"{variant.label.replace(':', '@')}-seed{seed}", settings)
+
+
+def begin(trial: Trial) -> None:
+    """Make the folder of a trial, or check that the one there was made with the same settings.
+
+    Raises:
+        ConfigError: it was made with others.
+    """
+    path = trial.path / files.SETTINGS
+    if not path.is_file():
+        files.write_text(path, trial.settings.to_yaml())
+        return
+    found, wanted = load(path).model_dump(mode="json"), trial.settings.model_dump(mode="json")
+    for key in wanted.keys() - set(MOVABLE):
+        if found[key] != wanted[key]:
+            raise ConfigError(
+                f"{os.fspath(trial.path)!r} was made with {key} = {found[key]!r}, wanted {wanted[key]!r}: keep to the "
+                "settings that this comparison began with, or name another folder with --out"
+            )
+
+
+def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told: Callable[[Trial], str]) -> None:
+    """Carry out the trials that are not finished, ``jobs`` at a time; one that fails does not end the others.
+
+    Args:
+        trials: in the order they are begun in; ``error`` is filled where one fails.
+        jobs: processes; 0 runs all in this one (for tests: nothing protects it from what happens in there).
+        title: of the bar.
+        quiet: no progress.
+        told: the line to print when a trial is finished.
+    """
+    waiting = [trial for trial in trials if not trial.done]
+    running: list[Trial] = []
+    finished = len(trials) - len(waiting)
+    try:
+        with Progress(len(trials), finished, title, quiet) as bar:
+            while waiting or running:
+                while waiting and len(running) < max(1, jobs):
+                    running.append(_start(waiting.pop(0), jobs == 0))
+                time.sleep(POLL if jobs else 0)
+                for trial in [c for c in running if c.process is None or c.process.poll() is not None]:
+                    running.remove(trial)
+                    finished += 1
+                    _end(trial)
+                    bar.message(f"{trial.name}: {trial.error or told(cell)}")
+                bar.update(finished, {trial.name: trial.step() for trial in running})
+    finally:
+        for trial in running:
+            if trial.process is not None:
+                trial.process.kill()
+                trial.process.wait()
+
+
+def _start(trial: Trial, here: bool) -> Trial:
+    if here:
+        try:
+            run_trial(trial.what, trial.path)
+        except Exception as error:  # as the process would: one trial's defect is not the grid's
+            trial.error = " ".join(str(error).split()) or type(error).__name__
+        return trial
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "vtadapt.workflows.sweep.trial_process", trial.what, os.fspath(trial.path)]
+    with disk_error(trial.path / LOG):
+        log: IO[bytes] = (trial.path / LOG).open("wb")
+    with log:
+        trial.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environ)
+    return trial
+
+
+def _end(trial: Trial) -> None:
+    """Find out whether a trial failed, and why."""
+    if trial.process is None:
+        return
+    code = trial.process.returncode
+    if trial.process.stdin is not None:
+        trial.process.stdin.close()
+    if code == 0 and trial.done:
+        return
+    lines = (trial.path / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+    trial.error = last if code > 0 else f"ended by signal {-code}" if code < 0 else f"left no results ({last})"

@@ -1,0 +1,86 @@
+"""Learning rates: which parameters have which, and how they go over a run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+
+from vtadapt.errors import ConfigError
+from vtadapt.workflows.run.settings import TrainSettings
+
+
+class Rates:
+    """The rate of every parameter as a function of the step alone: resuming needs no scheduler state.
+
+    Linear warm-up, then a cosine to zero. Backbone weights that are trained get ``backbone_lr_scale`` of it. What all
+    tasks share gets ``shared_lr_scale``, and for the first ``own_first`` of the steps nothing at all: heads that start
+    anew, or that are far off on new data, are fitted before their gradients reach features that other heads read
+    (linear probing, then fine-tuning: Kumar et al., ICLR 2022; smaller rates below the head: Howard and Ruder, ACL
+    2018).
+    """
+
+    def __init__(self, model: Any, settings: TrainSettings, steps: int) -> None:
+        """Divide the parameters into groups.
+
+        Args:
+            model: of the run.
+            settings: of the run.
+            steps: of the run.
+
+        Raises:
+            ConfigError: own and shared parts are asked for of a method that does not have both.
+        """
+        self.settings, self.steps = settings, steps
+        self.groups = _groups(model, settings)
+        self.scales = [g["lr"] / settings.peak_lr for g in self.groups]
+        first = round(settings.own_first * steps)
+        self.begins = [first if g["shared"] else 0 for g in self.groups]
+
+    def at(self, step: int) -> float:
+        """The rate of a head at a step (from 0)."""
+        warm = max(1, round(self.settings.warmup * self.steps))
+        if step < warm:
+            return self.settings.peak_lr * (step + 1) / warm
+        return self.settings.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+    def set(self, optimiser: Any, step: int) -> None:
+        """Give every group of the optimiser, made of :attr:`groups`, its rate at a step (from 0)."""
+        for group, scale, begin in zip(optimiser.param_groups, self.scales, self.begins, strict=True):
+            group["lr"] = self.at(step) * scale if step >= begin else 0.0
+
+
+def _groups(model: Any, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Optimiser groups; vectors and embeddings have no decay."""
+    encoders = [list(g.parameters) for name, _, g in model.components() if name.startswith("encoder")]  # of peers
+    backbone = {id(p) for p in (*model.backbone.parameters(), *(p for found in encoders for p in found))}
+    own = _own(model, settings)
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            shared = own is not None and id(parameter) not in own
+            groups.setdefault((id(parameter) in backbone, shared, parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.peak_lr
+            * (settings.backbone_lr_scale if old else 1.0)
+            * (settings.shared_lr_scale if shared else 1.0),
+            "weight_decay": settings.weight_decay if decay else 0.0,
+            "shared": shared,
+        }
+        for (old, shared, decay), parameters in groups.items()
+    ]
+
+
+def _own(model: Any, settings: TrainSettings) -> set[int] | None:
+    """Parameters that serve one task alone; None where no setting tells them from the others."""
+    if settings.shared_lr_scale == 1 and settings.own_first == 0:
+        return None
+    if not hasattr(model, "owned"):
+        raise ConfigError(
+            f"shared_lr_scale and own_first are for methods with parts that all tasks share; {settings.method!r} does "
+            "not tell them; leave them out"
+        )
+    return {id(part.parameter) for task in model.tasks for part in model.owned(task) if part.row is None}

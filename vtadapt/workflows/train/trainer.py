@@ -1,0 +1,291 @@
+"""The loop of a training run: steps, evaluation after epochs, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from vtadapt.atomic import remove_leftovers
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError
+from vtadapt.models.adapted import saved_state
+from vtadapt.tasks import Task
+from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, draw_panel, evaluate, score, summary
+from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.affinity_file import write_history
+from vtadapt.workflows.run.build import build_model
+from vtadapt.workflows.run.load import describe
+from vtadapt.workflows.run.loaders import TrainData, build_eval
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.cost import Stopwatch, peak_memory
+from vtadapt.workflows.train.held_weights import HeldWeights
+from vtadapt.workflows.train.learning_rates import Rates
+from vtadapt.workflows.train.methods import build_method
+from vtadapt.workflows.train.starting_run import Origin
+from vtadapt.workflows.train.troa import TroaUpdates
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
+
+LAST = Path("checkpoints") / "last" / files.STATE
+BEST = Path("checkpoints") / "best" / files.MODEL
+
+
+class Trainer:
+    """The loop: steps, evaluation after epochs, checkpoints."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        recipes: list[Recipe],
+        tasks: Mapping[str, Task],
+        data: TrainData,
+        fabric: Fabric,
+        origin: Origin | None = None,
+    ) -> None:
+        """Build model and optimiser; ``origin`` where the run starts from another."""
+        self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
+        self.trained = self.tasks if origin is None else origin.trained
+        self.core = build_model(settings, tasks)
+        self.config = describe(settings, recipes, tasks, self.core, data.size)
+        if origin is not None:
+            origin.load_into(self.core, self.config)
+        self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
+        kept = None if origin is None else origin.rehearsed(settings)
+        self.method = build_method(settings, self.core, self.trained, fabric, kept)
+        if self.troa.every:
+            self.method.factors = self.troa.factors
+        assert settings.epochs is not None
+        self.epochs = settings.epochs
+        self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
+        self.rates = Rates(self.core, settings, self.total)
+        optimiser = torch.optim.AdamW(self.rates.groups, betas=(0.9, 0.99))
+        network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
+        self.model, self.optimiser = fabric.setup(network, optimiser)
+        self.held = HeldWeights(self.core, settings.held)
+        if self.method.several_levels:
+            self.model.mark_forward_method("levels")
+        self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
+        self.stopwatch = Stopwatch()
+        self.prepared: dict[str, Any] = {}
+        self.step, self.best = 0, -math.inf
+        self.board: Any = None
+
+    def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
+        """Train to the end and write the run's results into ``path``."""
+        self.path = path
+        if resume:
+            self._restore()
+        if self.fabric.is_global_zero:
+            self.board = _board(path, self.step)
+        settings, batches = self.settings, self.data.sampler.batches
+        every = math.ceil(self.epochs / settings.evals)
+        started = time.time()
+        quiet = quiet or not self.fabric.is_global_zero
+        self.prepared = self.method.prepare(self.data, self.loader, path, self.total, quiet)
+        with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
+            for epoch in range(self.step // batches, self.epochs):
+                if self.step == self.total:  # within the last epoch
+                    break
+                self._epoch(epoch, bar)
+                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
+                    self._validate(epoch, bar)
+                self._checkpoint()
+        return self._finish(time.time() - started)
+
+    def measure(self, path: Path) -> dict[str, Any]:
+        """Train without evaluation, to see what it costs; nothing but scratch files is written into ``path``.
+
+        Returns:
+            "seconds_per_step"; "prepare_seconds_per_step", those of the method's preparation over the run's steps;
+            "steps", those measured.
+        """
+        self.path = path
+        seconds = self.method.prepare(self.data, self.loader, path, self.total, True).get("seconds", 0.0)
+        with Progress(self.total, 0, "measure", quiet=True) as bar:
+            for epoch in range(self.epochs):
+                self._epoch(epoch, bar)
+        mean = self.stopwatch.mean
+        return {"seconds_per_step": mean, "prepare_seconds_per_step": seconds / self.total, "steps": self.total}
+
+    def _epoch(self, epoch: int, bar: Progress) -> None:
+        first = self.step - epoch * self.data.sampler.batches
+        self.data.train.set_epoch(epoch)
+        self.data.sampler.set(epoch, first)
+        self.model.train()
+        self.stopwatch.start()
+        for batch in self.loader:
+            if self.troa.due(self.step):
+                self._log(self.troa.update(batch, self.step))
+            if record := self.method.before_step(batch, self.step):
+                self._log(record)
+            losses = self._step(batch)
+            self.step += 1
+            self.stopwatch.lap()
+            bar.update(self.step, losses)
+            if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
+                self._log(
+                    {
+                        "step": self.step,
+                        "epoch": epoch,
+                        "split": "train",
+                        "loss": losses,
+                        "lr": self.rates.at(self.step),
+                    }
+                )
+            # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
+            if self.step == self.total:
+                break
+            if self.step % self.settings.checkpoint_steps == 0 and self.step % self.data.sampler.batches:
+                self._checkpoint()
+            self.stopwatch.start()
+
+    def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        self.rates.set(self.optimiser, self.step)
+        tasks = self._labelled(batch)
+        total, shown = self.method.loss(self.model, batch, tasks, self.step)
+        self.optimiser.zero_grad()
+        self.fabric.backward(total)
+        self.held.clear_gradients()
+        self.method.clip(self.model, self.optimiser)
+        self.optimiser.step()
+        self.held.restore()
+        self.method.after_step(batch, self.step)
+        return shown
+
+    def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Task]:
+        """The tasks that have a label in the batch; only they are computed.
+
+        Several processes compute all of them, since their gradients are summed and a label may be there in one only.
+        """
+        if self.fabric.world_size > 1:
+            return self.trained
+        found = {name: task for name, task in self.trained.items() if task.valid(batch["targets"][name]).any()}
+        return found or self.trained
+
+    def _evaluate(self, limit: int | None, tasks: Mapping[str, Task], scaled: bool = False) -> dict[str, Evaluation]:
+        """Metrics of each validation set; ``scaled``: with distances multiplied as they are in training."""
+        results = {}
+        for name, reader in self.data.val.items():
+            maps, factors = self.data.label_maps.get(name), self.data.distance_factors if scaled else {}
+            loader = build_eval(reader, tasks, self.settings.batch_size, limit, maps, factors.get(name, 1.0))
+            results[name] = evaluate(self.core, loader, tasks, self.fabric)
+        return results
+
+    def _validate(self, epoch: int, bar: Progress) -> None:
+        # Labels of held tasks are not looked at, not even to choose the best weights.
+        results = _metrics(self._evaluate(self.settings.val_images, self.trained, scaled=True))
+        value = score(results, self.tasks)
+        if self.fabric.is_global_zero:
+            self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
+            bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
+            if value > self.best or self.best == -math.inf:
+                checkpoint.write_tensors(self.path / BEST, saved_state(self.core), {"epoch": epoch, "step": self.step})
+        self.best = max(self.best, value)
+
+    def _checkpoint(self) -> None:
+        if self.fabric.is_global_zero:
+            about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
+            optimiser = self.optimiser.optimizer.state_dict()
+            troa, method = self.troa.state.state(), self.method.state()
+            checkpoint.save_state(self.path / LAST, saved_state(self.core), optimiser, troa, about, method)
+        self.fabric.barrier()
+
+    def _restore(self) -> None:
+        """Go back to the last checkpoint, or to the beginning where there is none yet; forget what came after it."""
+        if (self.path / LAST).is_file():
+            self._load_last()
+        if self.fabric.is_global_zero:
+            files.cut_lines(self.path / files.METRICS, self.step)
+            for folder in {self.path, (self.path / LAST).parent, (self.path / BEST).parent}:
+                remove_leftovers(folder)
+        self.fabric.barrier()
+
+    def _load_last(self) -> None:
+        model, state, troa, about, method = checkpoint.load_state(self.path / LAST)
+        checkpoint.load_into(self.core, model, self.path / LAST)
+        full = self.optimiser.optimizer.state_dict()
+        if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
+            raise ConfigError(f"{self.path / LAST} has an optimiser of another architecture; train again")
+        full["state"] = state
+        self.optimiser.optimizer.load_state_dict(full)
+        if troa:
+            self.troa.state.load_state(troa)
+        if method:
+            self.method.load_state(method)
+        self.step = int(about["step"])
+        self.best = -math.inf if about["best"] is None else float(about["best"])
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        """Evaluate the best weights on the whole validation split; write model, results and a panel."""
+        self.fabric.barrier()
+        tensors, about = checkpoint.read_tensors(self.path / BEST)
+        checkpoint.load_into(self.core, tensors, self.path / BEST)
+        measured = self._evaluate(None, self.tasks)
+        trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
+        results = {
+            "run": str(self.path),
+            "data": self.settings.data,
+            "split": "val",
+            "seed": self.settings.seed,
+            "steps": self.total,
+            "train_seconds": round(seconds, 1),
+            "seconds_per_step": self.stopwatch.mean,
+            "peak_memory": peak_memory(self.fabric.device),
+            **({"prepared": self.prepared} if self.prepared else {}),
+            **({"distance_factors": factors} if (factors := dict(self.data.distance_factors)) else {}),
+            "trained_parameters": trained,
+            "total_parameters": sum(p.numel() for p in self.core.parameters()),
+            "metrics": _metrics(measured),
+            "counts": {name: result.counts for name, result in measured.items()},
+        }
+        if self.fabric.is_global_zero:
+            checkpoint.write_tensors(self.path / files.MODEL, tensors)
+            files.write_json(self.path / files.CONFIG, self.config)
+            files.write_json(self.path / files.RESULTS, results)
+            write_history(self.path, self.config, int(about["step"]), self.troa.conditioning)
+            if complaint := self.troa.complaint(self.total):
+                print(f"warning: {complaint}", file=sys.stderr)
+            for name, reader in self.data.val.items():
+                maps = self.data.label_maps.get(name)
+                draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png", label_maps=maps)
+        if self.board is not None:
+            self.board.close()
+        return results
+
+    def _log(self, record: dict[str, Any]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        files.append_line(self.path / files.METRICS, record)
+        if self.board is None:
+            return
+        for name, value in record.get("loss", {}).items():
+            self.board.add_scalar(f"loss/{name}", value, record["step"])
+        for data, tasks in record.get("metrics", {}).items():
+            for task, metrics in tasks.items():
+                for key, value in metrics.items():
+                    self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
+
+
+def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
+    return {name: result.metrics for name, result in results.items()}
+
+
+def _board(path: Path, step: int) -> Any:
+    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all).
+
+    Events after ``step`` are marked as superseded: a resumed run goes on there.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(path / "tensorboard"), purge_step=step + 1 if step else None)

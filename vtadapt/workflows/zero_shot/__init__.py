@@ -1,0 +1,1 @@
+"""``vtadapt zero-shot``: a task on new data without its labels there."""
