@@ -16,12 +16,14 @@ PACKAGE = ROOT / "vtadapt"
 
 # Every part with its level: a part imports from levels below, never from a sibling on its own.
 LEVELS = {
-    "__main__": 5,
-    "cli": 4,
-    "commands": 3,
-    "assets": 3,  # weights, read as files; beside them the scripts that made them, which nothing imports
-    "workflows": 2,
-    **dict.fromkeys(("models", "data", "tasks", "affinity", "viz"), 1),
+    "__main__": 7,
+    "cli": 6,
+    "commands": 5,
+    "assets": 5,  # weights, read as files; beside them the scripts that made them, which nothing imports
+    "workflows": 4,
+    **dict.fromkeys(("models", "data", "viz"), 3),
+    **dict.fromkeys(("affinity", "synthetic", "tasks"), 2),
+    "atomic": 1,
     "errors": 0,
     "__init__": 0,  # the version
 }

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vtadapt import __version__
-from vtadapt.commands import compare, data, look, transfer, work
+from vtadapt.commands import find_commands
 from vtadapt.errors import VtadaptError, printable
 
 app = typer.Typer(
@@ -40,19 +40,8 @@ def options(
     del debug, version  # main() takes --debug out of the arguments; --version has done its work
 
 
-app.command()(work.demo)
-app.command("prepare-data")(data.prepare_data)
-app.command()(work.train)
-app.command()(compare.compare)
-app.command("zero-shot")(transfer.zero_shot)
-app.command()(transfer.adapt)
-app.command("eval")(work.eval_)
-app.command()(work.predict)
-app.command()(look.affinity)
-app.command("visualize-attention")(look.visualize_attention)
-app.command()(look.report)
-app.command()(look.info)
-app.command("data-sets")(data.data_sets)
+for _name, _function in find_commands().items():
+    app.command(_name)(_function)
 
 
 def main() -> None:

@@ -158,7 +158,7 @@ def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told
                     running.remove(trial)
                     finished += 1
                     _end(trial)
-                    bar.message(f"{trial.name}: {trial.error or told(cell)}")
+                    bar.message(f"{trial.name}: {trial.error or told(trial)}")
                 bar.update(finished, {trial.name: trial.step() for trial in running})
     finally:
         for trial in running:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-
 from tests.workflows.methods.conftest import changes_of, small_encoder
-from tests.workflows.test_resume import CutError, assert_same, cut
+
+from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.data.recipe.recipe import load_recipe
@@ -150,7 +150,7 @@ def test_gradients_of_held_weights_are_left_out_of_the_norm(tiny: Any, source: P
 
 
 def other_recipe(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Path:
-    recipe = yaml.safe_load((Path(__file__).parents[2] / "data_recipes" / "rooms.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((Path(__file__).parents[3] / "data_recipes" / "rooms.yaml").read_text(encoding="utf-8"))
     recipe |= {"name": name, "size": [48, 48]}
     recipe["options"] = {"samples": {"train": 4, "val": 2}, "first_seed": {"train": 700, "val": 800}}
     change(recipe)

@@ -1,4 +1,4 @@
-"""Commands that make something: packs, runs, measurements, predictions."""
+"""``vtadapt train``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
-from vtadapt.errors import DataError, UsageError
+from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
+from vtadapt.errors import UsageError
 
 
 def train(
@@ -62,73 +62,3 @@ def train(
     results = work(settings, resume=folder, quiet=quiet or json_)
     if is_first_rank():
         show_results(results, json_)
-
-
-def eval_(
-    run: Run = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Other data sets than the run's own; means are over the classes that both have."),
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
-    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
-    data_dir: DataDir = None,
-    run_dir: RunDir = None,
-    json_: Json = False,
-) -> None:
-    """Measure a run on a split and draw its predictions beside the truth."""
-    from vtadapt.workflows.evaluate.evaluate import evaluate_run
-    from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import show_results
-
-    folder = run_dir or RUNS
-    found = find_run(run, folder)
-    results = evaluate_run(
-        found, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator, folder=folder
-    )
-    show_results(results, json_)
-
-
-def predict(
-    images: Annotated[list[Path], typer.Argument(help="Photographs and videos, or folders of them.")],
-    run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the panels.")] = Path("predictions"),
-    size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
-    raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
-    every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    run_dir: RunDir = None,
-    json_: Json = False,
-) -> None:
-    """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
-    from vtadapt.workflows.predict.predict import VideoOptions, failure_of
-    from vtadapt.workflows.predict.predict import predict as work
-    from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import show_pictures
-
-    chosen = VideoOptions(every, limit)
-    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
-    show_pictures(results, json_)
-    if failure := failure_of(results):
-        raise DataError(failure)
-
-
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder that everything is written to.")] = Path("runs/demo"),
-    images: Annotated[int, typer.Option(min=16, help="Training images.")] = 640,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run the whole job on synthetic rooms, offline: prepare, train, evaluate, draw."""
-    from vtadapt.workflows.demo import demo as work
-    from vtadapt.workflows.tables import show_results
-
-    result = work(out, images=images, epochs=epochs, quiet=quiet or json_)
-    show_results(result, json_)
-    if not json_:
-        typer.echo(f"done in {result['seconds']} s; pictures:")
-        for picture in result["pictures"]:
-            typer.echo(f"  {picture}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.workflows.methods.test_adversarial import built
+from tests.workflows.train.methods.test_adversarial import built
 from vtadapt.workflows.train.methods.adversarial import Adversarial
 from vtadapt.workflows.train.methods.class_ratios import ClassRatios
 

@@ -182,7 +182,7 @@ with open_source([Path(s) for s in sources], Path(cache)):
 def test_killed_and_resumed(tmp_path: Path, archives: list[Path], unpacked: list[str], when: str) -> None:
     cache = tmp_path / "cache"
     command = [sys.executable, "-c", KILLED, when, str(cache), *map(str, archives)]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     there = tree(cache)
     assert 20 < len(there) < len(BOTH) + 4  # something of both is there, in one of the two places

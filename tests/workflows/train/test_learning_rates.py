@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.workflows.conftest import KINDS, small_model
-from tests.workflows.test_origin import transfer, weights
+from tests.workflows.train.test_starting_run import transfer, weights
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.learning_rates import Rates

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from tests.workflows.methods.conftest import changes_of
 from torch import Tensor
 from torch.nn import functional as F
+from vtadapt.workflows.methods import build_method
 
 from tests.workflows.conftest import random_batch
-from tests.workflows.methods.conftest import changes_of
-from tests.workflows.test_resume import CutError, assert_same, cut
+from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
-from vtadapt.workflows.methods import build_method
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.devices import open_fabric

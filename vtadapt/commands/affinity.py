@@ -1,0 +1,48 @@
+"""``vtadapt affinity``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
+
+
+def affinity(
+    run: Run = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw heat maps.")] = False,
+    measure: Annotated[
+        str,
+        typer.Option(help="troa, cosine, lookahead, permuted; learned: in training; auto: troa if the data is there."),
+    ] = "auto",
+    batches: Annotated[int, typer.Option(min=2, help="Batches to average over.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
+    per_block: Annotated[bool, typer.Option("--per-block", help="Also for each adapted block.")] = False,
+    groups: Annotated[int | None, typer.Option(help="Group the tasks for at most so many networks.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    lr: Annotated[float | None, typer.Option(min=0, help="Step of the look-ahead [default: the run's].")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the choice of images.")] = 0,
+    devices: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the files [default: RUN/affinity/MEASURE].")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how much each task helps each other one: a table, affinity.json and .npz, and heat maps."""
+    from vtadapt.workflows.affinity.measure import AffinityOptions
+    from vtadapt.workflows.affinity.run_affinity import run_affinity
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.tables import show_affinity
+
+    chosen = AffinityOptions(
+        measure, data, split, batches, batch_size, per_block, groups, lr, seed, data_dir, devices, accelerator
+    )
+    folder = run_dir or RUNS
+    result = run_affinity(find_run(run, folder), chosen, out=out, plot=plot, quiet=quiet or json_, folder=folder)
+    if result is not None:
+        show_affinity(result, json_)

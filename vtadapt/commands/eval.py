@@ -1,0 +1,35 @@
+"""``vtadapt eval``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vtadapt.commands.options import RUNS, DataDir, Json, Run, RunDir
+
+
+def eval_(
+    run: Run = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Other data sets than the run's own; means are over the classes that both have."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
+    data_dir: DataDir = None,
+    run_dir: RunDir = None,
+    json_: Json = False,
+) -> None:
+    """Measure a run on a split and draw its predictions beside the truth."""
+    from vtadapt.workflows.evaluate.evaluate import evaluate_run
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.tables import show_results
+
+    folder = run_dir or RUNS
+    found = find_run(run, folder)
+    results = evaluate_run(
+        found, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator, folder=folder
+    )
+    show_results(results, json_)

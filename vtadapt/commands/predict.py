@@ -1,0 +1,36 @@
+"""``vtadapt predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtadapt.commands.options import RUNS, Json, RunDir
+from vtadapt.errors import DataError
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Photographs and videos, or folders of them.")],
+    run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the panels.")] = Path("predictions"),
+    size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
+    raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
+    every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    run_dir: RunDir = None,
+    json_: Json = False,
+) -> None:
+    """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
+    from vtadapt.workflows.predict.predict import VideoOptions, failure_of
+    from vtadapt.workflows.predict.predict import predict as work
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.tables import show_pictures
+
+    chosen = VideoOptions(every, limit)
+    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
+    show_pictures(results, json_)
+    if failure := failure_of(results):
+        raise DataError(failure)

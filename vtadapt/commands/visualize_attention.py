@@ -1,0 +1,44 @@
+"""``vtadapt visualize-attention``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtadapt.commands.options import RUNS, Json, RunDir, importing
+from vtadapt.errors import DataError
+
+
+def visualize_attention(
+    images: Annotated[list[Path], typer.Argument(help="Photographs, or folders of them.")],
+    run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
+    block: Annotated[int, typer.Option(help="Adapted block: 0 the first, -1 the last.")] = -1,
+    head: Annotated[str, typer.Option(help="mean, or the number of one head.")] = "mean",
+    query: Annotated[str | None, typer.Option(help="X,Y in pixels of the image, or auto.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="received, query or rollout-windows [default: query with --query, else received]."),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Share of the colours over the photograph, 0 to 1.")] = 0.6,
+    size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder of the panels and raw maps.")] = Path("attention"),
+    run_dir: RunDir = None,
+    json_: Json = False,
+) -> None:
+    """Draw where an adapted block looks: regular self-attention beside each task's; writes panels and raw maps."""
+    with importing():
+        from vtadapt.workflows.attention.visualize import AttentionOptions
+        from vtadapt.workflows.attention.visualize import visualize_attention as work
+        from vtadapt.workflows.predict.predict import failure_of
+        from vtadapt.workflows.run.folder import find_run
+        from vtadapt.workflows.run.settings import parse_list
+        from vtadapt.workflows.tables import show_pictures
+
+    chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
+    results = work(images, find_run(run, run_dir or RUNS), out, chosen)
+    show_pictures(results, json_)
+    if failure := failure_of(results):
+        raise DataError(failure)
