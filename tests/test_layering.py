@@ -140,8 +140,8 @@ def test_the_tree_keeps_its_rules():
 @pytest.mark.parametrize(
     ("file", "source", "complaint"),
     [
-        ("data/a.py", "from vtadapt.tasks import TASKS", "data/a.py:1 imports vtadapt.tasks"),
-        ("data/a.py", "from vtadapt import tasks", "data/a.py:1 imports vtadapt.tasks"),
+        ("tasks/a.py", "from vtadapt.data.pack import pack", "tasks/a.py:1 imports vtadapt.data"),
+        ("tasks/a.py", "from vtadapt import data", "tasks/a.py:1 imports vtadapt.data"),
         ("data/a.py", "def f():\n    import vtadapt.viz.panels", "data/a.py:2 imports vtadapt.viz"),
         ("data/readers/a.py", "from ...models import x", "data/readers/a.py:1 imports vtadapt.models"),
         ("data/a.py", "from .. import models", "data/a.py:1 imports vtadapt.models"),
@@ -176,7 +176,7 @@ def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
     path = tmp_path / "vtadapt" / file
     path.parent.mkdir(parents=True)
     path.write_text(source)
-    for part in ("models", "tasks", "viz"):
+    for part in ("models", "data", "tasks", "viz"):
         (tmp_path / "vtadapt" / part).mkdir(exist_ok=True)
     found = violations(tmp_path / "vtadapt")
     assert any(line.startswith(complaint) for line in found), found
