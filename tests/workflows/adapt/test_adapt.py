@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.workflows.methods.conftest import small_encoder
 
+from tests.workflows.train.methods.conftest import small_encoder
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.errors import ConfigError, UsageError

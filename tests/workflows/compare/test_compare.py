@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.workflows.methods.conftest import small_encoder
 
 from tests.workflows.conftest import KINDS, labels_of, missing_of
+from tests.workflows.train.methods.conftest import small_encoder
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.tasks import Task, delta_m

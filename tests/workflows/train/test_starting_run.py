@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tests.workflows.methods.conftest import changes_of, small_encoder
 
+from tests.workflows.train.methods.conftest import changes_of, small_encoder
 from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.prepare.prepare import PrepareOptions

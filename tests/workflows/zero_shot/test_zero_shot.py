@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tests.workflows.methods.conftest import changes_of, small_encoder
 
+from tests.workflows.train.methods.conftest import changes_of, small_encoder
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows.evaluate.evaluate import evaluate_run

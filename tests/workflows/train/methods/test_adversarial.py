@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.workflows.methods.conftest import changes_of
 from torch import Tensor
 from torch.nn import functional as F
-from vtadapt.workflows.methods import build_method
 
 from tests.workflows.conftest import random_batch
+from tests.workflows.train.methods.conftest import changes_of
 from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError
@@ -24,7 +23,7 @@ from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import TrainSettings, load
-from vtadapt.workflows.train.methods import class_ratios
+from vtadapt.workflows.train.methods import build_method, class_ratios
 from vtadapt.workflows.train.methods.adversarial import ADAPTABLE, SOURCE, TARGET, Adversarial, Seen, domain_loss
 from vtadapt.workflows.train.methods.base import Method
 from vtadapt.workflows.train.second_data import TargetStream

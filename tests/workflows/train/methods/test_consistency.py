@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.workflows.methods.conftest import small_cnn
 from torch import Tensor
 
 from tests.workflows.conftest import KINDS, missing_of, random_batch
+from tests.workflows.train.methods.conftest import small_cnn
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.models.peers import build_peer
 from vtadapt.models.peers.base import PeerConfig

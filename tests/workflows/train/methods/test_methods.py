@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tests.workflows.methods.conftest import PEERS, changes_of
 
 from tests.workflows.conftest import random_batch
+from tests.workflows.train.methods.conftest import PEERS, changes_of
 from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.run_affinity import AffinityOptions, affinity_of_run
