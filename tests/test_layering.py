@@ -186,7 +186,7 @@ def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
     ("file", "source"),
     [
         ("cli.py", "from vtadapt.workflows.train.train import train\nfrom vtadapt import __version__"),
-        ("workflows/a.py", "from vtadapt.workflows.run.session import Session\nfrom vtadapt.tasks import TASKS"),
+        ("workflows/a.py", "from vtadapt.workflows.run.build import build_model\nfrom vtadapt.tasks import TASKS"),
         ("data/a.py", "from vtadapt.errors import DataError\nfrom .pack import Pack\nfrom vtadapt.data import recipe"),
         ("models/backbone.py", "import timm"),
         (

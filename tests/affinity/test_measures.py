@@ -1,6 +1,6 @@
 """Measures on toy networks: what no loss scale, task order or size of gradient may change; memory; the look-ahead.
 
-The brute-force reference on a real model is in ``tests/workflows/test_troa.py``.
+The brute-force reference on a real model is in ``tests/workflows/train/test_troa.py``.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from vtadapt.workflows.train.train import train
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run built or loaded in this process has a small encoder."""
-    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
 
 
 def base(tiny: Any, run_dir: Path, **changes: Any) -> Any:

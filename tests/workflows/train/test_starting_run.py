@@ -126,7 +126,7 @@ def test_resuming_is_exact_and_needs_no_source(
 def test_other_methods_hold_decoder_and_head(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
     own = {**changes_of(method), "tasks": ["normals", "depth", "semseg"], "epochs": 1}
     start = Path(train(tiny.other(tmp_path / "start", **own), quiet=True)["run"])
     # For mult the held task is the reference, too: its queries and keys stay with its decoder.

@@ -198,7 +198,7 @@ def test_labels_of_the_task_are_not_read(
 
 @pytest.mark.parametrize("method", ["mult", "tawt"])
 def test_other_methods(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
     own = {**changes_of(method), "tasks": ["semseg", "depth", "normals"], "epochs": 1}
     start = Path(train(tiny.other(tmp_path / "start", **own), quiet=True)["run"])
     given = options(labels=None, method=method, seeds="0,1", images=0)

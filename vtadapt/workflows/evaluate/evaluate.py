@@ -111,7 +111,7 @@ def evaluate_run(
         data_dir: folder of the packs; None for the run's own.
         limit: at most so many images of each, evenly spaced.
         accelerator: None for the run's own.
-        folder: of the runs, see :func:`vtadapt.workflows.run.output_folder`.
+        folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
 
     Returns:
         {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},

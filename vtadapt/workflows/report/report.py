@@ -62,7 +62,7 @@ def report(
         run: a finished run.
         out: the .html file; None for ``report.html`` in the run's folder. The JSON has the same name with .json.
         options: see :class:`ReportOptions`.
-        folder: of the runs, see :func:`vtadapt.workflows.run.output_folder`.
+        folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
         quiet: no progress.
 
     Returns:

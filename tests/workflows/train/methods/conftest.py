@@ -42,7 +42,7 @@ def small_encoder(name: str, weights: str = "auto", *, seed: int = 0) -> Any:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run built or loaded in this process has a small encoder."""
-    monkeypatch.setattr("vtadapt.workflows.run.session.load_backbone", small_encoder)
+    monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
 
 
 def changes_of(method: str) -> dict[str, Any]:
