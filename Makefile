@@ -1,5 +1,6 @@
 # make demo   train and picture a small run, offline, in a few minutes
-# make test   everything that must pass before a commit
+# make check  lint, types and the quick tests: while you work
+# make test   lint, types and all tests: what must pass before a commit
 # Only the installation below uses the network.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types clean
+.PHONY: help install demo check test coverage lint types clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,8 +31,17 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy vtadapt
 
+# Tests use one thread each, and as many processes as there are cores.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
+check: lint types
+	$(PYTEST) -m "not slow"
+
 test: lint types
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+coverage: $(STAMP)
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
