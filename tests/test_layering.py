@@ -25,6 +25,7 @@ LEVELS = {
     **dict.fromkeys(("models", "data", "viz"), 3),
     **dict.fromkeys(("affinity", "synthetic", "tasks"), 2),
     "atomic": 1,
+    "strict_yaml": 1,
     "errors": 0,
     "__init__": 6,  # the version, and names that are found on first use
 }

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.data.recipe.label_sets import RESERVED, VOID, Colour, LabelSet, check_classes, choose
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.strict_yaml import StrictYamlError, read_yaml
 
 Kind = Literal["classes", "regression", "unit_vector", "boundary"]
 METRES = ("m", "metre", "metres", "meter", "meters")
@@ -277,15 +277,12 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     raise UsageError(f"unknown data set {text!r}.{near_matches(text, known)} Known: {', '.join(known)}")
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as yaml.safe_load; libyaml takes a tenth of the time
-
-
 def read_recipe(path: Path) -> Recipe:
     """Parse and check one recipe file; see ``load_recipe`` for the errors."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {path}: not valid YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path)
+    except (StrictYamlError, OSError) as error:
+        raise ConfigError(f"recipe {path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"recipe {path}: wanted keys and values at the top, found {type(content).__name__}")
     try:
