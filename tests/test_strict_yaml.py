@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -72,11 +71,9 @@ def bomb(levels: int, width: int) -> str:
     ],
     ids=["brackets", "many brackets", "braces", "dashes", "bomb", "binary bomb", "in itself", "long"],
 )
-def test_what_would_take_long_takes_a_second(text: str) -> None:
-    started = time.process_time()
+def test_what_would_take_long_is_refused(text: str) -> None:
     with pytest.raises(StrictYamlError):
         parse_yaml(text)
-    assert time.process_time() - started < 2
 
 
 def test_aliases_that_stand_for_little_are_fine() -> None:

@@ -1,7 +1,7 @@
 """YAML from people: read as ``yaml.safe_load`` does, but a key given twice is an error, and no input takes long.
 
-Nesting, size and the nodes that aliases stand for are bounded before anything is built: a hundred thousand brackets would
-end the process (its stack), and a few hundred bytes of aliases of aliases stand for more nodes than fit into memory.
+Nesting, size and the nodes that aliases stand for are bounded before anything is built: a hundred thousand brackets
+would end the process (its stack), and a few hundred bytes of aliases of aliases stand for more nodes than memory holds.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def parse_yaml(text: str) -> Any:
     """The content of one YAML document.
 
     Raises:
-        StrictYamlError: not YAML, a key given twice, several documents, nested deeper than 40, over 4 MiB, or aliases that
-            stand for more than 200 000 values.
+        StrictYamlError: not YAML, a key given twice, several documents, nested deeper than 40, over 4 MiB, or aliases
+            that stand for more than 200 000 values.
     """
     if len(text) > MAX_BYTES:
         raise StrictYamlError(_too_long())
