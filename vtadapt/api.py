@@ -78,7 +78,7 @@ class Model:
             return [self.predict(one, size=size) for one in image]
         if isinstance(image, list | tuple):
             return [self.predict(one, size=size) for one in image]
-        return as_arrays(predict_image(self._loaded, as_rgb(image), size, self._device))
+        return as_arrays(self._loaded.tasks, predict_image(self._loaded, as_rgb(image), size, self._device))
 
 
 def load(run: str | os.PathLike[str] | None = None, *, run_dir: str | os.PathLike[str] = "runs") -> Model:

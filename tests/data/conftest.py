@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,7 @@ TASKS = {
 }
 
 
-@dataclass(frozen=True)
-class Spec:
-    """The least that a data set must know of a task."""
-
-    name: str
-    kind: str
-    distance: bool = False
-    channels: int = 1
-
-
-SPECS = {n: Spec(n, t.kind, t.distance, t.out_channels) for n, t in TASKS.items()}
+SPECS = {name: task.task(name) for name, task in TASKS.items()}
 
 
 def random_sample(random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

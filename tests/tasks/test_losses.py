@@ -12,7 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from vtadapt.errors import DataError
-from vtadapt.tasks import LOSSES, TASKS, Task, losses, make_task
+from vtadapt.tasks import KINDS, TASKS, Task, losses, make_task
+from vtadapt.tasks.kinds import boundary, unit_vector
 
 MISSING = {"classes": 255, "unit_vector": 0.0, "boundary": -1.0}
 
@@ -20,8 +21,8 @@ MISSING = {"classes": 255, "unit_vector": 0.0, "boundary": -1.0}
 def every_task() -> list[Task]:
     """One task for each loss of each kind; regressions also as a quantity that is no distance."""
     tasks = []
-    for kind, table in LOSSES.items():
-        for loss in table:
+    for kind, behaviour in KINDS.items():
+        for loss in behaviour.losses:
             extra: dict[str, Any] = {"classes": ["a", "b", "c"]} if kind == "classes" else {}
             units = "m" if kind == "regression" else ""
             tasks.append(make_task(f"{kind}_{loss}", kind, loss=loss, units=units, **extra))
@@ -172,9 +173,9 @@ def test_l1_and_l2_by_hand() -> None:
 def test_directions_by_hand(degrees: float) -> None:
     a = math.radians(degrees)
     p, g = torch.tensor([[math.sin(a), 0.0, -math.cos(a)]], requires_grad=True), torch.tensor([[0.0, 0.0, -1.0]])
-    angle = losses.angular(p, g)
+    angle = unit_vector.angular(p, g)
     assert angle.item() == pytest.approx(a, abs=2e-6)
-    assert losses.cosine(p, g).item() == pytest.approx(1 - math.cos(a), abs=1e-6)
+    assert unit_vector.cosine(p, g).item() == pytest.approx(1 - math.cos(a), abs=1e-6)
     (grad,) = torch.autograd.grad(angle, p)
     assert torch.isfinite(grad).all()
 
@@ -184,9 +185,9 @@ def test_weighted_bce_by_hand_with_soft_targets() -> None:
     p = torch.sigmoid(torch.tensor(2.0)).item()
     terms = [0.95 * math.log(2), 0.05 * math.log(4)]
     terms.append(-0.95 * 0.25 * math.log(p) - 0.05 * 0.75 * math.log(1 - p))
-    assert float(losses.weighted_bce(logits, target)) == pytest.approx(sum(terms) / 3, rel=1e-5)
-    assert float(losses.probability_l1(logits, target)) == pytest.approx((0.5 + 0.75 + p - 0.25) / 3, rel=1e-5)
-    extreme = losses.weighted_bce(torch.tensor([[200.0], [-200.0]]), torch.tensor([[0.0], [1.0]]))
+    assert float(boundary.weighted_bce(logits, target)) == pytest.approx(sum(terms) / 3, rel=1e-5)
+    assert float(boundary.probability_l1(logits, target)) == pytest.approx((0.5 + 0.75 + p - 0.25) / 3, rel=1e-5)
+    extreme = boundary.weighted_bce(torch.tensor([[200.0], [-200.0]]), torch.tensor([[0.0], [1.0]]))
     assert float(extreme) == pytest.approx((0.05 * 200 + 0.95 * 200) / 2)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import TASKS, Meter, Task, make_task
-from vtadapt.tasks.meters import BoundaryMeter
+from vtadapt.tasks.kinds.boundary import BoundaryMeter
 
 PARTS = make_task("parts", "classes", classes=["a", "b", "c"])
 DEPTH = TASKS["depth"]

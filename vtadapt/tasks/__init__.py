@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from vtadapt.tasks.colour import default_palette
-from vtadapt.tasks.losses import IGNORE, LOSSES, Loss
-from vtadapt.tasks.metrics import METRICS, Meter, delta_m
+from vtadapt.tasks.delta_m import delta_m
+from vtadapt.tasks.kinds import KINDS
+from vtadapt.tasks.losses import Loss
+from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.task import NYU13, TASKS, Task, make_task
 
 __all__ = [
-    "IGNORE",
-    "LOSSES",
-    "METRICS",
+    "KINDS",
     "NYU13",
     "TASKS",
     "Loss",

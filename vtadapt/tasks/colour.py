@@ -1,19 +1,15 @@
-"""Pictures of labels and predictions: (H, W, 3) uint8 RGB from arrays in the conventions of the data set."""
+"""What pictures of labels and predictions are made with: (H, W, 3) uint8 RGB from arrays in the form of targets."""
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.errors import DataError
-from vtadapt.tasks.losses import IGNORE
+from vtadapt.tasks.spec import Colour
 
 Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 BLACK: Colour = (0, 0, 0)
 DARK_GREY: Colour = (40, 40, 40)
@@ -38,18 +34,6 @@ def default_palette(count: int) -> tuple[Colour, ...]:
     return tuple(colours)
 
 
-def colour_classes(labels: NDArray[np.integer], colours: Sequence[Colour], name: str) -> Picture:
-    """Look up (H, W) labels; 255 is black, any other label without a colour is a DataError."""
-    table = np.zeros((max(len(colours), IGNORE + 1), 3), dtype=np.uint8)
-    table[: len(colours)] = np.asarray(colours, dtype=np.uint8)
-    table[IGNORE] = 0  # where there are more classes, that one is reserved
-    bad = (labels != IGNORE) & ((labels < 0) | (labels >= len(colours)))
-    if bad.any():
-        found = np.unique(labels[bad])[:8].tolist()
-        raise DataError(f"Task {name!r} has {len(colours)} classes, found label ids {found}; 255 is the ignore label.")
-    return table[labels]
-
-
 def robust_range(values: NDArray[np.floating]) -> tuple[float, float] | None:
     """Return the 2nd and 98th percentile of ``values`` (any shape), None when there is none."""
     if values.size == 0:
@@ -58,7 +42,7 @@ def robust_range(values: NDArray[np.floating]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def colour_regression(
+def draw_values(
     values: NDArray[np.floating], valid: NDArray[np.bool_], value_range: tuple[float, float] | None, bright_low: bool
 ) -> Picture:
     """Draw (H, W) values in viridis over ``value_range``; missing is dark grey.
@@ -69,31 +53,11 @@ def colour_regression(
     picture[:] = DARK_GREY
     if value_range is None or not valid.any():
         return picture
+    import cv2  # here, since a recipe knows tasks, too, and draws nothing
+
     low, high = value_range
     share = np.clip((np.where(valid, values, low) - low) / max(high - low, 1e-12), 0.0, 1.0)
     share = 1.0 - share if bright_low else share
     bgr = cv2.applyColorMap(np.rint(255 * share).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     picture[valid] = bgr[..., ::-1][valid]
-    return picture
-
-
-def colour_unit_vector(vectors: NDArray[np.floating], valid: NDArray[np.bool_]) -> Picture:
-    """Draw (3, H, W) normals as ((x, -y, -z) + 1) / 2 x 255; missing is black.
-
-    Our axes are x right, y down, z away; the field draws x right, y up, z to the viewer, so that a surface that
-    faces the camera is (128, 128, 255), bluish.
-    """
-    vectors = np.where(valid, vectors, 1.0)
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=0, keepdims=True), 1e-12)
-    shown = (unit * np.array([1, -1, -1])[:, None, None] + 1) / 2 * 255
-    picture = np.rint(np.clip(shown, 0, 255)).astype(np.uint8).transpose(1, 2, 0)
-    picture[~valid] = BLACK
-    return picture
-
-
-def colour_boundary(probability: NDArray[np.floating], valid: NDArray[np.bool_]) -> Picture:
-    """Draw (H, W) probabilities as dark lines on white; missing is pale blue, which no probability looks like."""
-    grey = np.rint(255 * (1 - np.clip(np.where(valid, probability, 0.0), 0.0, 1.0))).astype(np.uint8)
-    picture = np.repeat(grey[..., None], 3, axis=2)
-    picture[~valid] = PALE_BLUE
     return picture

@@ -1,4 +1,4 @@
-"""The ``Meter`` contract, the direction of every metric, and Delta_m.
+"""The ``Meter`` contract; the meters themselves stand with their kinds (``vtadapt.tasks.kinds``).
 
 A metric key names its protocol: ``miou/dataset`` (one confusion matrix for the whole set), ``rmse/pixel`` (all pixels
 pooled), ``rmse/image`` (mean over images), ``odsf/d0.011`` (tolerance), ``f1/t0.5`` (threshold). Shares are 0..1.
@@ -7,49 +7,15 @@ pooled), ``rmse/image`` (mean over images), ``odsf/d0.011`` (tolerance), ``f1/t0
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from vtadapt.errors import ConfigError, DataError, near_matches
+from vtadapt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vtadapt.tasks.task import Task
+    from torch import Tensor
 
-METRICS: Mapping[str, Mapping[str, bool]] = {
-    "classes": {"miou": True, "pixacc": True, "iou": True},
-    "regression": {
-        "rmse": False,
-        "mae": False,
-        "absrel": False,
-        "delta1.25": True,
-        "delta1.25^2": True,
-        "delta1.25^3": True,
-        "silog": False,
-    },
-    "unit_vector": {
-        "angle_mean": False,
-        "angle_median": False,
-        "within11.25": True,
-        "within22.5": True,
-        "within30": True,
-    },
-    "boundary": {"odsf": True, "f1": True, "l1": False},
-}
-"""Kind of task -> metric (the part of the key before the slash) -> whether more is better."""
-
-
-def higher_is_better(kind: str, key: str) -> bool:
-    """Return the direction of a metric key of a task of ``kind``; ConfigError for an unknown metric."""
-    stem = key.split("/", 1)[0]
-    if stem not in METRICS[kind]:
-        raise ConfigError(
-            f"Unknown metric {key!r} for a task of kind {kind!r}; "
-            f"one of {', '.join(METRICS[kind])} was wanted.{near_matches(stem, METRICS[kind])}"
-        )
-    return METRICS[kind][stem]
+    from vtadapt.tasks.spec import AnyTask
 
 
 class Meter(ABC):
@@ -62,7 +28,7 @@ class Meter(ABC):
     Subclasses define ``_zeros`` (the empty state), ``_add`` (one batch) and ``_values`` (metrics of a filled state).
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: AnyTask) -> None:
         """``task`` decodes the logits and tells which pixels are valid."""
         self.task = task
         self._state: dict[str, Tensor] = {}
@@ -73,14 +39,19 @@ class Meter(ABC):
         """The key of the headline metric under this meter's options."""
         return self.task.headline
 
-    @torch.no_grad()
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Add a batch: ``logits`` (B, C, H, W) as the model gives them, ``target`` as the data set gives it."""
-        self.task.check(logits, target)
-        target = target.detach().cpu()
+        import torch  # here and in every kind: a recipe and a pack know tasks, too, and need no torch
+
+        with torch.no_grad():
+            self.task.check(logits, target)
+            self._count(logits, target.detach().cpu())
+
+    def _count(self, logits: Tensor, target: Tensor) -> None:
         valid = self._valid(target)  # (B, H, W)
         per_image = valid.flatten(1).sum(1)
-        self._state["counts"] += torch.stack([per_image.sum(), (per_image > 0).sum()])
+        self._state["counts"][0] += per_image.sum()
+        self._state["counts"][1] += (per_image > 0).sum()
         if per_image.any():
             self._add(self._decode(logits.detach()).cpu(), target, valid)
 
@@ -107,6 +78,8 @@ class Meter(ABC):
 
     def reset(self) -> None:
         """Forget everything that was added."""
+        import torch
+
         self._state = {"counts": torch.zeros(2, dtype=torch.int64), **self._zeros()}
 
     def _valid(self, target: Tensor) -> Tensor:
@@ -123,36 +96,3 @@ class Meter(ABC):
 
     @abstractmethod
     def _values(self) -> dict[str, float]: ...
-
-
-def delta_m(
-    results: Mapping[str, Mapping[str, float]],
-    baselines: Mapping[str, Mapping[str, float]],
-    tasks: Iterable[Task],
-) -> float:
-    """Return Delta_m in percent: 100/T sum_t (-1)^{l_t} (M_t - B_t)/B_t over the headline metrics; more is better.
-
-    l_t = 1 when lower is better for task t (Maninis et al. 2019, eq. 1). B_t comes from single-task training.
-
-    Args:
-        results: task name -> metric key -> value (what ``Meter.compute`` returned).
-        baselines: the same for the single-task networks.
-        tasks: the T tasks to average over; every one needs its headline metric on both sides.
-
-    Raises:
-        DataError: a headline metric is missing, or a baseline is 0.
-    """
-    terms = []
-    for task in tasks:
-        key = task.headline
-        for side, values in (("results", results), ("baselines", baselines)):
-            if key not in values.get(task.name, {}):
-                raise DataError(f"Delta_m needs {key!r} of task {task.name!r}; the {side} lack it: leave the task out.")
-        value, base = results[task.name][key], baselines[task.name][key]
-        if base == 0:
-            raise DataError(f"Delta_m is undefined: the baseline of {key!r} of task {task.name!r} is 0.")
-        sign = 1.0 if task.higher_is_better(key) else -1.0
-        terms.append(sign * (value - base) / base)
-    if not terms:
-        raise DataError("Delta_m needs at least one task; none was given.")
-    return 100.0 * sum(terms) / len(terms)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.tasks import checks
-from vtadapt.tasks.colour import Picture, default_palette
-from vtadapt.tasks.kinds import KINDS, Kind, Limits
+from vtadapt.tasks.colour import Picture
+from vtadapt.tasks.kinds import KINDS, find_kind
+from vtadapt.tasks.kinds.base import Kind, Limits
 from vtadapt.tasks.losses import Loss
-from vtadapt.tasks.meters_regression import cap_suffix
-from vtadapt.tasks.metrics import Meter, higher_is_better
+from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.spec import Colour
+from vtadapt.tasks.validation import check_task, no_unknown, triples, wrong_field
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NYU13 = (
     "bed", "books", "ceiling", "chair", "floor", "furniture", "objects",
@@ -23,40 +26,25 @@ NYU13 = (
 )  # fmt: skip
 """The 13 classes of NYU Depth V2 in the order of their ids."""
 
-METRE_NAMES = frozenset({"m", "metre", "metres", "meter", "meters"})
-
-TYPICAL_DISTANCE = 3.0
-"""Metres: what a fresh head predicts for a distance, about the mean depth of an indoor scene."""
-
-DEFAULT_DISTANCE_LOSS = "berhu"
-
 OPTIONS = frozenset({"num_classes", "channels", "headline", "distance", "max_value", "typical", "weight"})
 """What ``make_task`` takes beside its named arguments; None means the default."""
-
-PRESETS: Mapping[tuple[str, str], Mapping[str, Any]] = {
-    ("depth", "regression"): {"units": "m"},
-    ("saliency", "boundary"): {"loss": "bce", "headline": "f1/t0.5"},  # a region, not a line
-}
-"""(name, kind) -> defaults of ``make_task`` that the kind alone cannot know."""
 
 
 @dataclass(frozen=True)
 class Task:
     """A dense prediction task. Build it with ``make_task``; every way of making one checks it (ConfigError).
 
-    Target tensors, batched, and what "missing" is in them: classes int64 (B, H, W), 255; regression float32
-    (B, C, H, W), 0 for distances and NaN otherwise; unit_vector float32 (B, 3, H, W), (0, 0, 0); boundary float32
-    (B, 1, H, W) in 0..1, negative.
+    What its targets are, and what "missing" is in them, says its kind (``vtadapt.tasks.kinds``).
     """
 
     name: str
     kind: str
-    """"classes" | "regression" | "unit_vector" | "boundary"."""
+    """A key of ``KINDS``."""
     channels: int
     """Channels of the logits."""
     units: str = ""
     classes: tuple[str, ...] = ()
-    colours: tuple[tuple[int, int, int], ...] = ()
+    colours: tuple[Colour, ...] = ()
     loss: str = ""
     headline: str = ""
     """Key of the metric that stands for the task in tables and in Delta_m."""
@@ -71,9 +59,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Check the fields against one another."""
-        for check in checks.CHECKS:
-            check(self)
-        self.higher_is_better(self.headline)
+        check_task(self, self.weight)
 
     @property
     def behaviour(self) -> Kind:
@@ -125,15 +111,14 @@ class Task:
         """Return this task with ``max_value`` as its cap where that is lower; its metric keys then name it."""
         if max_value is None or (self.max_value is not None and self.max_value <= max_value):
             return self
-        headline = self.headline.split("@")[0] + cap_suffix(None, max_value, self.units, self.distance)
-        return replace(self, max_value=max_value, headline=headline)
+        return replace(self, **self.behaviour.capped(self, max_value))
 
     def valid(self, target: Tensor) -> Tensor:
         """Return (B, H, W) bool, True where ``target`` has a label."""
         return self.behaviour.valid(self, target)
 
     def meter(self, **options: Any) -> Meter:
-        """Return an empty meter; options depend on the kind (see ``meters.py``, ``meters_regression.py``)."""
+        """Return an empty meter; options depend on the kind."""
         try:
             return type(self.behaviour).meter(self, **options)
         except TypeError as error:
@@ -141,19 +126,18 @@ class Task:
 
     def higher_is_better(self, metric_key: str) -> bool:
         """Return the direction of a metric of this task; ConfigError for an unknown key."""
-        return higher_is_better(self.kind, metric_key)
+        return self.behaviour.higher_is_better(metric_key)
 
     def colour(self, x: Tensor | np.ndarray, value_range: tuple[float, float] | None = None) -> Picture:
         """Draw one target or prediction (no batch axis) as uint8 RGB (H, W, 3).
 
-        Classes: the palette, 255 black. Regression: viridis, near = bright for distances and high = bright otherwise,
-        missing dark grey, over ``value_range`` or else ``self.value_range(x)``. Normals: ((x, -y, -z) + 1) / 2,
-        missing black. Boundary: dark lines on white, missing pale blue.
+        How, and what missing pixels look like, says its kind. Values are drawn over ``value_range``, or else over
+        ``self.value_range(x)``.
         """
         return self.behaviour.colour(self, _array(x), value_range)
 
     def value_range(self, x: Tensor | np.ndarray) -> tuple[float, float] | None:
-        """Return the 2nd and 98th percentile of a regression sample, to share between pictures; None for the rest."""
+        """Return the 2nd and 98th percentile of a sample of numbers, to share between pictures; None for the rest."""
         return self.behaviour.value_range(self, _array(x))
 
     def check(self, logits: Tensor, target: Tensor) -> None:
@@ -179,11 +163,11 @@ class Task:
     def from_dict(cls, values: Mapping[str, Any]) -> Task:
         """Undo ``to_dict``; ConfigError when a field is unknown, missing or wrong."""
         known = {field.name for field in fields(cls)}
-        checks.no_unknown(values, known, "field of a saved task")
+        no_unknown(values, known, "field of a saved task")
         lacking = [name for name in ("name", "kind", "channels") if name not in values]
         if lacking:
             raise ConfigError(f"A saved task lacks {', '.join(lacking)}.")
-        lists = {"classes": tuple(values.get("classes", ())), "colours": checks.triples(values.get("colours", ()))}
+        lists = {"classes": tuple(values.get("classes", ())), "colours": triples(values.get("colours", ()))}
         return cls(**{**values, **lists})
 
 
@@ -203,46 +187,29 @@ def make_task(
 
     Args:
         name: the key of the task in batches, logits and reports.
-        kind: "classes", "regression", "unit_vector" or "boundary".
+        kind: a key of ``KINDS``: "classes", "regression", "unit_vector", "boundary".
         classes: names in the order of their ids, for kind "classes" (or ``num_classes``).
         colours: one RGB triple per class; a fixed palette when there is none.
         units: for regression; "m" (or "metres") makes it a distance.
-        loss: a name of ``losses.LOSSES[kind]``.
+        loss: a name of ``KINDS[kind].losses``.
         **options: ``num_classes``, ``channels``, ``headline``, ``distance``, ``max_value``, ``typical``, ``weight``.
 
     Raises:
         ConfigError: anything unknown or contradictory, on one line.
     """
-    checks.no_unknown(options, OPTIONS, "option")
-    given = {key: value for key, value in options.items() if value is not None}
-    behaviour = checks.find_kind(name, kind)
-    preset = PRESETS.get((name, kind), {})
-    units = units or preset.get("units", "")
-    units = "m" if units.lower() in METRE_NAMES else units
-    distance = bool(given.get("distance", kind == "regression" and units == "m"))
-    names = checks.class_names(name, kind, classes, given.get("num_classes"))
-    max_value = given.get("max_value")
-    default_loss = DEFAULT_DISTANCE_LOSS if distance else behaviour.default_loss
-    default_headline = behaviour.default_headline + cap_suffix(None, max_value, units, distance)
-    return Task(
-        name=name,
-        kind=kind,
-        channels=given.get("channels", len(names) or behaviour.channels or 1),
-        units=units,
-        classes=names,
-        colours=checks.triples(colours) or default_palette(len(names)),
-        loss=loss or preset.get("loss") or default_loss,
-        headline=given.get("headline", preset.get("headline", default_headline)),
-        distance=distance,
-        max_value=max_value,
-        typical=given.get("typical", TYPICAL_DISTANCE if distance else 1.0),
-        weight=given.get("weight", behaviour.weight),
-    )
+    no_unknown(options, OPTIONS, "option")
+    written = {**options, "classes": tuple(classes), "colours": triples(colours), "units": units, "loss": loss}
+    given = {key: value for key, value in written.items() if value not in (None, (), "")}
+    try:
+        behaviour = find_kind(kind)
+        return Task(name=name, kind=kind, **behaviour.complete({**behaviour.presets.get(name, {}), **given}))
+    except ValueError as error:
+        raise wrong_field(name, kind, error) from error
 
 
 def _array(x: Tensor | np.ndarray) -> np.ndarray:
     """Return a numpy array that ``torch.from_numpy`` and OpenCV accept: half precision becomes float32."""
-    array = x.detach().cpu().float().numpy() if isinstance(x, Tensor) and x.is_floating_point() else np.asarray(x)
+    array = x if isinstance(x, np.ndarray) else (x.float() if x.is_floating_point() else x).detach().cpu().numpy()
     return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.kind == "f" else None)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_checks
-from vtadapt.data.check.labels import LogHistogram
 from vtadapt.data.check.normals import agreement, best_of, conventions, guessed_camera, leanings
 from vtadapt.data.pack.labels import LabelStats
-from vtadapt.data.recipe.label_sets import with_reserved
 from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.errors import DataError
+from vtadapt.tasks.class_ids import with_reserved
+from vtadapt.tasks.label_check import LogHistogram
 
 SIZE = (60, 80)
 FOCAL = 70.0

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtadapt.data.prepare.derive import nearest_index, normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.prepare.derive import normals_from_depth, occlusion_edges, semantic_boundaries
 from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.tasks.nearest import nearest_index
 
 CAMERA = Intrinsics(fx=150, fy=145, cx=79.0, cy=61.0, width=160, height=120)
 

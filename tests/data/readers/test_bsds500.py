@@ -18,6 +18,7 @@ from vtadapt.data.readers.published.bsds500 import read_boundaries
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks import TASKS
 
 NATIVE = PrepareOptions(size="native")
 
@@ -44,11 +45,9 @@ def test_samples_of_both_orientations_make_one_batch(tmp_path: Path) -> None:
     prepare(load_recipe("bsds500"), tmp_path, tmp_path / "packs", NATIVE)
     pack = open_pack(tmp_path / "packs", "bsds500", "train")
 
-    class Edges:
-        name, kind, distance, channels = "edges", "boundary", False, 1
-
-    data = PackDataset(pack, {"edges": Edges()})
-    batch = collate([data[0], data[1]], {"edges": Edges()})
+    tasks = {"edges": TASKS["edges"]}
+    data = PackDataset(pack, tasks)
+    batch = collate([data[0], data[1]], tasks)
     assert batch["image"].shape == (2, 3, 36, 36)
     assert (batch["targets"]["edges"][0, ..., 24:, :] == -1).all()  # padding is missing, not "no boundary"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtadapt.data.recipe.label_sets import VOID
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError
+from vtadapt.tasks.class_ids import VOID
 
 STREETS = ("camvid", "cityscapes", "synthia", "vkitti2")
 CITY19 = ["road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation"]

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from vtadapt.data.pack.manifest import open_manifest, open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.recipe.label_sets import RESERVED, LabelSet
+from vtadapt.data.recipe.label_sets import LabelSet
 from vtadapt.data.recipe.recipe import Recipe, load_recipe, read_recipe
 from vtadapt.data.training.dataset import PackDataset
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import make_task
+from vtadapt.tasks.class_ids import RESERVED
 
 MANY = tuple(f"thing {i}" for i in range(300))
 
@@ -49,7 +50,7 @@ def test_lists_of_more_than_255_classes_leave_255_to_void() -> None:
     assert ids.tolist() == [[255, 0, 254, 256, 300]]
     with pytest.raises(ValidationError, match="position 255"):
         Recipe.model_validate({**minimal(MANY), "tasks": {"semseg": {"kind": "classes", "classes": MANY}}})
-    with pytest.raises(ConfigError, match="at most 255 fit beside the ignore label"):
+    with pytest.raises(ConfigError, match="at most 255 fit beside the void id"):
         make_task("semseg", "classes", classes=MANY)
 
 
@@ -127,9 +128,9 @@ def test_maps_of_one_list_alone() -> None:
     ("change", "said"),
     [
         ({"coarse2": {"classes": ["low"], "ids": {0: "lo"}}}, "'ids' names 'lo', which is none of its classes"),
-        ({"coarse2": {"classes": ["low", "low"]}}, "two classes have the same name"),
+        ({"coarse2": {"classes": ["low", "low"]}}, "names classes twice: low"),
         ({"coarse2": {"classes": ["low"], "task": "depth"}}, "task 'depth' is no task here"),
-        ({"coarse2": {"classes": ["low"], "colours": [[1, 2, 3], [4, 5, 6]]}}, "2 colours for 1 classes"),
+        ({"coarse2": {"classes": ["low"], "colours": [[1, 2, 3], [4, 5, 6]]}}, "1 classes but 2 colours"),
         ({"coarse2": {"classes": ["low"], "idss": {}}}, "unknown key 'label_sets.coarse2.idss'. Did you mean 'ids'"),
     ],
 )

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.data.conftest import SPECS, TASKS, Spec
+from tests.data.conftest import SPECS, TASKS
 from vtadapt.data.pack.pack import PackReader, PackWriter
-from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate, missing_target
+from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate
 from vtadapt.data.training.transforms import eval_transform, train_transform
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks import Task, make_task
 
 
 def same(a: dict, b: dict) -> bool:
@@ -22,8 +23,8 @@ def same(a: dict, b: dict) -> bool:
     return a["name"] == b["name"] and all(torch.equal(x.nan_to_num(-9), y.nan_to_num(-9)) for x, y in pairs)
 
 
-def wholly_missing(target: torch.Tensor, spec: Spec) -> bool:
-    value = missing_target(spec, (1, 1)).flatten()[0]
+def wholly_missing(target: torch.Tensor, spec: Task) -> bool:
+    value = spec.behaviour.missing_target(spec, (1, 1)).flatten()[0]
     return bool(target.isnan().all()) if value.isnan() else bool((target == value).all())
 
 
@@ -45,7 +46,7 @@ def test_samples_have_the_types_and_values_of_the_contract(pack: PackReader) -> 
 
 
 def test_absent_labels_are_wholly_missing(pack: PackReader) -> None:
-    specs = SPECS | {"saliency": Spec("saliency", "boundary")}
+    specs = SPECS | {"saliency": make_task("saliency", "boundary")}
     for transform in (None, train_transform((10, 12)), eval_transform((10, 12))):
         dataset = PackDataset(pack, specs, transform)
         without_depth, without_any = dataset[1], dataset[2]
@@ -128,7 +129,7 @@ def test_label_maps_rename_classes(pack: PackReader) -> None:
 
 def test_a_task_of_another_kind_is_refused(pack: PackReader) -> None:
     with pytest.raises(ConfigError, match="task 'depth' is of kind 'regression' there, wanted 'boundary'"):
-        PackDataset(pack, {"depth": Spec("depth", "boundary")})
+        PackDataset(pack, {"depth": make_task("depth", "boundary")})
 
 
 def test_mixed_sets_lack_each_others_labels(pack: PackReader, tmp_path: Path) -> None:

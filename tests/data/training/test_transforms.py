@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from vtadapt.data.prepare.derive import normals_from_depth
 from vtadapt.data.recipe.camera import Intrinsics
-from vtadapt.data.training.target_maps import DepthMap, EdgeMap, NormalMap, ScalarMap, missing_of, plain
+from vtadapt.data.training.target_maps import TargetMap, map_of, plain
 from vtadapt.data.training.transforms import (
     ColourJitter,
     ResizeSample,
@@ -20,7 +20,17 @@ from vtadapt.data.training.transforms import (
     eval_transform,
     train_transform,
 )
+from vtadapt.tasks import make_task
 
+TASKS = {
+    "semseg": make_task("semseg", "classes", num_classes=40),
+    "depth": make_task("depth", "regression", units="m"),
+    "normals": make_task("normals", "unit_vector"),
+    "edges": make_task("edges", "boundary"),
+    "curvature": make_task("curvature", "regression", channels=2),
+}
+DepthMap = map_of(TASKS["depth"])
+NormalMap, EdgeMap = map_of(TASKS["normals"]), map_of(TASKS["edges"])
 SEEDS = st.integers(0, 2**31 - 1)
 SIDES = st.integers(4, 40)
 QUICK = settings(max_examples=40, deadline=None)
@@ -33,23 +43,21 @@ def coordinates(height: int, width: int) -> dict:
     return {
         "image": tv_tensors.Image(torch.stack([rows, columns, torch.zeros_like(rows)])),
         "targets": {
-            "semseg": tv_tensors.Mask((rows * 64).to(torch.uint8)),
+            "semseg": map_of(TASKS["semseg"])((rows * 64).to(torch.uint8)),
             "depth": DepthMap((1 + columns)[None]),
             "normals": NormalMap(torch.stack([columns / 2, rows / 2, z])),
             "edges": EdgeMap(((rows * 64) % 5 == 0).float()[None]),
-            "curvature": ScalarMap(torch.stack([rows, columns])),
+            "curvature": map_of(TASKS["curvature"])(torch.stack([rows, columns])),
         },
         "name": "x",
     }
 
 
-def missing_mask(target: torch.Tensor) -> torch.Tensor:
+def missing_mask(target: TargetMap) -> torch.Tensor:
     """(H, W) pixels of a target that are missing."""
     data = plain(target)
-    if isinstance(target, ScalarMap):
-        return data.isnan().all(0)
     data = data[None] if data.ndim == 2 else data
-    return (data == missing_of(target)).all(0)
+    return (data.isnan() if np.isnan(target.missing) else data == target.missing).all(0)
 
 
 @QUICK
@@ -79,9 +87,7 @@ def test_crop_commutes_with_flip_and_fills_with_the_missing_value(height: int, w
     random = np.random.default_rng(seed)
     top, left = (int(random.integers(-side, side)) for side in (height, width))
     h, w = (int(random.integers(1, 2 * side)) for side in (height, width))
-    for name, target in coordinates(height, width)["targets"].items():
-        if name == "semseg":
-            continue  # torchvision's own Mask: it fills with 0, which is why ScaleCropFlip does not use its crop
+    for target in coordinates(height, width)["targets"].values():
         cropped = tv.crop(target, top, left, h, w)
         other = tv.crop(tv.horizontal_flip(target), top, width - left - w, h, w)
         torch.testing.assert_close(plain(tv.horizontal_flip(cropped)), plain(other), rtol=0, atol=0, equal_nan=True)
@@ -91,13 +97,12 @@ def test_crop_commutes_with_flip_and_fills_with_the_missing_value(height: int, w
 
 
 def test_pad_fills_with_the_missing_value() -> None:
-    for name, target in coordinates(8, 6)["targets"].items():
-        if name != "semseg":
-            padded = tv.pad(target, [1, 2, 3, 4])
-            assert padded.shape[-2:] == (14, 10)
-            assert torch.equal(plain(padded)[..., 2:10, 1:7], plain(target))
-            assert missing_mask(padded)[:2].all()
-            assert missing_mask(padded)[:, 7:].all()
+    for target in coordinates(8, 6)["targets"].values():
+        padded = tv.pad(target, [1, 2, 3, 4])
+        assert padded.shape[-2:] == (14, 10)
+        assert torch.equal(plain(padded)[..., 2:10, 1:7], plain(target))
+        assert missing_mask(padded)[:2].all()
+        assert missing_mask(padded)[:, 7:].all()
 
 
 @QUICK
@@ -137,7 +142,7 @@ def test_zoom_divides_depth_so_that_metric_widths_stay(seed: int, zoom: float) -
     mask[24:40, 24:40] = 1
     sample = {
         "image": tv_tensors.Image(torch.rand(3, 64, 64)),
-        "semseg": tv_tensors.Mask(mask),
+        "semseg": map_of(TASKS["semseg"])(mask),
         "depth": DepthMap(torch.full((1, 64, 64), 2.0)),
     }
     side = round(64 * zoom)  # the whole image fits, give or take a pixel
@@ -193,7 +198,7 @@ def test_missing_stays_missing_and_thin_edges_survive_shrinking() -> None:
     assert (done[0, 14:, 10:] == -1).all()
     sample = coordinates(40, 40)
     for name, target in sample["targets"].items():
-        target[..., 20:, :] = missing_of(target)
+        target[..., 20:, :] = target.missing
         done = plain(ResizeSample((20, 20))({"t": target})["t"])
         assert missing_mask(type(target)(done))[10:].all(), name
         assert not missing_mask(type(target)(done))[:9].any(), name
@@ -230,7 +235,7 @@ def test_torchvision_transforms_act_on_the_target_types() -> None:
     done = v2.Compose([v2.RandomHorizontalFlip(1.0), v2.Resize((10, 12)), v2.CenterCrop(8)])(coordinates(20, 24))
     assert {tuple(t.shape[-2:]) for t in done["targets"].values()} == {(8, 8)}
     assert float(done["targets"]["normals"][0].max()) <= 0  # mirrored
-    with pytest.raises(TypeError, match="no kernel of this geometric transform for DepthMap"):
+    with pytest.raises(TypeError, match="misalign those of task"):
         v2.RandomRotation(30)(coordinates(20, 24))
     with pytest.raises(ValueError, match=r"\[height, width\]"):
         v2.Resize(10)(coordinates(20, 24))

@@ -16,12 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.check.kinds import CHECKS
-from vtadapt.data.check.labels import LabelCheck, Tally
 from vtadapt.data.check.normals import NormalsCheck, camera_of
-from vtadapt.data.recipe.label_sets import RESERVED
 from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.errors import DataError
+from vtadapt.tasks.class_ids import RESERVED
+from vtadapt.tasks.label_check import LabelCheck, Tally
 
 COMPARED = 8  # samples per split whose normals are compared with their depth
 NAMED = 5  # classes that a line names before it only counts
@@ -64,7 +63,7 @@ class SplitCheck:
 
     def __init__(self, split: str, pack: Pack, recipe: Recipe, normals: Mapping[str, NormalsCheck]) -> None:
         self.split, self.pack, self.recipe, self.normals = split, pack, recipe, normals
-        self.checks: dict[str, LabelCheck] = {t: CHECKS[spec.kind](t, spec) for t, spec in pack.tasks.items()}
+        self.checks: dict[str, LabelCheck] = {t: spec.behaviour.check(t, spec) for t, spec in pack.tasks.items()}
         self.sizes: Counter[str] = Counter()
         self.images: dict[bytes, str] = {}  # checksum of the pixels -> first sample that has them
         self.constant, self.repeated, self.unreadable, self.odd = Tally(), Tally(), Tally(), Tally()
@@ -227,4 +226,4 @@ def _never_seen(task: str, found: Sequence[LabelCheck]) -> list[str]:
 def normals_checks(recipe: Recipe, tasks: Sequence[str]) -> dict[str, NormalsCheck]:
     """One comparison with depth for each task of vectors among ``tasks``."""
     exact = recipe.intrinsics is not None
-    return {t: NormalsCheck(t, exact) for t in tasks if recipe.tasks[t].kind == "unit_vector"}
+    return {t: NormalsCheck(t, exact) for t in tasks if recipe.tasks[t].behaviour.directions}

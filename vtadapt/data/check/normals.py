@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.prepare.derive import nearest_index, normals_from_depth
+from vtadapt.data.prepare.derive import normals_from_depth
 from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.tasks.nearest import nearest_pixels
 
 AXES = "xyz"
 GUESSED_VIEW = 60.0  # horizontal field of view in degrees where no camera is known: between a phone's and a Kinect's
@@ -100,8 +101,7 @@ def agreement(normals: NDArray[Any], depth: NDArray[Any], camera: Intrinsics) ->
     known = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
     window = min(max(min(height, width) // 32, 2), 7)
     derived = normals_from_depth(known, camera, window, size)
-    rows, columns = nearest_index(size[0], height), nearest_index(size[1], width)
-    stored = np.nan_to_num(normals[np.ix_(rows, columns)].astype(np.float64), posinf=0, neginf=0)
+    stored = np.nan_to_num(nearest_pixels(normals, size).astype(np.float64), posinf=0, neginf=0)
     both = (stored != 0).any(axis=-1) & (derived != 0).any(axis=-1)
     if not both.any():
         return Agreement(np.full(len(conventions()), np.nan), 0, derived)
@@ -138,18 +138,6 @@ def guessed_camera(height: int, width: int) -> Intrinsics:
 def camera_of(known: Intrinsics | None, height: int, width: int) -> Intrinsics:
     """The recipe's camera for an image of this size, or a guessed one."""
     return guessed_camera(height, width) if known is None else known.resized(height, width)
-
-
-def facing_away(normals: NDArray[Any], camera: Intrinsics) -> NDArray[np.bool_]:
-    """(H, W) mask of vectors that no camera there could see: the angle to the ray is under 84 degrees (n . ray > 0.1).
-
-    A floor has z > 0 where the camera looks up, so z alone does not tell.
-    """
-    height, width = normals.shape[:2]
-    x = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)[None, :]
-    y = ((np.arange(height) - camera.cy) / camera.fy).astype(np.float32)[:, None]
-    along = normals[..., 0] * x + normals[..., 1] * y + normals[..., 2]
-    return np.asarray(along > 0.1 * np.sqrt(1 + x * x + y * y))
 
 
 def leanings(normals: NDArray[Any]) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def index_of(file: h5py.File, tasks: Mapping[str, RecipeTask], count: int) -> tu
         present[task] = mask[()]
         if present[task].any():
             label = dataset(file, f"labels/{task}")
-            channels = 3 if spec.kind == "unit_vector" else spec.channels or 1
+            channels = spec.behaviour.planes(spec)
             wanted = storage(spec, label.dtype).dtype
             shape = () if channels == 1 else (channels,)
             _need(label, label.dtype == wanted and label.shape[3:] == shape, f"(N, H, W{', C' * bool(shape)}) {wanted}")

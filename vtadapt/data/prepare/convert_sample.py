@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vtadapt.data.pack.labels import conform
-from vtadapt.data.prepare.derive import nearest_index, normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.prepare.derive import normals_from_depth, occlusion_edges, semantic_boundaries
 from vtadapt.data.recipe.recipe import Derive, Intrinsics, Recipe, RecipeTask
 from vtadapt.errors import DataError
 
@@ -77,20 +77,8 @@ def resize_rgb(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 
 
 def resize_label(label: NDArray[Any], task: RecipeTask, size: tuple[int, int]) -> NDArray[Any]:
-    """Resize a label to the nearest pixel; of a boundary the strongest of the pixels that fall together is kept."""
-    if label.shape[:2] == size:
-        return label
-    rows, columns = nearest_index(size[0], label.shape[0]), nearest_index(size[1], label.shape[1])
-    near: NDArray[Any] = label[np.ix_(rows, columns)]
-    if task.kind != "boundary" or size[0] > label.shape[0] or size[1] > label.shape[1]:
-        return near
-    soft = np.issubdtype(label.dtype, np.floating)
-    strength = np.nan_to_num(label) if soft else np.where(label == 1, label, 0)
-    # Each pixel of the result is the maximum of the block of rows and columns that it covers.
-    tops = np.arange(size[0]) * label.shape[0] // size[0]
-    lefts = np.arange(size[1]) * label.shape[1] // size[1]
-    strongest = np.maximum.reduceat(np.maximum.reduceat(strength, tops, axis=0), lefts, axis=1)
-    return np.where(strongest > 0, strongest, near).astype(label.dtype)
+    """Resize a label as its kind does: to the nearest pixel, of a boundary to the strongest that fall together."""
+    return label if label.shape[:2] == size else task.behaviour.resized_label(label, size)
 
 
 def _derive(how: Derive, full: NDArray[Any], resized: NDArray[Any], camera: Intrinsics | None) -> NDArray[Any]:

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vtadapt.data.recipe.recipe import VOID, Intrinsics
+from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.tasks.class_ids import VOID
+from vtadapt.tasks.kinds.boundary import HARD
+from vtadapt.tasks.nearest import nearest_index
 
 Float = NDArray[np.float32]
 GUARD = 0.05  # relative difference in inverse depth beyond which a neighbour belongs to another surface
@@ -20,11 +23,6 @@ MIN_SUPPORT = 0.3  # share of the window that must be measured and on the same s
 MIN_LENGTH = 6  # boundaries of fewer connected pixels are noise of the sensor
 CREASE_REACH = 2  # pixels to either side at which normals are compared for a fold
 GAP = 0.03  # widest hole (share of the image's width) that a depth jump may hide in
-
-
-def nearest_index(count: int, source: int) -> NDArray[np.int64]:
-    """For each of ``count`` pixels the one of ``source`` under its centre: floor((i + 1/2) source / count)."""
-    return (np.arange(count) * 2 + 1) * source // (2 * count)
 
 
 def normals_from_depth(depth: Float, camera: Intrinsics, window: int = 7, size: tuple[int, int] | None = None) -> Float:
@@ -159,7 +157,7 @@ def occlusion_edges(
     if count:
         lengths = np.bincount(parts.ravel())
         edges &= (lengths >= MIN_LENGTH)[parts]
-    return np.where(depth > 0, edges, VOID).astype(np.uint8)
+    return np.where(depth > 0, edges, HARD.missing).astype(HARD.dtype)
 
 
 def _rays(camera: Intrinsics, shape: tuple[int, ...]) -> Float:
@@ -211,7 +209,7 @@ def _creases(normals: Float, degrees: float) -> NDArray[np.bool_]:
     return result
 
 
-def semantic_boundaries(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def semantic_boundaries(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Boundaries between classes, one pixel wide: a pixel whose right or lower neighbour is of another class.
 
     Args:
@@ -221,11 +219,11 @@ def semantic_boundaries(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (H, W) uint8: 1 boundary, 0 none, 255 in void and where the right or lower neighbour is void (what is there, and
         so whether it is a boundary, is not known).
     """
-    edges = np.zeros(labels.shape, np.uint8)
+    edges = np.zeros(labels.shape, HARD.dtype)
     unknown = labels == VOID
     everything, front, back = slice(None), slice(0, -1), slice(1, None)
     for here, there in (((everything, front), (everything, back)), ((front, everything), (back, everything))):
         edges[here] |= labels[here] != labels[there]
         unknown[here] |= labels[there] == VOID
-    edges[unknown] = VOID
+    edges[unknown] = HARD.missing
     return edges

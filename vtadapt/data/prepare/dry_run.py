@@ -10,9 +10,9 @@ from vtadapt.data.prepare.find_samples import absent_labels, find_split, looked_
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.readers import Item, Reader, make_reader
 from vtadapt.data.readers.base import is_there
-from vtadapt.data.recipe.label_sets import RESERVED
 from vtadapt.data.recipe.recipe import ExpectedFile, Recipe
 from vtadapt.errors import DataError, VtadaptError
+from vtadapt.tasks.class_ids import RESERVED
 
 
 def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = None) -> dict[str, Any]:

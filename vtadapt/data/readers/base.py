@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from vtadapt.data.readers.files.png16 import SIGNATURE, check_png
 from vtadapt.data.readers.item import Item
-from vtadapt.data.recipe.recipe import VOID, Intrinsics, Recipe
+from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks.class_ids import VOID
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -52,8 +52,9 @@ from vtadapt.data.readers.base import (
 )
 from vtadapt.data.readers.files.arrays import need_unit, read_numbers
 from vtadapt.data.readers.files.patterns import check_pattern, fixed_part, matching_files
-from vtadapt.data.recipe.recipe import VOID, Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks.class_ids import VOID
 
 
 class LabelFiles(Strict):

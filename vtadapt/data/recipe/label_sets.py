@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -11,29 +11,12 @@ from pydantic import Field, model_validator
 
 from vtadapt.data.recipe.strict import Strict
 from vtadapt.errors import DataError, UsageError, near_matches
+from vtadapt.tasks.class_ids import RESERVED, VOID, check_list, type_holding, with_reserved
 
 Colour = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
-VOID = 255
 LARGEST = 2.0**53  # up to here floats hold every whole number
-RESERVED = "(void)"  # the name that stands at position 255 of a longer list: that id always means "no class"
-
-
-def with_reserved(classes: Sequence[str]) -> tuple[str, ...]:
-    """``classes`` with the reserved name at position 255 where the list is so long: 254 stays, 255 becomes 256."""
-    names = tuple(classes)
-    return names if len(names) <= VOID else (*names[:VOID], RESERVED, *names[VOID:])
-
-
-def check_classes(classes: Sequence[str], colours: Sequence[Colour]) -> None:
-    """Raise ValueError (for pydantic) where names repeat, position 255 is taken or colours do not match."""
-    if len(set(classes)) != len(classes):
-        raise ValueError("two classes have the same name")
-    if len(classes) > VOID and classes[VOID] != RESERVED:
-        raise ValueError(f"of {len(classes)} classes the one at position {VOID} must be {RESERVED!r}: that id is void")
-    if colours and len(colours) != len(classes):
-        raise ValueError(f"{len(colours)} colours for {len(classes)} classes")
 
 
 class LabelSet(Strict):
@@ -66,7 +49,7 @@ class LabelSet(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        check_classes(self.classes, self.colours)
+        check_list(self.classes, self.colours)
         if lost := [name for name in self.ids.values() if name not in self.classes]:
             hint = near_matches(lost[0], self.classes)
             raise ValueError(f"'ids' names {lost[0]!r}, which is none of its classes.{hint}")
@@ -80,7 +63,7 @@ class LabelSet(Strict):
             where: the file, for the message.
 
         Returns:
-            (H, W) uint8, or uint16 for more than 255 classes; 255 = void.
+            (H, W) of the smallest unsigned type that holds the ids; 255 = void.
 
         Raises:
             DataError: numbers that are neither a class nor void.
@@ -116,7 +99,7 @@ def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[An
         known = sorted(ids)
         wanted = f"{known[0]}..{known[-1]}" if known == list(range(low, high + 1)) else f"{known[:40]}"
         raise DataError(f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}")
-    return result.astype(np.uint16 if max(ids.values()) > VOID else np.uint8)
+    return result.astype(type_holding(ids.values()))
 
 
 def choose(asked: str, known: Mapping[str, LabelSet], name: str) -> str:

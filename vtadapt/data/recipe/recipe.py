@@ -17,13 +17,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vtadapt.data.recipe.camera import Intrinsics
-from vtadapt.data.recipe.label_sets import RESERVED, VOID, Colour, LabelSet, check_classes, choose
+from vtadapt.data.recipe.label_sets import Colour, LabelSet, choose
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
-
-Kind = Literal["classes", "regression", "unit_vector", "boundary"]
-METRES = ("m", "metre", "metres", "meter", "meters")
+from vtadapt.tasks import KINDS, Task, make_task
+from vtadapt.tasks.class_ids import RESERVED, VOID
+from vtadapt.tasks.kinds.base import Kind
 
 
 class Derive(Strict):
@@ -42,7 +42,7 @@ class Derive(Strict):
 class RecipeTask(Strict):
     """One task as a data set labels it."""
 
-    kind: Kind
+    kind: str = Field(description="a key of vtadapt.tasks.KINDS")
     units: str = ""
     channels: int | None = Field(None, ge=1, description="regression only; default 1")
     classes: tuple[str, ...] = ()
@@ -65,32 +65,67 @@ class RecipeTask(Strict):
     derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
     conventions: str = ""
 
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError(f"wanted one of {', '.join(KINDS)}.{near_matches(value, KINDS)}".rstrip("."))
+        return value
+
     @model_validator(mode="before")
     @classmethod
-    def _metres_are_a_distance(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("distance") is not None:
+    def _told_by_the_units(cls, given: Any) -> Any:
+        kind = KINDS.get(str(given.get("kind"))) if isinstance(given, dict) else None
+        if kind is None or given.get("distance") is not None:
             return given
-        metres = str(given.get("units", "")).lower() in METRES
-        single = given.get("channels") in (None, 1)
-        return {**given, "distance": metres and single and given.get("kind") == "regression"}
+        return {**given, "distance": kind.is_distance(str(given.get("units", "")), given.get("channels"))}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.kind == "classes") != bool(self.classes):
-            raise ValueError("'classes' must be listed for kind 'classes' and for no other kind")
-        check_classes(self.classes, self.colours)
-        if self.distance and self.kind != "regression":
-            raise ValueError("'distance' only makes sense for kind 'regression'")
-        if self.channels not in (None, 1) and self.kind != "regression":
-            raise ValueError("'channels' can only be set for kind 'regression'")
+        self.behaviour.check_declared(self)
+        if self.channels not in (None, 1, self.behaviour.channels_of(self)):
+            raise ValueError(f"'channels' cannot be {self.channels} for kind {self.kind!r}")
         if self.derive is not None and not self.derived:
             raise ValueError("'derive' needs 'derived: true': users must see which labels were computed")
         return self
 
     @property
-    def out_channels(self) -> int:
-        """Channels that a head for this task predicts."""
-        return {"classes": len(self.classes), "unit_vector": 3}.get(self.kind, self.channels or 1)
+    def behaviour(self) -> Kind:
+        """What the kind of this task does."""
+        return KINDS[self.kind]
+
+    def task(self, name: str) -> Task:
+        """The task of that name which this declares: the one place where it is made.
+
+        Raises:
+            ConfigError: it cannot be trained, such as with a loss of another kind.
+        """
+        return make_task(
+            name,
+            self.kind,
+            classes=self.classes,
+            colours=self.colours,
+            units=self.units,
+            loss=self.loss,
+            distance=self.distance,
+            channels=self.behaviour.declared_channels(self),
+            max_value=self.max_value,
+            weight=self.weight,
+        )
+
+    @classmethod
+    def of(cls, task: Task, label_set: str) -> Self:
+        """What a recipe would say of a task whose classes are those of ``label_set``."""
+        return cls(
+            kind=task.kind,
+            units=task.units,
+            channels=task.behaviour.declared_channels(task),
+            classes=task.classes,
+            colours=task.colours,
+            label_set=label_set,
+            distance=task.distance,
+            max_value=task.max_value,
+        )
 
 
 class ExpectedFile(Strict):

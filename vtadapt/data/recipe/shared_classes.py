@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vtadapt.data.recipe.label_sets import RESERVED, VOID, Colour, with_reserved
-from vtadapt.data.recipe.recipe import METRES, Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.errors import ConfigError
+from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
+from vtadapt.tasks.meaning import difference
+from vtadapt.tasks.spec import Colour
 
 
 @dataclass(frozen=True)
@@ -161,17 +163,8 @@ def lower_cap(one: float | None, two: float | None) -> float | None:
 
 def check_same(name: str, one: RecipeTask, two: RecipeTask, first: str, second: str) -> None:
     """Raise ConfigError where two data sets' tasks of one name measure different things."""
-    for what, a, b in (
-        ("kind", one.kind, two.kind),
-        ("units", _units(one), _units(two)),
-        ("distance", one.distance, two.distance),
-        ("channels", one.channels or 1, two.channels or 1),
-    ):
-        if a != b:
-            raise ConfigError(
-                f"task {name!r}: {what} is {a!r} in {first!r} and {b!r} in {second!r}; wanted the same, leave it out"
-            )
-
-
-def _units(task: RecipeTask) -> str:
-    return "m" if task.units.lower() in METRES else task.units
+    if found := difference(one.task(name), two.task(name), may_differ=("classes", "max_value")):
+        raise ConfigError(
+            f"task {name!r}: {found.what} is {found.first!r} in {first!r} and {found.second!r} in {second!r}; wanted "
+            "the same, leave it out"
+        )

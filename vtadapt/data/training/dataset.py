@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,36 +13,20 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 
-from vtadapt.data.pack.labels import check_ids
 from vtadapt.data.pack.pack import PackReader
-from vtadapt.data.training.target_maps import IGNORE, DepthMap, EdgeMap, NormalMap, ScalarMap, crop_filled, plain
+from vtadapt.data.training.target_maps import crop_filled, map_of, plain
 from vtadapt.errors import ConfigError
+from vtadapt.tasks import Task
 
 Sample = dict[str, Any]
-
-
-class TargetSpec(Protocol):
-    """What a data set must know of a task; every ``Task`` fits."""
-
-    @property
-    def name(self) -> str:
-        """Key in ``targets``."""
-
-    @property
-    def kind(self) -> str:
-        """classes, regression, unit_vector or boundary."""
-
-    @property
-    def distance(self) -> bool:
-        """Whether a regression is a metric distance (0 = missing)."""
 
 
 class PackDataset(Dataset[Sample]):
     """Samples of one pack as tensors.
 
     A sample is ``{"image": (3, H, W) float32 in 0..1, "targets": {task: tensor}, "name": str}``; every task of
-    ``tasks`` is in ``targets``, wholly missing where the sample or the pack has no label for it: classes int64 (H, W)
-    with 255, distance 0, other regression NaN, unit_vector zeros, boundary -1.
+    ``tasks`` is in ``targets``, wholly missing where the sample or the pack has no label for it. How labels and missing
+    ones look, say the tasks' kinds.
 
     Random transforms draw from a generator seeded by (seed, epoch, index): what a sample becomes does not depend on
     the number of workers or on what was drawn before, so a resumed run sees the same as an uninterrupted one.
@@ -62,7 +46,7 @@ class PackDataset(Dataset[Sample]):
     def __init__(
         self,
         reader: PackReader,
-        tasks: Mapping[str, TargetSpec],
+        tasks: Mapping[str, Task],
         transform: Callable[[Sample], Sample] | None = None,
         *,
         seed: int = 0,
@@ -77,7 +61,7 @@ class PackDataset(Dataset[Sample]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._cache: dict[int, dict[str, NDArray[Any]]] | None = {} if cache else None
         self._stored = [name for name in self.tasks if name in reader.tasks]
-        self._maps = {t: _lookup_table(ids) for t, ids in (label_maps or {}).items()}
+        self._maps = {t: tuple(ids) for t, ids in (label_maps or {}).items()}
         for name in self._stored:
             if (found := reader.tasks[name].kind) != (wanted := self.tasks[name].kind):
                 raise ConfigError(f"{reader.path}: task {name!r} is of kind {found!r} there, wanted {wanted!r}")
@@ -104,8 +88,8 @@ class PackDataset(Dataset[Sample]):
         size = (image.shape[-2], image.shape[-1])
         sample["image"] = image
         sample["targets"] = {
-            name: _finish(sample["targets"][name]) if name in targets else missing_target(spec, size)
-            for name, spec in self.tasks.items()
+            name: _finish(sample["targets"][name]) if name in targets else task.behaviour.missing_target(task, size)
+            for name, task in self.tasks.items()
         }
         return sample
 
@@ -117,23 +101,11 @@ class PackDataset(Dataset[Sample]):
         return self._cache[index]
 
     def _target(self, task: str, array: NDArray[Any], name: str) -> Tensor:
-        """A stored label as the TVTensor of its kind."""
-        kind = self.tasks[task].kind
-        if kind == "classes":
-            check_ids(array, len(self.reader.tasks[task].classes), f"{self.reader.path}: sample {name!r}, {task}")
-            mapped = self._maps[task][array] if task in self._maps else array
-            if mapped.dtype == np.uint16:  # torch resizes and pads no unsigned 16 bits
-                mapped = mapped.astype(np.int32)
-            return tv_tensors.Mask(torch.from_numpy(mapped))
-        data = torch.from_numpy(array).float()
-        data = data[None] if data.ndim == 2 else data.permute(2, 0, 1).contiguous()
-        if kind == "unit_vector":  # float16 is off unit length by up to 1e-3
-            return NormalMap(data.div_(data.square().sum(0, keepdim=True).sqrt_().clamp_(min=1e-6)))
-        if kind == "boundary":
-            soft = np.issubdtype(array.dtype, np.floating)
-            missing = torch.isnan(data) if soft else data == IGNORE
-            return EdgeMap(data.masked_fill_(missing, EdgeMap.missing))
-        return DepthMap(data) if self.tasks[task].distance else ScalarMap(data)
+        """A stored label as the TVTensor of its task."""
+        kind, stored = self.tasks[task].behaviour, self.reader.tasks[task]
+        kind.check_stored(stored, array, f"{self.reader.path}: sample {name!r}, {task}")
+        mapped = kind.mapped(array, self._maps[task]) if task in self._maps else array
+        return map_of(self.tasks[task])(kind.to_target(self.tasks[task], mapped))
 
 
 class MixedDataset(Dataset[Sample]):
@@ -205,7 +177,7 @@ class BalancedSampler(Sampler[int]):
         return iter(table.ravel()[: self.samples].tolist())
 
 
-def collate(batch: Sequence[Sample], tasks: Mapping[str, TargetSpec] | None = None) -> dict[str, Any]:
+def collate(batch: Sequence[Sample], tasks: Mapping[str, Task] | None = None) -> dict[str, Any]:
     """Stack samples: ``{"image": (B, 3, H, W), "targets": {task: (B, ...)}, "name": [str]}``.
 
     Smaller samples are padded right and bottom: images with 0, targets with their task's missing value.
@@ -228,38 +200,17 @@ def collate(batch: Sequence[Sample], tasks: Mapping[str, TargetSpec] | None = No
     return {
         "image": stack([s["image"] for s in batch], 0.0),
         "targets": {
-            t: stack([s["targets"][t] for s in batch], _missing_value(tasks[t]) if tasks else 0.0)
+            t: stack([s["targets"][t] for s in batch], tasks[t].behaviour.missing(tasks[t]) if tasks else 0.0)
             for t in batch[0]["targets"]
         },
         "name": [s["name"] for s in batch],
     }
 
 
-def missing_target(spec: TargetSpec, size: tuple[int, int]) -> Tensor:
-    """A target of ``size`` (height, width) without any label."""
-    if spec.kind == "classes":
-        return torch.full(size, IGNORE, dtype=torch.int64)
-    channels = 3 if spec.kind == "unit_vector" else getattr(spec, "channels", 1)
-    return torch.full((channels, *size), _missing_value(spec))
-
-
-def _missing_value(spec: TargetSpec) -> float:
-    fixed = {"classes": float(IGNORE), "unit_vector": NormalMap.missing, "boundary": EdgeMap.missing}
-    return fixed.get(spec.kind, DepthMap.missing if spec.distance else ScalarMap.missing)
-
-
 def _finish(target: Tensor) -> Tensor:
     """A plain contiguous tensor; class ids as int64."""
     target = plain(target).contiguous()
     return target if target.is_floating_point() else target.long()
-
-
-def _lookup_table(ids: Sequence[int]) -> NDArray[Any]:
-    """(256 or more) table from stored id to new id; what ``ids`` does not name becomes 255."""
-    kind = np.uint8 if max(ids, default=0) <= IGNORE else np.uint16
-    table = np.full(max(IGNORE + 1, len(ids)), IGNORE, kind)
-    table[: len(ids)] = ids
-    return table
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ The ones here do scale, crop and flip in one step, which costs a third of the se
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as nn_functional
@@ -16,30 +16,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from vtadapt.data.training.target_maps import (
-    DepthMap,
-    EdgeMap,
-    NormalMap,
-    ScalarMap,
-    TargetMap,
-    crop_filled,
-    crop_target,
-    flip_target,
-    plain,
-    resize_target,
-)
-
-__all__ = [
-    "DepthMap",
-    "EdgeMap",
-    "NormalMap",
-    "ResizeSample",
-    "ScaleDistances",
-    "ScalarMap",
-    "ScaleCropFlip",
-    "eval_transform",
-    "train_transform",
-]
+from vtadapt.data.training.target_maps import TargetMap, crop_filled, crop_target, flip_target, plain, resize_target
 
 Sample = dict[str, Any]
 # What surrounds a shrunken image: the mean of ImageNet, which a model's normalisation turns into 0.
@@ -92,12 +69,11 @@ class ScaleCropFlip(v2.Transform):
             surround = torch.tensor(SURROUND).view(3, 1, 1)
             image = resize_image(crop_filled(plain(inpt), params["box"], surround), self.size)
             return tv_tensors.wrap(image.flip(-1) if params["mirror"] else image, like=inpt)
-        if not isinstance(inpt, TargetMap | tv_tensors.Mask):
+        if not isinstance(inpt, TargetMap):
             return inpt
-        target = resize_target(crop_target(inpt, params["box"]), self.size)
-        if isinstance(inpt, DepthMap):
-            target = tv_tensors.wrap(plain(target) / params["zoom"], like=inpt)
-        return flip_target(target) if params["mirror"] else target
+        target = plain(resize_target(cast("TargetMap", crop_target(inpt, params["box"])), self.size))
+        zoomed = tv_tensors.wrap(inpt.task.behaviour.zoomed(inpt.task, target, params["zoom"]), like=inpt)
+        return flip_target(zoomed) if params["mirror"] else zoomed
 
 
 class ScaleDistances(v2.Transform):
@@ -119,7 +95,9 @@ class ScaleDistances(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Scale one input where it is a distance; missing ones are 0 and stay so."""
         del params
-        return tv_tensors.wrap(plain(inpt) * self.factor, like=inpt) if isinstance(inpt, DepthMap) else inpt
+        if not isinstance(inpt, TargetMap):
+            return inpt
+        return tv_tensors.wrap(inpt.task.behaviour.refocused(inpt.task, plain(inpt), self.factor), like=inpt)
 
 
 class ResizeSample(v2.Transform):
@@ -134,7 +112,7 @@ class ResizeSample(v2.Transform):
         del params
         if isinstance(inpt, tv_tensors.Image):
             return tv_tensors.wrap(resize_image(plain(inpt), self.size), like=inpt)
-        return resize_target(inpt, self.size) if isinstance(inpt, TargetMap | tv_tensors.Mask) else inpt
+        return resize_target(inpt, self.size) if isinstance(inpt, TargetMap) else inpt
 
 
 class ColourJitter(v2.Transform):

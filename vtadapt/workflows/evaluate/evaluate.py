@@ -207,7 +207,7 @@ def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> t
 def _note(task: Task, limits: tuple[float, float] | None) -> str:
     if limits is None:
         return ""
-    ends = "bright .. dark" if task.distance else "dark .. bright"
+    ends = " .. ".join(task.behaviour.ends(task))
     return f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units} ({ends})".replace("  ", " ")
 
 
@@ -220,7 +220,7 @@ def prediction_cells(
             task.colour(predictions[name], ranges[name]),
             caption=name,
             note=_note(task, ranges[name]),
-            smooth=not task.classes,
+            smooth=task.behaviour.smooth,
         )
         for name, task in tasks.items()
     ]
@@ -231,7 +231,7 @@ def truth_cells(
 ) -> list[Cell | None]:
     """Coloured ground truth; None where the sample has no label."""
     return [
-        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=not task.classes)
+        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=task.behaviour.smooth)
         if bool(task.valid(truth[name][None]).any())
         else None
         for name, task in tasks.items()

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vtadapt.data.recipe.label_sets import RESERVED, VOID
 from vtadapt.data.recipe.recipe import Recipe, RecipeTask
 from vtadapt.data.recipe.shared_classes import SharedClasses, check_same, shared_classes
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.tasks import Task, make_task
+from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
 from vtadapt.workflows.run.label_space import SEPARATOR
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.loaders import find_recipe
@@ -131,17 +131,8 @@ def _recipe_of(loaded: Loaded, task: str) -> Recipe:
 
     Where none of them is known here any more, it has no maps.
     """
-    spec, label_set = loaded.tasks[task], loaded.label_sets[task]
-    declared = RecipeTask(
-        kind=spec.kind,  # type: ignore[arg-type]
-        units=spec.units,
-        channels=None if spec.kind != "regression" else spec.channels,
-        classes=spec.classes,
-        colours=spec.colours,
-        label_set=label_set,
-        distance=spec.distance,
-        max_value=spec.max_value,
-    )
+    label_set = loaded.label_sets[task]
+    declared = RecipeTask.of(loaded.tasks[task], label_set)
     found: Recipe | None = None
     for name in sorted(own_names(loaded)):
         try:
@@ -161,7 +152,8 @@ def _translation(task: Task, shared: SharedClasses) -> tuple[Task, list[int] | N
     direct = shared.first == list(range(len(task.classes)))
     classes, colours = shared.classes, shared.colours
     if not direct and VOID in shared.first:
-        classes, colours = (*classes, NONE), (*colours, (0, 0, 0)) if colours else ()
+        more = with_reserved((*classes, NONE))[len(classes) :]
+        classes, colours = (*classes, *more), (*colours, *[(0, 0, 0)] * len(more)) if colours else ()
     translated = make_task(task.name, task.kind, classes=classes, colours=colours, headline=task.headline)
     if direct:
         return translated, None

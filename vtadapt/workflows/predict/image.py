@@ -99,7 +99,8 @@ def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring logits to a size and decode them: (C, H, W) or (H, W)."""
     if logits.shape[-2:] == size:
         return task.decode(logits)[0]
-    if task.classes:  # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small
+    if task.behaviour.scores_classes:
+        # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small.
         bands = torch.linspace(0, size[0], max(2, size[0] * size[1] // 2_000_000 + 2)).round().long().tolist()
         whole = [_band(logits, size, a, b) for a, b in zip(bands, bands[1:], strict=False) if b > a]
         return torch.cat([task.decode(band)[0] for band in whole], dim=-2)

@@ -144,7 +144,7 @@ def _photograph(loaded: Loaded, file: Path, out: Path, size: str, device: str, r
     save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
     entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
     if raw:
-        entry["raw"] = str(write_arrays(out.with_name(f"{out.name}.npz"), as_arrays(predictions)))
+        entry["raw"] = str(write_arrays(out.with_name(f"{out.name}.npz"), as_arrays(loaded.tasks, predictions)))
     seconds = time.perf_counter() - started
     return entry | {"seconds": round(seconds, 3), "images_per_second": round(1 / seconds, 2)}
 
@@ -206,12 +206,12 @@ def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, 
     return panel([cells], title=title, strips=legends(tasks))
 
 
-def as_arrays(predictions: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """One array per task: (H, W), or (H, W, C) where there are several channels; class ids are uint8."""
+def as_arrays(tasks: Mapping[str, Task], predictions: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """One array per task: (H, W), or (H, W, C) where there are several channels; class ids as they are stored."""
     arrays: dict[str, np.ndarray] = {}
     for name, value in predictions.items():
         array = value.numpy()
         if array.ndim == 3:
             array = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
-        arrays[name] = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.uint8)
+        arrays[name] = tasks[name].behaviour.raw(tasks[name], array)
     return arrays

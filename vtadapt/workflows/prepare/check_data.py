@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_checks
-from vtadapt.data.check.kinds import CHECKS
 from vtadapt.data.check.normals import LEAST, agreement, best_of, camera_of, conventions
 from vtadapt.data.pack.labels import valid_mask
 from vtadapt.data.pack.manifest import locate, manifest_recipe, open_manifest, open_pack, verify
-from vtadapt.data.recipe.recipe import VOID, Recipe
+from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError
 from vtadapt.viz.contact.key import colour_word
 from vtadapt.viz.contact.sheet import Column, Row, Shown, data_sheet
@@ -171,10 +170,10 @@ class _Sheet:
 
     def __init__(self, recipe: Recipe, tasks: Mapping[str, Task], samples: Sequence[Arrays]) -> None:
         self.recipe, self.tasks, self.samples = recipe, tasks, samples
-        self.wrong = {t: CHECKS[spec.kind](t, spec) for t, spec in recipe.tasks.items()}
+        self.wrong = {t: spec.behaviour.check(t, spec) for t, spec in recipe.tasks.items()}
         self.ranges = {task: self._range(task) for task in tasks}
         # Beside vectors stand those of the depth where both are there: a flipped axis differs at a glance.
-        found = {t: depth_of(recipe, list(tasks), t) for t, spec in recipe.tasks.items() if spec.kind == "unit_vector"}
+        found = {t: depth_of(recipe, list(tasks), t) for t, spec in recipe.tasks.items() if spec.behaviour.directions}
         self.depth = {t: d for t, d in found.items() if d is not None and any(t in s and d in s for s in samples)}
 
     def _target(self, task: str, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -182,61 +181,41 @@ class _Sheet:
         spec = self.recipe.tasks[task]
         forbidden = self.wrong[task].forbidden(array)
         missing = ~valid_mask(array, spec) & ~forbidden
-        if spec.kind == "classes":
-            return np.where(forbidden, VOID, array).astype(np.int64), missing, forbidden
-        hidden = missing | forbidden
-        values = np.where(hidden[..., None] if array.ndim == 3 else hidden, 0, array).astype(np.float32)
-        return (np.moveaxis(values, -1, 0) if array.ndim == 3 else values), missing, forbidden
+        return spec.behaviour.drawable(array, missing | forbidden), missing, forbidden
+
+    def _targets(self, task: str) -> list[NDArray[Any]]:
+        """What ``Task.colour`` takes, of all samples that have a label."""
+        return [self._target(task, sample[task])[0] for sample in self.samples if task in sample]
 
     def _range(self, task: str) -> tuple[float, float] | None:
         """The range that holds the 2nd to 98th percentile of each sample shown; None for kinds without one."""
-        found = []
-        for sample in self.samples:
-            if task in sample:
-                values, missing, forbidden = self._target(task, sample[task])
-                found.append(self.tasks[task].value_range(self._holes(values, missing | forbidden)))
+        found = [self.tasks[task].value_range(values) for values in self._targets(task)]
         known = [limits for limits in found if limits is not None]
         return (min(low for low, _ in known), max(high for _, high in known)) if known else None
-
-    @staticmethod
-    def _holes(values: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
-        """Values with NaN where there are none, so that no range counts them."""
-        return np.where(hidden, np.nan, values).astype(np.float32) if values.dtype.kind == "f" else values
 
     def columns(self) -> list[Column]:
         """The image, every task, and after vectors those of the depth."""
         result = [Column("image", "as stored", smooth=True)]
         for name, task in self.tasks.items():
-            spec, limits = self.recipe.tasks[name], self.ranges[name]
-            derived = ", derived" if spec.derived else ""
-            if spec.kind == "classes":
-                seen = self._seen(name)
-                classes = [(task.classes[i], task.colours[i]) for i in seen]
-                result.append(Column(name, f"{len(seen)} of {len(task.classes)} classes{derived}", classes=classes))
-            elif limits is not None:
-                ends = "near = bright" if task.distance else "high = bright"
-                about = f"{limits[0]:.3g} .. {limits[1]:.3g} {task.units}".rstrip() + f", {ends}{derived}"
-                scale = functools.partial(self._paint_values, name), limits, task.units
-                result.append(Column(name, about, scale=scale))
-            elif spec.kind == "unit_vector":
-                paint = functools.partial(self._paint_vectors, name)
-                floor = colour_word(paint(np.array([[[0, -1, 0]]], np.float32))[0, 0])
-                result.append(Column(name, f"floor = {floor}{derived}", directions=paint))
-                if name in self.depth:
-                    result.append(Column(f"{name} of the depth", "not stored, to compare"))
-            else:
-                result.append(Column(name, f"dark = boundary{derived}", smooth=True))
+            result.append(self._column(name, task))
+            if name in self.depth:
+                result.append(Column(f"{name} of the depth", "not stored, to compare"))
         return result
 
-    def _seen(self, task: str) -> list[int]:
-        """Class ids of the samples shown, the most frequent first."""
-        size = len(self.tasks[task].classes)
-        counts = np.zeros(size, np.int64)
-        for sample in self.samples:
-            if task in sample:
-                ids = self._target(task, sample[task])[0]
-                counts += np.bincount(ids[ids != VOID].ravel(), minlength=size)
-        return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
+    def _column(self, name: str, task: Task) -> Column:
+        key = task.behaviour.key(task, self._targets(name), self.ranges[name])
+        directions = functools.partial(self._paint_vectors, name) if key.directions else None
+        about = key.about
+        if directions:
+            about = f"floor = {colour_word(directions(np.array([[[0, -1, 0]]], np.float32))[0, 0])}"
+        return Column(
+            name,
+            about + ", derived" * self.recipe.tasks[name].derived,
+            smooth=key.smooth,
+            classes=key.classes,
+            scale=(functools.partial(self._paint_values, name), key.limits, task.units) if key.limits else None,
+            directions=directions,
+        )
 
     def _paint_values(self, task: str, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Colours of values (1, N), as the pictures have them."""
@@ -262,7 +241,7 @@ class _Sheet:
     def _shown(self, task: str, array: NDArray[Any]) -> Shown:
         values, missing, forbidden = self._target(task, array)
         hidden = missing | forbidden
-        rgb = self.tasks[task].colour(self._holes(values, hidden), self.ranges[task])
+        rgb = self.tasks[task].colour(values, self.ranges[task])
         notes = []
         if self.ranges[task] is not None and not hidden.all():
             known = array[~hidden]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 
@@ -14,11 +14,9 @@ from vtadapt.models.backbone import SwinBackbone, load_backbone
 from vtadapt.models.peers import build_peer
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.probe import LinearProbe
-from vtadapt.tasks import Task, make_task
+from vtadapt.tasks import Task
+from vtadapt.tasks.meaning import difference
 from vtadapt.workflows.run.settings import TrainSettings
-
-if TYPE_CHECKING:
-    pass
 
 Model = AdaptedModel | LinearProbe | Peer
 
@@ -38,45 +36,28 @@ def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict
         UsageError: a task that no data set declares (with near matches).
         ConfigError: a wanted task that two of them declare differently, or no task at all.
     """
-    declared: dict[str, Any] = {}
-    for recipe in recipes:
-        for name, spec in recipe.tasks.items():
-            same = _meaning(declared.setdefault(name, spec)) == _meaning(spec)
-            if not same and (wanted is None or name in wanted):
-                raise ConfigError(
-                    f"task {name!r} of {recipe.name!r} is not the {name!r} of {recipes[0].name!r} "
-                    "(kind, classes or units differ); train them apart, or leave it out with --tasks"
-                )
-    names = list(declared) if wanted is None else list(dict.fromkeys(wanted))
-    for name in names:
-        if name not in declared:
-            sets = "+".join(r.name for r in recipes)
-            raise UsageError(
-                f"unknown task {name!r} for {sets!r}; it has {', '.join(declared)}.{near_matches(name, declared)}"
-            )
+    known = list(dict.fromkeys(name for recipe in recipes for name in recipe.tasks))
+    names = known if wanted is None else list(dict.fromkeys(wanted))
     if not names:
         raise ConfigError("no task given; wanted at least one in --tasks")
-    return {name: _task(name, declared[name]) for name in names}
+    for name in names:
+        if name not in known:
+            sets, hint = "+".join(r.name for r in recipes), near_matches(name, known)
+            raise UsageError(f"unknown task {name!r} for {sets!r}; it has {', '.join(known)}.{hint}")
+    return {name: _shared_task(name, recipes) for name in names}
 
 
-def _meaning(spec: Any) -> tuple[Any, ...]:
-    """What must agree for two data sets' tasks of one name to be the same task."""
-    return spec.kind, spec.classes, spec.distance, spec.out_channels, spec.units, spec.max_value
-
-
-def _task(name: str, spec: Any) -> Task:
-    return make_task(
-        name,
-        spec.kind,
-        classes=spec.classes,
-        colours=spec.colours,
-        units=spec.units,
-        loss=spec.loss,
-        distance=spec.distance,
-        channels=spec.channels,
-        max_value=spec.max_value,
-        weight=spec.weight,
-    )
+def _shared_task(name: str, recipes: Sequence[Recipe]) -> Task:
+    """The task that all those of the recipes declare which have it, as the first of them trains it."""
+    first, *others = (recipe for recipe in recipes if name in recipe.tasks)
+    task = first.tasks[name].task(name)
+    for recipe in others:
+        if found := difference(task, recipe.tasks[name].task(name)):
+            raise ConfigError(
+                f"task {name!r} of {recipe.name!r} is not the {name!r} of {first.name!r} ({found.what} differ); "
+                "train them apart, or leave it out with --tasks"
+            )
+    return task
 
 
 def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Model:

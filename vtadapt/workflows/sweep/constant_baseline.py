@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.tasks import Task
-from vtadapt.tasks.kinds import UnitVector
-from vtadapt.tasks.losses import MIN_DISTANCE
 from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
 IMAGES = 500  # of the training split, evenly spaced, that the constants are taken from
-NEVER = -20.0  # logit of an edge that is not there
 
 
 class TrivialPredictor(nn.Module):
@@ -40,24 +37,13 @@ class TrivialPredictor(nn.Module):
     def add(self, targets: Mapping[str, Tensor]) -> None:
         """Take in the labels of a batch."""
         for name, task in self.tasks.items():
-            valid = task.valid(targets[name])
-            self.counts[name] += int(valid.sum())
-            if task.classes:
-                self.sums[name] += torch.bincount(targets[name][valid].long(), minlength=task.channels).double()
-            else:
-                self.sums[name] += targets[name].movedim(1, -1)[valid].double().sum(0)
+            self.counts[name] += int(task.valid(targets[name]).sum())
+            self.sums[name] += task.behaviour.total(task, targets[name])
 
     def constant(self, name: str) -> Tensor:
         """(channels,) logits whose decoded value is the constant of a task."""
         task, mean = self.tasks[name], self.sums[name] / max(1, self.counts[name])
-        if task.kind == "boundary":
-            return torch.full_like(mean, NEVER)
-        if task.kind == "unit_vector":
-            return mean / mean.norm().clamp_min(1e-6) - torch.tensor(UnitVector.FACING, dtype=mean.dtype)
-        if task.distance:  # the inverse of typical x softplus(logit) / log 2 + 1 cm
-            value = (mean - MIN_DISTANCE).clamp_min(1e-6) * math.log(2.0) / task.typical
-            return value + torch.log(-torch.expm1(-value))
-        return mean
+        return task.behaviour.constant(task, mean)
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) -> task name -> logits (B, channels, H, W), the same at every pixel."""

@@ -46,4 +46,4 @@ def map_cell(task: Task, value: Tensor, limits: tuple[float, float] | None, capt
     """
     if not bool(task.valid(value[None]).any()):
         return None
-    return Picture(task.colour(value, limits), caption=caption, smooth=not task.classes)
+    return Picture(task.colour(value, limits), caption=caption, smooth=task.behaviour.smooth)

@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
-from vtadapt.data.recipe.label_sets import VOID
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import saved_state
 from vtadapt.models.peers.base import Peer
 from vtadapt.tasks import Task
+from vtadapt.tasks.class_ids import VOID
+from vtadapt.tasks.meaning import difference
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import Model, build_tasks
 from vtadapt.workflows.run.folder import find_run
@@ -25,6 +26,7 @@ from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import TrainSettings
 
 FOLDER = "start"
+KEPT = ("max_value",)  # may differ where a head serves other data: their protocol counts
 LabelMaps = dict[str, dict[str, list[int]]]
 Kept = tuple[dict[str, Task], dict[str, list[int]]]
 """Tasks, and of those with other classes the task's class of each."""
@@ -63,7 +65,7 @@ class Origin:
         kept: Kept = ({}, {})
         for name, other in declared.items():
             task = self.tasks[name]
-            if _meaning(task) == _meaning(other):
+            if difference(task, other, KEPT) is None:
                 kept[0][name] = task
             elif ids := _class_maps(task, other, self.config.label_sets[name], [recipe], False):
                 kept[0][name], kept[1][name] = task, ids[recipe.name]
@@ -188,7 +190,7 @@ def match_tasks(path: Path, recipes: Sequence[Recipe], held: Sequence[str]) -> O
     tasks, fresh, maps = {}, [], {recipe.name: dict[str, list[int]]() for recipe in recipes}
     for name, own in config.tasks.items():
         target = found.get(name, own)
-        if _meaning(own) == _meaning(target):
+        if difference(own, target, KEPT) is None:
             tasks[name] = replace(target, typical=own.typical)  # what zero logits mean is the old head's
         elif ids := _class_maps(own, target, config.label_sets[name], recipes, name in held):
             tasks[name] = own
@@ -203,11 +205,6 @@ def match_tasks(path: Path, recipes: Sequence[Recipe], held: Sequence[str]) -> O
             tasks[name] = target
             fresh.append(name)
     return Origin(path, config, tasks, {name: tasks[name] for name in trained}, tuple(fresh), maps)
-
-
-def _meaning(task: Task) -> tuple[Any, ...]:
-    """What must agree for a head to serve another data set's task of its name."""
-    return task.kind, task.channels, task.units, task.distance, task.classes
 
 
 def _class_maps(

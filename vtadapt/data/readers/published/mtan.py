@@ -20,9 +20,10 @@ from vtadapt.data.readers.base import Arrays, Item, Reader, same_size
 from vtadapt.data.readers.files.arrays import metres, one_channel, read_float_rgb, read_npy, unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
-from vtadapt.data.recipe.label_sets import VOID, map_ids
+from vtadapt.data.recipe.label_sets import map_ids
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks.class_ids import VOID
 
 
 class MtanOptions(NormalsOptions):

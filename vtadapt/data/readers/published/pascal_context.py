@@ -21,8 +21,8 @@ from vtadapt.data.readers.files.arrays import read_rgb_vectors, unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
 from vtadapt.data.readers.files.mat import read_mat, read_number_map
-from vtadapt.data.recipe.label_sets import VOID
 from vtadapt.errors import ConfigError, DataError
+from vtadapt.tasks.class_ids import VOID
 
 PERSON = 15  # its number among the classes of PASCAL VOC
 CONTEXT = "context"  # role of the LabelMap that says where distilled normals can be trusted

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.tasks import Task
-from vtadapt.tasks.losses import IGNORE
+from vtadapt.tasks.class_ids import VOID
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.train.methods.base import Batch, Logits, Method
@@ -123,8 +123,8 @@ class Adversarial(Wrapped):
         self.optimiser = torch.optim.Adam(self.discriminators.parameters(), settings.discriminator_lr, betas=BETAS)
         self.seen: dict[str, Seen] = {}
         """Task -> what its D saw in this step."""
-        several = {name: task for name, task in self.tasks.items() if task.classes and task.channels > 1}
-        self.ratios = {n: ClassRatios(t.channels) for n, t in several.items() if settings.class_ratios}
+        several = {n: t.channels for n, t in self.tasks.items() if t.behaviour.scores_classes and t.channels > 1}
+        self.ratios = {name: ClassRatios(count) for name, count in several.items() if settings.class_ratios}
         """Task of classes -> what is known of their shares on the target."""
         self.rising = 0
         """Steps in which lambda rises."""
@@ -191,13 +191,13 @@ class Adversarial(Wrapped):
         if name not in self.class_weights:
             return None
         weights = torch.cat([self.class_weights[name], torch.ones(1, device=labels.device)])
-        return weights[labels.where(labels != IGNORE, len(weights) - 1)][:, None]
+        return weights[labels.where(labels != VOID, len(weights) - 1)][:, None]
 
     def _observe(self, name: str, source: Tensor, labels: Tensor, target: Tensor) -> None:
         """Take in what was predicted of both domains, by all processes."""
         joint, predicted = ClassRatios.shares(source, labels, target)
         if self.fabric.world_size > 1:  # labelled pixels count alike, whichever process has them
-            pixels = (labels != IGNORE).sum().to(joint)
+            pixels = (labels != VOID).sum().to(joint)
             together = torch.cat([(pixels * joint).flatten(), predicted, pixels[None]])
             together = cast(Tensor, self.fabric.all_reduce(together, reduce_op="sum"))
             joint = together[: joint.numel()].view_as(joint) / together[-1].clamp_min(1)

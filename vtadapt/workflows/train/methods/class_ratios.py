@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vtadapt.tasks.losses import IGNORE
+from vtadapt.tasks.class_ids import VOID
 
 MEMORY = 0.98  # of the running means, a step: about the last 50 count
 LEAST_STEPS = 25  # before which nothing is said: the first batches are no estimate
@@ -67,7 +67,7 @@ class ClassRatios:
         """
         source, labels, target = _thinned(source.detach()), _thinned(labels), _thinned(target.detach())
         kind = torch.float64 if source.device.type == "cpu" else torch.float32
-        valid = labels != IGNORE
+        valid = labels != VOID
         pixels = source.float().softmax(1).movedim(1, -1)[valid].to(kind)
         joint = pixels.T @ F.one_hot(labels[valid], source.shape[1]).to(kind) / max(len(pixels), 1)
         return joint, target.float().softmax(1).to(kind).mean((0, 2, 3))

@@ -11,16 +11,10 @@ from vtadapt.tasks import Task
 def label_map(task: Task, target: Tensor) -> tuple[Tensor, Tensor]:
     """A label as a map (B, channels, H, W) float32, 0 where it is missing, and where it is there: (B, 1, H, W) bool.
 
-    Classes are one-hot; distances are divided by their typical value, so that all maps are of the order of 1.
+    All maps are of the order of 1: classes are one-hot, distances are divided by their typical value.
     """
-    valid = task.valid(target)
-    if task.classes:
-        ids = torch.where(valid, target, 0).long()
-        values = torch.nn.functional.one_hot(ids, task.channels).movedim(-1, 1).float()
-    else:
-        values = target.float() / task.typical
-    mask = valid[:, None]
-    return torch.where(mask, values, 0.0), mask
+    mask = task.valid(target)[:, None]
+    return torch.where(mask, task.behaviour.label_map(task, target), 0.0), mask
 
 
 def prediction_map(task: Task, logits: Tensor) -> Tensor:
@@ -28,6 +22,4 @@ def prediction_map(task: Task, logits: Tensor) -> Tensor:
 
     Classes are their probabilities.
     """
-    if task.classes:
-        return logits.float().softmax(1)
-    return task.decode(logits) / task.typical
+    return task.behaviour.prediction_map(task, logits)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from vtadapt.data.pack.labels import valid_mask
-from vtadapt.data.recipe.recipe import Intrinsics, RecipeTask
+from vtadapt.tasks.spec import Camera, Declared
 
 FEW = 0.02  # of the pixels labelled, below which it is said
+SATURATED = 0.01  # share of the labelled pixels that hold the largest value: rather a code than a measurement
 
 
 @dataclass
@@ -66,11 +68,12 @@ def labelled(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
 
 @dataclass
 class LabelCheck:
-    """Running counts of one task in one split; the kinds add to it.
+    """Running counts of one task in one split; kinds add to it.
 
     Attributes:
         name: of the task.
         task: what the recipe says of it.
+        known: mask (H, W) of the pixels of a stored label that are not missing.
         samples: with a label.
         pixels: of them.
         valid: pixels that are not missing.
@@ -79,7 +82,8 @@ class LabelCheck:
     """
 
     name: str
-    task: RecipeTask
+    task: Declared
+    known: Callable[[NDArray[Any]], NDArray[np.bool_]]
     samples: int = 0
     pixels: int = 0
     valid: int = 0
@@ -90,16 +94,16 @@ class LabelCheck:
     count: int = 0
     wrong: Tally = field(default_factory=Tally)
     empty: Tally = field(default_factory=Tally)
-    wants = ""  # what values there may be, said where there are others
+    wants = "infinite"  # what is wrong with the values that must not be
 
     def __post_init__(self) -> None:
         """The kinds begin their own counts here."""
 
-    def add(self, name: str, array: NDArray[Any], camera: Intrinsics) -> None:
+    def add(self, name: str, array: NDArray[Any], camera: Camera) -> None:
         """Count the stored label (H, W[, C]) of sample ``name``, seen by ``camera``."""
         if array.dtype == np.float16:  # which numpy computes with slowly; every number stays the same
             array = array.astype(np.float32)
-        wrong, mask = self.forbidden(array), valid_mask(array, self.task)
+        wrong, mask = self.forbidden(array), self.known(array)
         self.samples += 1
         self.pixels += mask.size
         self.valid += int(mask.sum())
@@ -112,10 +116,11 @@ class LabelCheck:
             self._count(name, array, mask, camera)
 
     def forbidden(self, array: NDArray[Any]) -> NDArray[np.bool_]:
-        """(H, W) mask of pixels with values that must not be."""
-        raise NotImplementedError
+        """(H, W) mask of pixels with values that must not be: here infinite ones."""
+        wrong = np.isinf(array)
+        return np.asarray(wrong.any(axis=-1) if array.ndim == 3 else wrong)
 
-    def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Intrinsics) -> None:
+    def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Camera) -> None:
         del name, camera  # some kinds want them
         values = labelled(array, mask).astype(np.float64).ravel()
         self.total += float(values.sum())
@@ -163,6 +168,52 @@ class LabelCheck:
             if key in said and comparable and not _same(said[key], own[key]):
                 lines.append(f"{self.name}: {key} is {_short(own[key])}, the manifest says {_short(said[key])}")
         return lines
+
+
+class NumbersCheck(LabelCheck):
+    """Numbers of any kind: percentiles, and values that look like a code."""
+
+    def __post_init__(self) -> None:
+        self.bins = LogHistogram()
+        self.at_high, self.largest = Tally(), -np.inf
+
+    @override
+    def _count(self, name: str, array: NDArray[Any], mask: NDArray[np.bool_], camera: Camera) -> None:
+        super()._count(name, array, mask, camera)
+        values = labelled(array, mask)
+        self.bins.add(values)
+        if values.max() > self.largest:
+            self.at_high, self.largest = Tally(), values.max()
+        self.at_high.add(name, int((values == self.largest).sum()))
+
+    @override
+    def report(self) -> dict[str, Any]:
+        """Also percentiles, to the 2.3 % of the histogram's bins."""
+        if not self.count:
+            return super().report()
+        shares = {"p1": 0.01, "median": 0.5, "p99": 0.99}
+        found = {k: min(max(self.bins.percentile(v), self.low), self.high) for k, v in shares.items()}
+        return super().report() | found | {"share_at_max": self.at_high.pixels / self.count}
+
+    @override
+    def findings(self) -> tuple[list[str], list[str]]:
+        """Also a code taken for a value, and one value everywhere."""
+        problems, warnings = super().findings()
+        if not self.count:
+            return problems, warnings
+        units = f" {self.task.units}".rstrip()
+        if self.low == self.high:
+            warnings.append(f"{self.name}: every value is {self.low:g}{units}")
+        elif self._saturated():
+            share = f"{100 * self.at_high.pixels / self.count:.2g} % of the labelled pixels"
+            warnings.append(f"{self.name}: {share} hold the largest value, {self.high:g}{units}: a code for missing?")
+        return problems, warnings
+
+    def _saturated(self) -> bool:
+        """Whether the largest value is frequent, in several samples, and far above the others: a wall is not."""
+        pixels, rest = self.at_high.pixels, self.count - self.at_high.pixels
+        frequent = self.at_high.samples > 1 and pixels > SATURATED * self.count
+        return frequent and rest > 0 and self.high > 2 * (self.total - self.high * pixels) / rest
 
 
 def _same(a: float | None, b: float | None) -> bool:
