@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vtadapt.tasks import Task, make_task
-from vtadapt.tasks.losses import MIN_DISTANCE
+from vtadapt.tasks.distances import LEAST
 
 SEMSEG = make_task("semseg", "classes", num_classes=4)
 DEPTH = make_task("depth", "regression", units="m", max_value=10)
@@ -21,7 +21,7 @@ def logits_of(probabilities: list[float]) -> Tensor:
 
 def depth_logits(metres: list[float]) -> Tensor:
     """The logits whose decoded distances these are."""
-    x = (torch.tensor(metres, dtype=torch.float64) - MIN_DISTANCE) * math.log(2.0) / DEPTH.typical
+    x = (torch.tensor(metres, dtype=torch.float64) - LEAST) * math.log(2.0) / DEPTH.typical
     return torch.log(torch.expm1(x)).view(1, 1, 1, -1)
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from vtadapt.errors import DataError
-from vtadapt.tasks import KINDS, TASKS, Task, losses, make_task
+from vtadapt.tasks import KINDS, TASKS, Task, distances, losses, make_task
 from vtadapt.tasks.kinds import boundary, unit_vector
 
 MISSING = {"classes": 255, "unit_vector": 0.0, "boundary": -1.0}
@@ -145,7 +145,7 @@ def test_berhu_by_hand_on_both_branches() -> None:
     assert float(losses.berhu(3 * p, 3 * g)) == pytest.approx(3 * float(losses.berhu(p, g)))
     assert float(losses.berhu(g, g)) == 0.0
     expected = float(losses.berhu(1 / p[:3], 1 / g[:3]))
-    assert float(losses.berhu_inverse(p[:3], g[:3])) == pytest.approx(expected)
+    assert float(distances.berhu_inverse(p[:3], g[:3])) == pytest.approx(expected)
 
 
 def test_berhu_is_finite_where_the_prediction_is_right() -> None:
@@ -158,8 +158,8 @@ def test_berhu_is_finite_where_the_prediction_is_right() -> None:
 def test_silog_by_hand() -> None:
     p, g = torch.tensor([[2.0], [1.0]]), torch.ones(2, 1)
     d = math.log(2)
-    assert float(losses.silog(p, g)) == pytest.approx(d * d / 2 - 0.5 * (d / 2) ** 2)
-    scaled = losses.silog(3 * g, g)  # a constant factor costs only half of its squared logarithm
+    assert float(distances.silog(p, g)) == pytest.approx(d * d / 2 - 0.5 * (d / 2) ** 2)
+    scaled = distances.silog(3 * g, g)  # a constant factor costs only half of its squared logarithm
     assert float(scaled) == pytest.approx(0.5 * math.log(3) ** 2)
 
 

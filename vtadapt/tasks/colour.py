@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,14 @@ def default_palette(count: int) -> tuple[Colour, ...]:
             colours.append((r, g, b))
         i += 1
     return tuple(colours)
+
+
+def draw_ids(ids: NDArray[np.int64], colours: Sequence[Colour], void: int) -> Picture:
+    """Look up (H, W) ids in a list of colours; ``void`` is black, wherever it lies in the list."""
+    table = np.zeros((max(len(colours), void + 1), 3), dtype=np.uint8)
+    table[: len(colours)] = np.asarray(colours, dtype=np.uint8)
+    table[void] = BLACK
+    return table[ids]
 
 
 def robust_range(values: NDArray[np.floating]) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""What the losses of all kinds share, and those of numbers; the others stand with their kinds (``tasks.kinds``).
+"""What the losses of all kinds share, those of numbers, and cross-entropy; others stand with their kinds.
 
 Losses of numbers take the valid pixels of a batch, prediction and target (N, C) float32 in the task's units.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from vtadapt.tasks.class_ids import VOID
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 BERHU_FRACTION = 0.2
-SILOG_LAMBDA = 0.5
-MIN_DISTANCE = 0.01
-"""Metres: the smallest distance that a prediction can take, so that inverse distance and logarithm stay finite."""
 
 LossFn = Callable[..., "Tensor"]
 """Mean over the valid pixels of a batch, of prediction and target; those of classes also of the weights of these."""
@@ -62,15 +61,11 @@ def berhu(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.where(error <= c, error, (error.square() + c * c) / (2 * c)).mean()
 
 
-def berhu_inverse(prediction: Tensor, target: Tensor) -> Tensor:
-    """``berhu`` of 1/p against 1/g: near surfaces weigh more; both are at least 1 cm."""
-    return berhu(1 / prediction.clamp_min(MIN_DISTANCE), 1 / target.clamp_min(MIN_DISTANCE))
+def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Mean over the pixels whose label is not 255 of -log softmax(logits)[label]; (B, K, H, W), (B, H, W).
 
-
-def silog(prediction: Tensor, target: Tensor) -> Tensor:
-    """Scale-invariant log error (Eigen et al. 2014, eq. 4): mean d^2 - 0.5 (mean d)^2 with d = log p - log g.
-
-    Our reading: the means run over all valid pixels of the batch, not per image.
+    With ``class_weights`` (K,) the mean is weighted: sum of w[label] times the loss over the sum of w[label].
     """
-    d = prediction.clamp_min(MIN_DISTANCE).log() - target.clamp_min(MIN_DISTANCE).log()
-    return d.square().mean() - SILOG_LAMBDA * d.mean().square()
+    import torch.nn.functional as F  # noqa: N812
+
+    return F.cross_entropy(logits, labels, class_weights, ignore_index=VOID)

@@ -16,26 +16,16 @@ from typing_extensions import override
 
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_ids, check_list, id_table, id_type, listed, no_class
-from vtadapt.tasks.colour import Picture, default_palette
+from vtadapt.tasks.colour import Picture, default_palette, draw_ids
 from vtadapt.tasks.kinds.base import Key, Kind, Limits, Range
 from vtadapt.tasks.label_check import LabelCheck, labelled
 from vtadapt.tasks.labels import Storage
-from vtadapt.tasks.losses import Loss, at_least_float32, no_valid_pixel
+from vtadapt.tasks.losses import Loss, at_least_float32, cross_entropy, no_valid_pixel
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.spec import AnyTask, Camera, Declared
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean over the pixels whose label is not 255 of -log softmax(logits)[label]; (B, K, H, W), (B, H, W).
-
-    With ``class_weights`` (K,) the mean is weighted: sum of w[label] times the loss over the sum of w[label].
-    """
-    import torch.nn.functional as F  # noqa: N812
-
-    return F.cross_entropy(logits, labels, class_weights, ignore_index=VOID)
 
 
 class ClassesMeter(Meter):
@@ -277,15 +267,10 @@ class Classes(Kind):
     def colour(self, task: AnyTask, x: NDArray[Any], value_range: Range | None) -> Picture:
         """The colour of each class; void is black."""
         labels = (x[0] if x.ndim == 3 else x).astype(np.int64)
-        if no_class(labels, len(task.colours)).any():
-            found = np.unique(labels[no_class(labels, len(task.colours))])[:8].tolist()
-            raise DataError(
-                f"Task {task.name!r} has {len(task.colours)} classes, found label ids {found}; {VOID} is the void id."
-            )
-        table = np.zeros((max(len(task.colours), VOID + 1), 3), dtype=np.uint8)
-        table[: len(task.colours)] = np.asarray(task.colours, dtype=np.uint8)
-        table[VOID] = 0  # where there are more classes, that one is reserved
-        return table[labels]
+        if (bad := no_class(labels, len(task.colours))).any():
+            found = listed(np.unique(labels[bad]).tolist())
+            raise DataError(f"Task {task.name!r} has {len(task.colours)} classes, found label ids {found}.")
+        return draw_ids(labels, task.colours, VOID)
 
     @override
     def key(self, task: AnyTask, samples: Sequence[NDArray[Any]], limits: Range | None) -> Key:

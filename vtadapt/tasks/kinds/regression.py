@@ -1,8 +1,7 @@
 """A quantity per pixel, of one or several numbers; in metres and of one number it is a distance from the camera.
 
 On disk float32 (H, W) or (H, W, C): a distance is 0 where it is missing, other numbers are NaN; targets likewise.
-Logits are the numbers themselves. A distance is typical x softplus(logit) / log 2 + 1 cm: positive, ``typical`` for the
-zero logits of a fresh head, and linear for large ones, so that its gradient neither dies nor explodes.
+Logits are the numbers themselves, or what ``distances.from_logits`` makes distances of.
 """
 
 from __future__ import annotations
@@ -16,20 +15,16 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from vtadapt.errors import ConfigError, DataError, near_matches
+from vtadapt.tasks import distances
 from vtadapt.tasks.kinds.base import Kind, Limits
 from vtadapt.tasks.label_check import NumbersCheck
 from vtadapt.tasks.labels import Storage
-from vtadapt.tasks.losses import MIN_DISTANCE, at_least_float32, berhu, berhu_inverse, l1, l2, silog
+from vtadapt.tasks.losses import at_least_float32, berhu, l1, l2
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.spec import AnyTask, Declared
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-METRES = frozenset({"m", "metre", "metres", "meter", "meters"})
-TYPICAL_DISTANCE = 3.0
-"""Metres: what a fresh head predicts for a distance, about the mean depth of an indoor scene."""
-PLAUSIBLE = (0.05, 200.0)  # metres: a median distance outside is in other units
 
 CROPS: dict[str, tuple[float, float, float, float]] = {"eigen": (45 / 480, 471 / 480, 41 / 640, 601 / 640)}
 """Name -> top, bottom, left, right as shares of the image; ``eigen`` is the NYU crop of Eigen et al. 2014."""
@@ -132,7 +127,7 @@ class RegressionMeter(Meter):
         self._state["absolute"] += (p - g).abs().mean(1).sum()
         if self.task.distance:
             # Targets below 1 cm (never measured) would make the ratios meaningless.
-            p, g = p.clamp_min(MIN_DISTANCE), g.clamp_min(MIN_DISTANCE)
+            p, g = p.clamp_min(distances.LEAST), g.clamp_min(distances.LEAST)
             ratio, log = (p / g).maximum(g / p).mean(1), (p.log() - g.log()).mean(1)
             self._state["absrel"] += ((p - g).abs() / g).mean(1).sum()
             for k in (1, 2, 3):
@@ -174,17 +169,18 @@ class RegressionCheck(NumbersCheck):
     @override
     def findings(self) -> tuple[list[str], list[str]]:
         problems, warnings = super().findings()
-        median = float(self.report()["median"]) if self.count else math.nan
-        if self.task.distance and self.count and not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
-            guess = "millimetres or centimetres?" if median > PLAUSIBLE[1] else "divided twice, or inverse depth?"
-            problems.append(f"{self.name}: median {median:.3g} m, wanted {PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g}: {guess}")
+        if self.task.distance and self.count:
+            (low, high), median = distances.PLAUSIBLE, float(self.report()["median"])
+            guess = "millimetres or centimetres?" if median > high else "divided twice, or inverse depth?"
+            if not low <= median <= high:
+                problems.append(f"{self.name}: median {median:.3g} m, wanted {low:g} to {high:g}: {guess}")
         return problems, warnings
 
 
 class Regression(Kind):
     """See the module's page."""
 
-    losses = {"l1": l1, "l2": l2, "berhu": berhu, "berhu_inverse": berhu_inverse, "silog": silog}
+    losses = {"l1": l1, "l2": l2, "berhu": berhu, "berhu_inverse": distances.berhu_inverse, "silog": distances.silog}
     default_loss = "l1"
     distance_loss = "berhu"
     """The default of distances."""
@@ -202,16 +198,16 @@ class Regression(Kind):
 
     @override
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        units = "m" if str(given.get("units", "")).lower() in METRES else given.get("units", "")
+        units = "m" if str(given.get("units", "")).lower() in distances.METRES else given.get("units", "")
         distance = bool(given.get("distance", self.is_distance(units, given.get("channels"))))
         headline = self.default_headline + cap_suffix(None, given.get("max_value"), units, distance)
         own = {"headline": headline, "distance": distance}
-        own |= {"typical": TYPICAL_DISTANCE, "loss": self.distance_loss} if distance else {}
+        own |= {"typical": distances.TYPICAL, "loss": self.distance_loss} if distance else {}
         return super().complete({**own, **given, "units": units})
 
     @override
     def is_distance(self, units: str, channels: int | None) -> bool:
-        return units.lower() in METRES and channels in (None, 1)  # several are coordinates
+        return units.lower() in distances.METRES and channels in (None, 1)  # several are coordinates
 
     @override
     def check_task(self, task: AnyTask) -> None:
@@ -262,9 +258,7 @@ class Regression(Kind):
 
     @override
     def for_loss(self, task: AnyTask, logits: Tensor) -> Tensor:
-        import torch.nn.functional as F  # noqa: N812
-
-        return task.typical / math.log(2.0) * F.softplus(logits) + MIN_DISTANCE if task.distance else logits
+        return distances.from_logits(logits, task.typical) if task.distance else logits
 
     @override
     def decode(self, task: AnyTask, logits: Tensor) -> Tensor:
@@ -275,26 +269,20 @@ class Regression(Kind):
     def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None) -> Tensor:
         import torch
 
-        value = self._nearness(task, self.decode(task, logits))
+        value = self.decode(task, logits)
+        value = distances.nearness(value) if task.distance else value
         low, high = (value.detach().min(), value.detach().max()) if limits is None else limits
         return (value - low) / (high - low).clamp_min(torch.finfo(value.dtype).eps)
 
     @override
     def limits(self, task: AnyTask, target: Tensor) -> Limits | None:
-        labelled = self._nearness(task, target.movedim(1, -1)[self.valid(task, target)])
+        labelled = target.movedim(1, -1)[self.valid(task, target)]
+        labelled = distances.nearness(labelled) if task.distance else labelled
         return (labelled.min(), labelled.max()) if labelled.numel() else None
-
-    @staticmethod
-    def _nearness(task: AnyTask, value: Tensor) -> Tensor:
-        """Return the inverse of a distance, at least 1 cm; other quantities are left as they are."""
-        return 1 / value.clamp_min(MIN_DISTANCE) if task.distance else value
 
     @override
     def constant(self, task: AnyTask, mean: Tensor) -> Tensor:
-        if not task.distance:
-            return mean
-        value = (mean - MIN_DISTANCE).clamp_min(1e-6) * math.log(2.0) / task.typical
-        return value + (-(-value).expm1()).log()  # the inverse of softplus
+        return distances.to_logits(mean, task.typical) if task.distance else mean
 
 
 KIND = Regression()
