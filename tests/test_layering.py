@@ -1,4 +1,4 @@
-"""The rules of the tree, read off the source: who may import whom, and where knowledge of tasks and timm may stand."""
+"""The rules of the tree, read off the source: who may import whom, and where tasks, kinds and timm may be known."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ LEVELS = {
     "__init__": 6,  # the version, and names that are found on first use
 }
 TASK_NAMES = {"semseg", "depth", "normals", "edges"}
+KIND_NAMES = {path.stem for path in (PACKAGE / "tasks" / "kinds").glob("*.py")} - {"__init__", "base"}
 # Those who wrap timm; the decoders build on its Swin blocks.
 MODELS_WITH_TIMM = {
     "models/backbone.py",
@@ -64,7 +65,7 @@ def violations(package: Path) -> list[str]:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         for node in ast.walk(tree):
             line = getattr(node, "lineno", 0)
-            wrong = [*_wrong_imports(node, name, package), *_wrong_comparisons(node, name)]
+            wrong = [*_wrong_imports(node, name, package), *_wrong_comparisons(node, name), *_lists_kinds(node, name)]
             found.extend(f"{name}:{line} {reason}" for reason in wrong)
     return found
 
@@ -133,6 +134,20 @@ def _wrong_comparisons(node: ast.AST, name: str) -> Iterator[str]:
         for member in members:
             if isinstance(member, ast.Constant) and member.value in TASK_NAMES:
                 yield f"compares with the task name {member.value!r}, which only tasks/ may"
+            if isinstance(member, ast.Constant) and member.value in KIND_NAMES:
+                yield f"compares with the kind {member.value!r}, which only tasks/ may"
+
+
+def _lists_kinds(node: ast.AST, name: str) -> Iterator[str]:
+    """A table or a list of kinds: a new kind would have to be added to it."""
+    members: list[ast.expr | None] = []
+    if isinstance(node, ast.Dict):
+        members = list(node.keys)
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        members = list(node.elts)
+    found = [m.value for m in members if isinstance(m, ast.Constant) and m.value in KIND_NAMES]
+    if _part(name) != "tasks" and len(found) > 1:
+        yield f"lists the kinds {', '.join(found)}, which only tasks/ may"
 
 
 def test_the_tree_keeps_its_rules():
@@ -161,6 +176,13 @@ def test_the_tree_keeps_its_rules():
         ("viz/a.py", "ok = 'edges' != name", "viz/a.py:1 compares with the task name 'edges'"),
         ("data/a.py", "ok = 'depth' in paths", "data/a.py:1 compares with the task name 'depth'"),
         ("data/readers/a.py", "ok = task == 'depth'", "data/readers/a.py:1 compares with the task name 'depth'"),
+        ("data/a.py", "ok = spec.kind == 'unit_vector'", "data/a.py:1 compares with the kind 'unit_vector'"),
+        ("data/a.py", "READ = {'classes': 1, 'boundary': 2}", "data/a.py:1 lists the kinds classes, boundary"),
+        (
+            "data/a.py",
+            "Kind = Literal['classes', 'regression']",
+            "data/a.py:1 lists the kinds classes, regression",
+        ),
         ("viz/a.py", "ok = name in ('x', 'semseg')", "viz/a.py:1 compares with the task name 'semseg'"),
         (
             "viz/a.py",
@@ -197,7 +219,8 @@ def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
         ),
         ("data/readers/a.py", "ok = 'depth' in item.paths and 'semseg' not in wanted"),
         ("tasks/a.py", "def f(name):\n    return name == 'depth'"),
-        ("viz/a.py", "pictures = {'depth': 1}\nok = kind == 'classes'"),
+        ("viz/a.py", "pictures = {'depth': 1, 'classes': []}"),
+        ("tasks/a.py", "ok = kind == 'classes'\ntable = {'classes': 1, 'boundary': 2}"),
     ],
 )
 def test_what_the_rules_allow_passes(tmp_path, file, source):

@@ -10,6 +10,7 @@ import trimesh
 
 from vtadapt.synthetic.labels import edges
 from vtadapt.synthetic.raycast import Camera, Caster
+from vtadapt.synthetic.rooms.catalogue import ROOMS
 from vtadapt.synthetic.scene import Builder, Frame
 from vtadapt.synthetic.shapes import NAMES, shapes
 from vtadapt.synthetic.surface import look
@@ -53,7 +54,7 @@ def test_camera_roll_and_tilt_keep_axes_orthonormal() -> None:
 
 
 def test_depth_of_plane_and_box_is_exact() -> None:
-    build = Builder()
+    build = Builder(ROOMS)
     ground(build)
     build.begin("box", Frame(0, 3))
     build.box((0, 0, 1.2), (1, 1, 1), 0)
@@ -95,7 +96,7 @@ def test_occlusion_stops_at_the_limit() -> None:
 
 
 def test_edges_follow_silhouette_and_crease_once() -> None:
-    build = Builder()
+    build = Builder(ROOMS)
     ground(build)
     build.begin("box", Frame(0, 3))
     build.box((0, 0, 1.2), (1, 1, 1), 0)
@@ -114,7 +115,7 @@ def test_edges_follow_silhouette_and_crease_once() -> None:
 
 
 def test_round_things_have_no_creases_inside() -> None:
-    build = Builder()
+    build = Builder(ROOMS)
     ground(build)
     build.begin("ball", Frame(0, 3))
     build.add("sphere", (0, 0, 1.2), (1.2, 1.2, 1.2), 0)

@@ -36,8 +36,8 @@ def affinity(
     """Measure how much each task helps each other one: a table, affinity.json and .npz, and heat maps."""
     from vtadapt.workflows.affinity.measure import AffinityOptions
     from vtadapt.workflows.affinity.run_affinity import run_affinity
+    from vtadapt.workflows.affinity.tables import show_affinity
     from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import show_affinity
 
     chosen = AffinityOptions(
         measure, data, split, batches, batch_size, per_block, groups, lr, seed, data_dir, devices, accelerator

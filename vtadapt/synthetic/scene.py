@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vtadapt.synthetic.kinds import Catalogue
-from vtadapt.synthetic.rooms.catalogue import ROOMS
 from vtadapt.synthetic.shapes import SHAPE_ID, shapes, tables
 
 Floats = npt.NDArray[np.float32]
@@ -90,7 +89,7 @@ class Geometry:
 class Builder:
     """Collects parts. Coordinates are those of the current object's frame, in metres; sizes are full extents."""
 
-    def __init__(self, catalogue: Catalogue = ROOMS) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         """An empty scene of the kinds of `catalogue`."""
         self.catalogue = catalogue
         self.frame = Frame(0.0, 0.0)

@@ -6,7 +6,7 @@ import functools
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Labels(ABC):  # noqa: B024
     """The only number of channels that makes sense, None where the task says."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Name of a task -> fields that the kind alone cannot know."""
+    file_form: ClassVar[Literal["ids", "numbers", "vectors", "strengths"]] = "numbers"
+    """What readers take the files of its labels for: ids of classes, numbers, x, y, z, or how strong something is."""
     directions: ClassVar[bool] = False
     """Whether labels are directions that surfaces face, which the depth tells as well."""
 

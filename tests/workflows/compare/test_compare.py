@@ -24,7 +24,7 @@ from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.tasks import Task, delta_m
 from vtadapt.workflows.compare import budget as compare_budget
-from vtadapt.workflows.compare.compare import CompareOptions, compare, parse_seeds
+from vtadapt.workflows.compare.compare import CompareOptions, compare
 from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.devices import open_fabric
@@ -32,6 +32,7 @@ from vtadapt.workflows.run.loaders import find_recipe, open_reader
 from vtadapt.workflows.sweep import trials as compare_grid
 from vtadapt.workflows.sweep.constant_baseline import TrivialPredictor, not_beaten, trivial_metrics
 from vtadapt.workflows.sweep.spread import overall_delta_m, spread
+from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.train import train
 
 

@@ -21,11 +21,11 @@ from vtadapt.viz.report.markup import number
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.report import report as workflow
 from vtadapt.workflows.report.facts import affinities_of, train_command
-from vtadapt.workflows.report.records import curves_of, read_records
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.records import curves_of, read_records
 from vtadapt.workflows.train.train import train
 
 SIX = ReportOptions(images=6)

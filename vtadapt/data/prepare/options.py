@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vtadapt.data.pack.form import MAX_PIXELS
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import UsageError, near_matches
 
-MAX_PIXELS = 1 << 28  # of one sample: about 1 GB in memory, more than Pillow opens
 SHARD = 2000  # samples; at 480x640 with four tasks such a file has some 6 GB
 
 

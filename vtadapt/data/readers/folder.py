@@ -174,7 +174,7 @@ class Folder(Reader):
                 if known is not None and known.ids:
                     label = known.convert(read_numbers(path), str(path))
                 else:
-                    label = _READ[spec.kind](path, spec, how)
+                    label = _READ[spec.behaviour.file_form](path, spec, how)
                 same_size(path, label, image)
                 result[task] = label
         return result
@@ -289,8 +289,9 @@ def _read_boundary(path: Path, task: RecipeTask, how: LabelFiles) -> NDArray[Any
 
 
 _READ: dict[str, Callable[[Path, RecipeTask, LabelFiles], NDArray[Any]]] = {
-    "classes": _read_classes,
-    "regression": _read_regression,
-    "unit_vector": _read_normals,
-    "boundary": _read_boundary,
+    "ids": _read_classes,
+    "numbers": _read_regression,
+    "vectors": _read_normals,
+    "strengths": _read_boundary,
 }
+"""What a kind says of its files (``Kind.file_form``) -> how they are read."""

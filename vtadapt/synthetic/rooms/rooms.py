@@ -18,7 +18,7 @@ from vtadapt.synthetic.painter import Painter
 from vtadapt.synthetic.pool import Sample, render_many
 from vtadapt.synthetic.props import Kit
 from vtadapt.synthetic.raycast import Camera, Caster
-from vtadapt.synthetic.rooms.catalogue import CLASSES, COLOURS, KIND_CLASS, KIND_ID, KINDS, STRUCTURE
+from vtadapt.synthetic.rooms.catalogue import CLASSES, COLOURS, KIND_CLASS, KIND_ID, KINDS, ROOMS, STRUCTURE
 from vtadapt.synthetic.rooms.layout import furnish
 from vtadapt.synthetic.rooms.plan import Plan
 from vtadapt.synthetic.scene import Builder, Dice, Geometry
@@ -46,7 +46,7 @@ def render_room(seed: int, size: tuple[int, int] = (128, 128), extras: bool = Fa
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([_TAG, seed])))
     dice = Dice(rng)
-    kit = Kit(Builder(), dice, Paint(rng, dice))
+    kit = Kit(Builder(ROOMS), dice, Paint(rng, dice))
     plan, lighting = furnish(kit)
     geometry, materials = kit.build.finish(), kit.paint.materials()
     caster = Caster(geometry.triangles)

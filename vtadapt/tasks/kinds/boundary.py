@@ -178,6 +178,7 @@ class Boundary(Kind):
     default_headline = "odsf/d0.011"
     meter = BoundaryMeter
     label_check = BoundaryCheck
+    file_form = "strengths"
     weight = 20.0
     presets = {"saliency": {"loss": "bce", "headline": "f1/t0.5"}}  # a region, not a line
 

@@ -115,6 +115,7 @@ class Classes(Kind):
     default_headline = "miou/dataset"
     meter = ClassesMeter
     label_check = ClassesCheck
+    file_form = "ids"
     channels = None
     scores_classes = True
     smooth = False

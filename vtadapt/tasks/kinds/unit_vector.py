@@ -172,6 +172,7 @@ class UnitVector(Kind):
     default_headline = "angle_mean/pixel"
     meter = UnitVectorMeter
     label_check = VectorsCheck
+    file_form = "vectors"
     weight = 5.0
     channels = 3
     directions = True

@@ -7,13 +7,13 @@ from statistics import mean
 
 from vtadapt.workflows.adapt.domains import Domains
 from vtadapt.workflows.adapt.tables import ADAPTED
-from vtadapt.workflows.report.records import read_records
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.loaders import distance_factor, focal_length
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.trials import Trial
 from vtadapt.workflows.train.methods.adversarial import CLASS_WEIGHTS
 from vtadapt.workflows.train.methods.class_ratios import LEAST_STEPS
+from vtadapt.workflows.train.records import read_records
 
 
 def about_domains(domains: Domains) -> list[str]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vtadapt.atomic import disk_error, folder_lock
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
 from vtadapt.workflows.compare.picture import draw_comparison
@@ -25,6 +22,7 @@ from vtadapt.workflows.run.loaders import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
+from vtadapt.workflows.sweep.start import alone, parse_seeds
 from vtadapt.workflows.sweep.trials import Trial, Variant, begin, find_variants, make_trial, run_trials
 from vtadapt.workflows.train.starting_run import with_start
 
@@ -53,22 +51,6 @@ class CompareOptions:
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out: Path | None = None
     images: int = 2
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Read "3" (0, 1, 2), "0,4,7", or "4," for that one alone.
-
-    Raises:
-        UsageError: something else.
-    """
-    try:
-        numbers = [int(part) for part in text.removesuffix(",").split(",")]
-    except ValueError as error:
-        raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
-    seeds = numbers if "," in text else list(range(numbers[0]))
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative")
-    return seeds
 
 
 def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = False) -> dict[str, Any]:
@@ -138,18 +120,3 @@ def _measured(
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:
     results = files.read_json(trial.path / files.RESULTS)
     return f"{summary(results['metrics'], tasks)}  ({results['train_seconds']:.0f} s)"
-
-
-@contextlib.contextmanager
-def alone(folder: Path, what: str) -> Iterator[None]:
-    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
-    with disk_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(folder_lock(folder / ".lock"))
-        except DataError as error:
-            if "is locked" not in str(error):
-                raise
-            raise ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out") from error
-        yield

@@ -13,13 +13,13 @@ import yaml
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 from vtadapt.workflows.affinity.measure import LEARNED
-from vtadapt.workflows.report.records import BROKEN, broken
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.build import digest
 from vtadapt.workflows.run.folder import DEMO, is_bundled
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.records import BROKEN, broken
 from vtadapt.workflows.train.trainer import LAST
 
 MOMENTS = 120  # of the affinity's history at most
@@ -57,7 +57,7 @@ def facts_of(loaded: Loaded, totals: Mapping[str, float | None]) -> dict[str, st
 
     Args:
         loaded: the run.
-        totals: see :func:`vtadapt.workflows.report.records.totals_of`.
+        totals: see :func:`vtadapt.workflows.train.records.totals_of`.
     """
     settings = loaded.settings
     seconds = totals.get("train_seconds")

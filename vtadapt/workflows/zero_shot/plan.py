@@ -11,12 +11,12 @@ from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.tasks import Task
-from vtadapt.workflows.compare.compare import parse_seeds
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.loaders import find_recipe, open_reader
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
+from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.starting_run import Origin, match_tasks
 
 DIRECT, ZERO_SHOT, ORACLE = "direct", "zero-shot", "oracle"

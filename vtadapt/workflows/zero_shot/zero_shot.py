@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.compare.compare import alone
 from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate, summary
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.devices import open_fabric
@@ -18,6 +17,7 @@ from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
+from vtadapt.workflows.sweep.start import alone
 from vtadapt.workflows.sweep.trials import Trial, begin, run_trials
 from vtadapt.workflows.train.starting_run import FOLDER, keep_origin
 from vtadapt.workflows.zero_shot.picture import draw_zero_shot

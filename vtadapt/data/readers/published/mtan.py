@@ -74,7 +74,7 @@ class Mtan(Reader):
         """See which way the normals face: nobody wrote down which way their axes point."""
         del source
         for task, given in self.recipe.tasks.items():
-            if given.kind == "unit_vector" and task in self.wanted:
+            if given.behaviour.file_form == "vectors" and task in self.wanted:
                 check_axes(self, found, task, partial(self._labels, task))
 
     def load(self, item: Item) -> Arrays:
@@ -93,12 +93,12 @@ class Mtan(Reader):
     def _read(self, task: str, path: Path) -> NDArray[Any]:
         given = self.recipe.tasks[task]
         array = read_npy(path)
-        if given.kind == "classes":
+        if given.behaviour.file_form == "ids":
             if len(given.classes) > VOID:
                 raise ConfigError(f"recipe {self.recipe.name!r}: {len(given.classes)} classes, wanted at most {VOID}")
             ids = {self.options.void: VOID} | {i: i for i in range(len(given.classes))}
             return map_ids(_finite(one_channel(array, path), path), ids, str(path))
-        if given.kind == "unit_vector":
+        if given.behaviour.file_form == "vectors":
             return unit_vectors(array, path, flip_of(self))
         if given.distance:
             return metres(array, path)

@@ -1,4 +1,4 @@
-"""What a report takes from the numbers that a run recorded: totals, metrics and curves. What is broken is told."""
+"""The numbers that a run recorded, read back: totals, metrics and curves. What is broken is told."""
 
 from __future__ import annotations
 

@@ -1,0 +1,41 @@
+"""What every sweep begins with: its seeds, and a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.errors import ConfigError, DataError, UsageError
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "3" (0, 1, 2), "0,4,7", or "4," for that one alone.
+
+    Raises:
+        UsageError: something else.
+    """
+    try:
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
+    except ValueError as error:
+        raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
+    seeds = numbers if "," in text else list(range(numbers[0]))
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative")
+    return seeds
+
+
+@contextlib.contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
+    with disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_lock(folder / ".lock"))
+        except DataError as error:
+            if "is locked" not in str(error):
+                raise
+            raise ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out") from error
+        yield
