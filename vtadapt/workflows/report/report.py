@@ -19,13 +19,14 @@ from vtadapt.models.adapted import AdaptedModel
 from vtadapt.viz.report.pictures import Shot
 from vtadapt.viz.report.report import Pictures, render
 from vtadapt.workflows.info import describe_model
-from vtadapt.workflows.report import facts, records
+from vtadapt.workflows.report import facts
 from vtadapt.workflows.report.samples import ATTENTION, Sampled, attention_shots, finest_block, sample
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.train import records
 
 FORMAT = 1
 SUFFIXES = (".html", ".htm")
