@@ -1,4 +1,8 @@
-"""Files and folders that appear whole or not at all, and disk errors as one line."""
+"""Files that appear whole or not at all, the one cleaner of what killed runs left, and disk errors as one line.
+
+Whatever is being written has a temporary name beside its place: ``.NAME.HOST-PID.partial``. So the cleaner can tell
+from a name alone whose file it is, and whether that process still lives.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,109 @@ import contextlib
 import errno
 import json
 import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vtadapt.errors import DataError
 
-_MARK = ".partial"
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_LEFT = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)\.partial(\.\w+)?", re.DOTALL)
+_STARTED = time.time()
+_DAY = 24 * 3600.0
+_looked_into: set[Path] = set()
 
 
-def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` (same folder, so that the rename is atomic) that no reader looks for."""
-    return path.with_name(f".{path.name}.{os.getpid()}{_MARK}")
+def temporary_name(path: Path, suffix: str = "") -> Path:
+    """A name beside ``path`` (same folder, so that the rename is atomic) that no reader looks for.
+
+    ``suffix`` ends it, for writers that go by that.
+    """
+    return path.with_name(f".{path.name}{_mark()}{suffix}")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that killed runs left in ``folder``; call it only while holding the folder's lock."""
-    for path in folder.glob(f".*{_MARK}"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+def _mark() -> str:
+    return f".{_HOST}-{os.getpid()}.partial"  # asked for each time: a forked worker has another
+
+
+def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
+    """Remove what has a temporary name in ``folder`` (not below it) and nobody writes to any more.
+
+    Args:
+        folder: may be missing.
+        alone: the caller holds the lock of all who write here: whatever is there is a leftover. Else what a living
+            process of this machine may be at work on stays, and for a day what came from another machine (a shared
+            disk), whose processes cannot be asked.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # of another user, or another cleaner was faster
+                if (found := _LEFT.fullmatch(entry.name)) and (alone or _abandoned(entry, found[1], int(found[2]))):
+                    shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
+
+
+def _abandoned(entry: os.DirEntry[str], host: str, pid: int) -> bool:
+    changed = entry.stat(follow_symlinks=False).st_mtime
+    if host != _HOST:
+        return changed < time.time() - _DAY
+    if pid == os.getpid():  # in a container that starts again, numbers repeat
+        return changed < _STARTED - 60
+    return not _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would end it there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user
+        return True
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write files to, and remove leftovers there when this process comes to it for the first time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder not in _looked_into:
+        _looked_into.add(folder)
+        remove_leftovers(folder)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; at the end the file gets the name ``path`` in one step, or is removed on an error.
+
+    The folder is made (see :func:`make_folder`).
+
+    Raises:
+        DataError: the disk refuses; what was there before is untouched.
+    """
+    temporary = temporary_name(path)
+    try:
+        with disk_error(path):
+            make_folder(path.parent)
+            yield temporary
+            replace_file(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):  # its own error, such as a parent that is a file, has been told already
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder in the system's place for such; it goes at the end, or when a later run finds it of a killed one."""
+    above = Path(tempfile.gettempdir())
+    remove_leftovers(above)
+    with tempfile.TemporaryDirectory(prefix=f".vtadapt-{purpose}.", suffix=_mark(), dir=above) as folder:
+        yield Path(folder)
 
 
 def replace_file(temporary: Path, path: Path) -> None:
@@ -45,17 +133,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) as :func:`whole_file` does."""
+    with whole_file(path) as temporary:
+        # Names of files that are no UTF-8 come as surrogates; their escapes are JSON's, too.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON (UTF-8, keys in their order, no NaN) atomically."""
-    temporary = temporary_name(path)
-    try:
-        with disk_error(path):
-            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-            # Names of files that are no UTF-8 come as surrogates; their escapes are JSON's, too.
-            temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-            replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write JSON (keys in their order, no NaN) as :func:`whole_file` does."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ ARCHIVE_KINDS = [
     ArchiveKind("absolute path in a zip", with_file("/tmp/evil.png"), "an absolute path"),
     ArchiveKind("link to the outside", with_member(member("door", tarfile.SYMTYPE, "/etc")), "a symbolic link"),
     ArchiveKind("hard link outside", with_member(member("door", tarfile.LNKTYPE, "../../evil")), "'door' is refused"),
-    ArchiveKind("device", with_member(member("null", tarfile.CHRTYPE)), "a device or pipe"),
+    ArchiveKind("device", with_member(member("null", tarfile.CHRTYPE)), "a special file"),
     ArchiveKind("two archives mixed", mixed, "both hold 'train/train bücher 0.png', with different content"),
     ArchiveKind("archive of another set", of_another_set, "no such folder; wanted one with pictures"),
     ArchiveKind("broken picture inside", with_broken_picture, "broken picture"),

@@ -93,7 +93,7 @@ def tidy(place: Place) -> None:
     """Nothing is left in the folder of packs but what is documented, and no temporary file in it."""
     known = {place.name, *(f".{place.name}.{what}" for what in LEFT)}
     assert {p.name for p in place.data.iterdir()} <= known
-    assert not list(place.data.rglob("*.partial"))
+    assert not list(place.data.rglob(".*.partial*"))
     assert not list(place.data.rglob("unpacking"))
 
 

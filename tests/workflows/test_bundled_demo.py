@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vtadapt.atomic import write_json
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.folder import bundled_run
@@ -105,7 +106,7 @@ def test_outputs_go_to_the_folder_of_runs_that_was_named(cli: Cli, empty: Path, 
 def test_its_report_knows_its_own_measurements(empty: Path) -> None:
     folder = empty / "other"
     metrics = {"rooms": {"depth": {"rmse/pixel": 0.5}}}
-    files.write_json(folder / "bundled-demo" / "eval-test.json", {"split": "test", "metrics": metrics})
+    write_json(folder / "bundled-demo" / "eval-test.json", {"split": "test", "metrics": metrics})
     document = report(bundled_run(), options=ReportOptions(images=0), folder=folder, quiet=True)
     assert [entry["source"] for entry in document["measured"]] == ["results.json", "eval-test.json"]
     assert document["measured"][1]["metrics"] == metrics

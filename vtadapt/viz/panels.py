@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vtadapt.errors import DataError
+from vtadapt.atomic import whole_file
 from vtadapt.viz.palette import Colour, Text, Theme, colour_table, line_height, theme_of, to_rgb, typeset
 
 # Sizes in pixels. A cell without a given height stays between the first two; a page aims to stay under PAGE_WIDTH.
@@ -172,21 +172,8 @@ def save_png(path: str | os.PathLike[str], rgb: np.ndarray) -> Path:
     """
     target = Path(path)
     picture = Image.fromarray(Cell(rgb).rgb)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                picture.save(file, format="PNG", compress_level=2)  # a third of the default's time, a little larger
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        message = f"cannot write {target}: {reason}; choose another folder (what was there before is untouched)"
-        raise DataError(message) from error
+    with whole_file(target) as temporary:
+        picture.save(temporary, format="PNG", compress_level=2)  # a third of the default's time, a little larger
     return target
 
 

@@ -65,9 +65,9 @@ def test_names_too_long(tmp_path: Path) -> None:
 def test_symbolic_links_devices_and_pipes(tmp_path: Path) -> None:
     members = {
         "symbolic link": special("a/link", tarfile.SYMTYPE, "../../outside"),
-        "device": special("null", tarfile.CHRTYPE),
-        "pipe": special("fifo", tarfile.FIFOTYPE),
-        "unknown kind": special("volume", b"V"),
+        "'null' is a special file": special("null", tarfile.CHRTYPE),
+        "'fifo' is a special file": special("fifo", tarfile.FIFOTYPE),
+        "'volume' is a special file": special("volume", b"V"),
     }
     for i, (what, member) in enumerate(members.items()):
         refused(write_tar(tmp_path / f"{i}.tar", {"good.txt": b"x"}, "w:", member), what)
@@ -76,6 +76,12 @@ def test_symbolic_links_devices_and_pipes(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(info, "/etc/passwd")
     refused(tmp_path / "a.zip", "symbolic link")
+
+
+def test_a_python_without_the_filter_reads_no_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_tar(tmp_path / "a.tar", {"a": b"x"})
+    monkeypatch.delattr(tarfile, "data_filter")
+    refused(archive, "tar -xf FILE.*Python 3.11.4")
 
 
 def test_writing_through_a_link_is_refused(tmp_path: Path) -> None:

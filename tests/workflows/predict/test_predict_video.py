@@ -204,10 +204,20 @@ def test_a_rate_that_no_format_can_tell(tiny: Any, tmp_path: Path, capfd: pytest
     assert [line.partition(" ")[0] for line in said] == ["a.avi:", str(tmp_path / "a.avi")]  # to do, done
 
 
-def test_what_cannot_be_written_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_written_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = np.zeros((16, 16, 3), np.uint8)
-    with pytest.raises(VtadaptError, match="no video can be written"), Writer(tmp_path / "none" / "a", 10) as writer:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DataError, match="cannot write .*file/a: "),
+        Writer(tmp_path / "file" / "a", 10) as writer,
+    ):
         writer.add(page)
+    monkeypatch.setattr(module, "CODECS", ((".none", "MJPG"),))
+    with pytest.raises(VtadaptError, match="no video can be written"), Writer(tmp_path / "a", 10) as writer:
+        writer.add(page)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
 

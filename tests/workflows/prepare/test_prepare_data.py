@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.data.conftest import write_camvid
-from vtadapt.atomic import folder_lock
+from vtadapt.atomic import folder_lock, temporary_name
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 
 
@@ -44,6 +50,22 @@ def test_names_that_a_terminal_or_a_table_would_obey(cli: Callable[..., Any], tm
     checked = cli("prepare-data", "camvid", "--check", "--data-dir", tmp_path / "data")
     assert checked.code == 3
     assert not any(sign in ran.out + ran.err for ran in (shown, refused, made, checked) for sign in "\x1b\x07")
+
+
+def test_a_dry_run_collects_what_a_killed_one_left(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, ended = tmp_path / "temporary", subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: ended.pid)
+        left = temporary_name(place / "vtadapt-dry-run")
+    (left / "train").mkdir(parents=True)
+    write_camvid(tmp_path / "src", {"train": 1, "val": 1})
+    archive = shutil.make_archive(str(tmp_path / "src"), "zip", tmp_path / "src")
+    assert cli("prepare-data", "camvid", "--source", archive, "--dry-run").code == 0
+    assert list(place.iterdir()) == []
 
 
 def test_values_that_cannot_be(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vtadapt.atomic import write_json
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.folder import bundled_run, find_run, find_unfinished, new_run
@@ -92,7 +93,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
         with pytest.raises(DataError, match="no space left on the disk while writing .*model.safetensors"):
             checkpoint.write_tensors(path, {"a": torch.zeros(3)})
         with pytest.raises(DataError, match="no space left"):
-            files.write_json(tmp_path / "results.json", {})
+            write_json(tmp_path / "results.json", {})
     assert torch.equal(checkpoint.read_tensors(path)[0]["a"], torch.ones(3))
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from vtadapt.atomic import temporary_name
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.settings import load
@@ -72,19 +73,20 @@ def steps(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines() if "train" in line]
 
 
-def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path) -> None:
+def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text(tiny.other(tmp_path / "runs").to_yaml(), encoding="utf-8")
     command = [sys.executable, "-c", KILLED, str(settings)]
     # Sums are added in another order on another number of threads.
     environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    ended = subprocess.run(command, timeout=120, check=False, env=environ)
-    assert ended.returncode == -signal.SIGKILL
+    ended = subprocess.Popen(command, env=environ)
+    assert ended.wait(timeout=120) == -signal.SIGKILL
     run = tmp_path / "runs" / "tiny-0001"
     assert steps(run) == [1, 2, 3, 4, 5]
     assert checkpoint.load_state(run / LAST)[3]["step"] == 4
-    # What a kill in the middle of writing leaves.
-    (run / "checkpoints" / "last" / ".state.safetensors.123.partial").write_bytes(b"half")
+    with monkeypatch.context() as patch:  # what a kill in the middle of writing leaves
+        patch.setattr(os, "getpid", lambda: ended.pid)
+        temporary_name(run / LAST).write_bytes(b"half")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "spl')
     train(load(settings), resume=run, quiet=True)

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from vtadapt.atomic import whole_file
 from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone, build_pico, pico_config
 from vtadapt.models.cnn import CnnBackbone
 from vtadapt.models.decoder import LightDecoder
@@ -248,8 +249,8 @@ def save(model: Pretext, args: argparse.Namespace, numbers: dict[str, Any]) -> N
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().half().contiguous() for k, v in model.backbone.net.state_dict().items()}
-    save_file(state, out / ".model.partial")
-    os.replace(out / ".model.partial", out / "model.safetensors")
+    with whole_file(out / "model.safetensors") as temporary:
+        save_file(state, temporary)
     settings = {k: v for k, v in vars(args).items() if k not in ("cache", "out", "port")}
     (out / "training.json").write_text(json.dumps({"settings": settings, **numbers}, indent=1) + "\n")
 

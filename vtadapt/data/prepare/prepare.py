@@ -231,7 +231,7 @@ def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         with disk_error(folder):
             folder.mkdir(exist_ok=True)
-            remove_leftovers(folder)
+            remove_leftovers(folder, alone=True)
     write_json(notes / PLAN, plan)
 
 

@@ -111,6 +111,11 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
 
 
 def _tar_entries(path: Path, file: Any, can_seek: bool) -> Iterator[Entry]:
+    if not hasattr(tarfile, "data_filter"):  # came with Python 3.11.4; distributions gave it to older ones
+        raise DataError(
+            f"{path}: this Python cannot judge what is in a tar; unpack it by hand (tar -xf FILE) and give the folder, "
+            "or use Python 3.11.4 or newer"
+        )
     with reading(path):
         stream = _Forward(file, can_seek)
         archive = tarfile.open(  # noqa: SIM115  # closed with ``raw``, which is all that it holds
@@ -135,22 +140,15 @@ def _tar_entries(path: Path, file: Any, can_seek: bool) -> Iterator[Entry]:
 
 
 def _tar_entry(archive: tarfile.TarFile, info: tarfile.TarInfo, below: str) -> Entry:
-    refused, kind = "", "file"
-    if info.isdir():
-        kind = "folder"
-    elif info.islnk():
-        kind = "hard link"
-    elif info.issym():
+    kind = "folder" if info.isdir() else "hard link" if info.islnk() else "file"
+    refused = ""
+    if info.issym():  # the filter lets those pass that stay inside
         refused = "a symbolic link"
-    elif info.isdev():
-        refused = "a device or pipe"
     elif info.issparse():
         refused = "a sparse file"
-    elif info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
-        refused = f"of an unknown kind ({info.type!r})"
     elif info.size < 0:
         refused = f"of {info.size} bytes"
-    elif hasattr(tarfile, "data_filter"):  # Python 3.11.4 or newer: a second opinion
+    else:
         try:
             tarfile.data_filter(info, below)
         except (tarfile.FilterError, ValueError) as error:  # ValueError: a NUL in its name

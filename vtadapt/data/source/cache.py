@@ -22,7 +22,7 @@ from vtadapt.atomic import disk_error, remove_leftovers, write_json
 from vtadapt.data.source.archive_checks import Limits
 from vtadapt.data.source.archive_kind import reading
 from vtadapt.data.source.archives import unpack
-from vtadapt.data.source.source import OnSource, Part, files_below, is_paperwork, mixed, names_of
+from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of
 from vtadapt.errors import DataError
 
 TREE, UNPACKING, STATE, LOCK = "files", "unpacking", "state.json", "lock"
@@ -47,7 +47,7 @@ def fill(cache: Path, parts: Sequence[Part], limits: Limits, on_progress: OnSour
     """Bring the cache up to date with ``parts`` and return its tree; call it only while holding the cache's lock."""
     identities = [identity(part) for part in parts]
     with disk_error(cache):
-        remove_leftovers(cache)
+        remove_leftovers(cache, alone=True)
     state = _take_up(cache, identities)
     for number, (part, own) in enumerate(zip(parts, identities, strict=True)):
         if own in state.done:

@@ -1,20 +1,18 @@
-"""Fetching the files that a recipe gives a URL and a checksum of; a download that was cut goes on where it stopped.
+"""Fetching the files that a recipe gives a URL and a checksum of, with pooch; one that was cut starts again.
 
-What is under way lies in ``NAME.part``. Bytes that came over the network are only ever used if their SHA-256 is the
-recipe's, so http is as good as https here. pooch tests that and puts the file in its place.
+Bytes that came over the network are only ever used if their SHA-256 is the recipe's, so http is as good as https here.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, whole_file
 from vtadapt.data.recipe.recipe import ExpectedFile, Recipe
 from vtadapt.data.source.archive_checks import plain_path
 from vtadapt.data.source.archives import free_bytes
@@ -22,9 +20,8 @@ from vtadapt.errors import DataError
 
 OnDownload = Callable[[str, int, int], None]
 
-CHUNK = 1 << 16  # what a connection may lose when it breaks
+CHUNK = 1 << 18
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and without a byte
-ATTEMPTS = 20  # of one file; each must bring it on
 
 
 def download(
@@ -54,6 +51,7 @@ def download(
     with disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder / ".download.lock"):
+        remove_leftovers(folder, alone=True)
         for file in fetched:
             _fetch(file, _place(folder, file), on_progress)
     return [_place(folder, file) for file in wanted if file not in missing]
@@ -98,7 +96,7 @@ def _fetch(file: ExpectedFile, path: Path, on_progress: OnDownload | None) -> No
     """One file, unless it is there."""
     import pooch
 
-    known_hash, url = f"sha256:{file.sha256}", str(file.url)
+    url = str(file.url)
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise DataError(f"{path.name}: URL {url!r}, wanted http:// or https://; download it by hand to {path}")
     if path.exists():
@@ -106,145 +104,75 @@ def _fetch(file: ExpectedFile, path: Path, on_progress: OnDownload | None) -> No
             if pooch.file_hash(str(path), alg="sha256") == file.sha256:
                 return
         raise DataError(f"{path}: there, but its sha256 is not {file.sha256}; move it away to download it again")
-    pooch.get_logger().setLevel("WARNING")  # it would announce each download
-    checked = path.parent / ".download"  # pooch's temporary files; a killed run may leave some
-    try:
-        with disk_error(path):
-            checked.mkdir(parents=True, exist_ok=True)
-            for left in checked.glob("tmp*"):
-                left.unlink()
-            pooch.retrieve(
-                url, known_hash, fname=path.name, path=checked, downloader=_Resuming(file, path, on_progress)
-            )
-            os.replace(checked / path.name, path)
-    except ValueError as error:
-        found = [one for one in re.findall("[0-9a-f]{64}", str(error)) if one != file.sha256]
-        if not found:
-            raise
-        raise DataError(
-            f"{path}: downloaded with sha256 {found[0]}, wanted {file.sha256}; it is removed: try again, or the file "
-            f"at {url} is another one by now"
-        ) from error
-    finally:
-        with suppress(OSError):
-            checked.rmdir()
-
-
-class _Resuming:
-    """A downloader as pooch wants it: writes ``NAME.part``, from where it ends, and hands it over when it is whole."""
-
-    def __init__(self, file: ExpectedFile, path: Path, on_progress: OnDownload | None) -> None:
-        self.file, self.path, self.on_progress = file, path, on_progress
-        self.part = path.with_name(f"{path.name}.part")
-        self.host = urlsplit(str(file.url)).hostname
-        self.by_hand = f"run it again to go on, or download by hand: {file.url} to {path}"
-
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
-        del pooch
-        for attempt in range(ATTEMPTS):
-            before = self._there()
-            try:
-                self._one_attempt(url)
-                break
-            except _CutError as error:
-                if self._there() <= before or attempt == ATTEMPTS - 1:
-                    raise DataError(
-                        f"{self.path.name}: the connection to {self.host} broke after {self._there()} bytes "
-                        f"({error}); {self.by_hand}"
-                    ) from error
-        os.replace(self.part, output_file)
-
-    def _there(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def _one_attempt(self, url: str) -> None:
-        import requests
-
-        start = self._there()
-        if self.file.bytes is not None and start == self.file.bytes:
-            return
-        if self.file.bytes is not None and start > self.file.bytes:
-            self.part.unlink()
-            start = 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with (
-            self._network(),
-            requests.Session() as session,
-            session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer,
-        ):
-            nothing_more = answer.status_code == 416 and start > 0
-            if nothing_more and answer.headers.get("Content-Range", "").rpartition("/")[2] == str(start):
-                return  # it is whole; its checksum will tell
-            if not nothing_more:
-                self._judge(answer, start)
-                return
-        self.part.unlink()  # longer than the file there: of another one
-        self._one_attempt(url)
-
-    def _judge(self, answer: Any, start: int) -> None:
-        """Receive the answer if it is the file, or the part of it that was asked for."""
-        if answer.status_code not in (200, 206):
-            raise DataError(
-                f"{self.path.name}: {self.host} answered {answer.status_code} {answer.reason} for {self.file.url}; "
-                f"download by hand to {self.path}"
-            )
-        goes_on = answer.status_code == 206 and _first_byte(answer) == start
-        if answer.status_code == 206 and not goes_on:
-            self.part.unlink(missing_ok=True)
-            raise DataError(f"{self.path.name}: {self.host} sent another part than asked for; {self.by_hand}")
-        self._receive(answer, start if goes_on else 0)
-
-    def _receive(self, answer: Any, start: int) -> None:
-        """Append the answer from byte ``start`` on."""
-        length = answer.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdigit() else 0
-        if self.file.bytes is not None and total not in (0, self.file.bytes):
-            raise DataError(
-                f"{self.path.name}: {self.host} has a file of {total} bytes, wanted {self.file.bytes}; "
-                f"it is another file by now: download by hand to {self.path}"
-            )
-        total = total or self.file.bytes or 0
-        if total - start > free_bytes(self.part.parent):
-            raise DataError(f"{self.path}: needs {total - start} bytes more than the disk has; free some space")
-        done = start
-        with self.part.open("r+b" if start else "wb") as file:
-            file.seek(start)
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
-                done += len(chunk)
-                if total and done > total:
-                    raise DataError(f"{self.path.name}: {self.host} sends more than {total} bytes; {self.by_hand}")
-                file.write(chunk)
-                if self.on_progress is not None:
-                    self.on_progress(self.path.name, done, total)
-        if total and done < total:
-            raise _CutError(f"{done} of {total} bytes")
-
-    @contextmanager
-    def _network(self) -> Iterator[None]:
-        """Errors of the network: of connecting as a DataError, of reading as ``_CutError``."""
-        import requests
-        import urllib3
-
+    with whole_file(path) as temporary, closing(_Watch(file, path, temporary, on_progress)) as watch:
+        ask = {"timeout": TIMEOUT, "headers": {"Accept-Encoding": "identity"}, "hooks": {"response": watch.answer}}
         try:
-            yield
-        except requests.exceptions.RequestException as error:
-            reason = _reason(error)
-            if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
-                raise DataError(f"{self.path.name}: cannot reach {self.host} ({reason}); {self.by_hand}") from error
+            pooch.HTTPDownloader(watch, CHUNK, **ask)(url, str(temporary), None)
+        except OSError as error:
+            if not hasattr(error, "request"):  # what requests raises has it; else it is the disk
+                raise
+            raise DataError(_network_error(error, file, path)) from error
+        watch.update()
+        if (found := pooch.file_hash(str(temporary), alg="sha256")) != file.sha256:
             raise DataError(
-                f"{self.path.name}: {self.host} gave no proper answer ({reason}); {self.by_hand}"
-            ) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise _CutError(_reason(error)) from error
+                f"{path}: downloaded with sha256 {found}, wanted {file.sha256}; it is removed: try again, or the file "
+                f"at {url} is another one by now"
+            )
 
 
-class _CutError(Exception):
-    """The connection broke; what came before is in the part."""
+class _Watch:
+    """What comes in: a hook for the server's answer, and the progress bar as pooch wants one."""
+
+    def __init__(self, file: ExpectedFile, path: Path, temporary: Path, on_progress: OnDownload | None) -> None:
+        self.file, self.path, self.temporary, self.on_progress = file, path, temporary, on_progress
+        self.total = 0  # pooch sets what the server tells, or 0
+        self.response: Any = None
+
+    def answer(self, response: Any, **_: object) -> None:
+        """Look at the head of an answer before anything of it is written."""
+        self.response = response
+        if response.status_code != 200:
+            return
+        # Some servers call a .tar.gz an encoding; requests would decode it, and the checksum is of the file as it is.
+        response.raw.headers.pop("Content-Encoding", None)
+        length = response.headers.get("Content-Length", "")
+        size, free = int(length) if length.isdigit() else self.file.bytes or 0, free_bytes(self.path.parent)
+        if size <= free and self.file.bytes in (None, size):
+            return
+        if size > free:
+            raise DataError(f"{self.path}: needs {size} bytes, the disk has {free}; free some space")
+        raise DataError(
+            f"{self.path.name}: {urlsplit(response.url).hostname} has a file of {size} bytes, wanted "
+            f"{self.file.bytes}; it is another file by now: download by hand to {self.path}"
+        )
+
+    def update(self, _: int = 0) -> None:
+        """Tell how far it is: pooch counts whole chunks, also where less came."""
+        done, total = self.temporary.stat().st_size, self.total or self.file.bytes or 0
+        if total and done > total:
+            raise DataError(
+                f"{self.path.name}: {self.file.url} sends more than {total} bytes; download it by hand to {self.path}"
+            )
+        if self.on_progress is not None:
+            self.on_progress(self.path.name, done, total)
+
+    def reset(self) -> None:
+        """Nothing: the file tells."""
+
+    def close(self) -> None:
+        """Hang up, which pooch leaves to chance where something is wrong."""
+        if self.response is not None:
+            self.response.close()
 
 
-def _first_byte(answer: Any) -> int | None:
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+def _network_error(error: Any, file: ExpectedFile, path: Path) -> str:
+    host, answer, reason = urlsplit(str(file.url)).hostname, error.response, _reason(error)
+    if answer is not None:
+        return (
+            f"{path.name}: {host} answered {answer.status_code} {answer.reason} for {file.url}; "
+            f"download by hand to {path}"
+        )
+    return f"{path.name}: cannot be had from {host} ({reason}); run it again, or download by hand: {file.url} to {path}"
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vtadapt.atomic import write_json, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.discriminator import SMALLEST
 from vtadapt.tasks import Task
@@ -121,8 +122,8 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
         result["panels"] = draw_adaptation(
             settings, domains.target.name, domains.agreed, trials, picture, options.images
         )
-        files.write_json(folder / ADAPT, result)
-        files.write_text(folder / TABLE, markdown(result))
+        write_json(folder / ADAPT, result)
+        write_text(folder / TABLE, markdown(result))
     return result
 
 

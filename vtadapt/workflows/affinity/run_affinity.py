@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vtadapt.affinity.grouping import group_tasks
+from vtadapt.atomic import write_json
 from vtadapt.data.pack.manifest import has_pack
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.measure import AUTO, LEARNED, AffinityOptions, measure_affinity
@@ -148,7 +149,7 @@ def save(result: dict[str, Any], out: Path, plot: bool) -> dict[str, str]:
         written |= draw(result, out)
     written["json"] = out / "affinity.json"
     result["files"] = {kind: os.fspath(path) for kind, path in written.items()}
-    files.write_json(written["json"], result)
+    write_json(written["json"], result)
     return result["files"]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vtadapt.atomic import write_json, write_text
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.tasks import Task
@@ -99,8 +100,8 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
             "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
         }
         result["panels"] = draw_comparison(settings, recipes, tasks, trials, folder, options.images)
-        files.write_json(folder / COMPARE, result)
-        files.write_text(folder / TABLE, markdown(result))
+        write_json(folder / COMPARE, result)
+        write_text(folder / TABLE, markdown(result))
     return result
 
 

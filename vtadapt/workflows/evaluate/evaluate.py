@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from vtadapt.atomic import write_json
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
 from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
-from vtadapt.workflows.run import files
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
@@ -161,7 +161,7 @@ def evaluate_run(
         picture = out / f"panel-{name}-{split}{tag}.png"
         results["panels"].append(str(draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)))
     other = "" if data is None else "-" + "+".join(readers)
-    files.write_json(out / f"eval-{split}{other}{tag}.json", results)
+    write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from vtadapt.atomic import disk_error, replace_file
+from vtadapt.atomic import disk_error, make_folder, replace_file, temporary_name
 from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.viz.video_strips import name_strip, strips_below
@@ -212,10 +212,12 @@ class Writer:
         self.count += 1
 
     def _start(self, height: int, width: int) -> cv2.VideoWriter:
+        with disk_error(self.stem):
+            make_folder(self.stem.parent)
         for suffix, codec in CODECS:
             self.path = self.stem.with_name(self.stem.name + suffix)
             # The writer goes by the suffix, so that the temporary name keeps it.
-            self._temporary = self.stem.with_name(f".{self.stem.name}.{os.getpid()}.partial{suffix}")
+            self._temporary = temporary_name(self.stem, suffix)
             kind = cv2.VideoWriter.fourcc(*codec)
             with _silence():
                 video = cv2.VideoWriter(os.fspath(self._temporary), kind, self.rate, (width, height))

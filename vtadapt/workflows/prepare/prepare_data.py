@@ -8,17 +8,17 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from vtadapt.atomic import folder_lock
+from vtadapt.atomic import folder_lock, temporary_folder
 from vtadapt.data.pack.manifest import has_pack
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
 from vtadapt.data.prepare.prepare import forget, need_place, prepare, reusable
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.source.cache import LOCK, discard
-from vtadapt.data.source.source import called, open_source, parts_of, skeleton
+from vtadapt.data.source.parts import parts_of
+from vtadapt.data.source.source import called, open_source, skeleton
 from vtadapt.errors import DataError
 from vtadapt.workflows.progress import Progress
 
@@ -168,12 +168,12 @@ def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quie
     plan = resolve(load_recipe(name), options)
     if not sources or plan.recipe.source.synthetic:
         return survey(plan, None)
-    with TemporaryDirectory(prefix="vtadapt-") as folder, _Shown("look into", quiet, "bytes") as reading:
-        source = skeleton(sources, Path(folder), on_progress=reading.move)
+    with temporary_folder("dry-run") as folder, _Shown("look into", quiet, "bytes") as reading:
+        source = skeleton(sources, folder, on_progress=reading.move)
         given = {path.name: path.stat().st_size for path in sources if path.is_file()}
         for part in parts_of(sources):
             given |= {part.path.name: part.path.stat().st_size} if part.kind == "archive" else {}
-        return called(survey(plan, source, given), Path(folder), sources)
+        return called(survey(plan, source, given), folder, sources)
 
 
 def _download(recipe: Recipe, out_dir: Path, tasks: Sequence[str] | None, quiet: bool) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt import __version__
-from vtadapt.atomic import disk_error
+from vtadapt.atomic import disk_error, write_json, write_text
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.errors import ConfigError, UsageError, VtadaptError, near_matches
 from vtadapt.models.adapted import AdaptedModel
@@ -97,8 +97,8 @@ def report(
     document["files"] = {"html": str(page), "json": str(sidecar)}
     for line in [text for texts in document["missing"].values() for text in texts]:
         print(f"note: {line}", file=sys.stderr)
-    files.write_json(sidecar, document)
-    files.write_text(page, render(document, pictures))
+    write_json(sidecar, document)
+    write_text(page, render(document, pictures))
     return document
 
 

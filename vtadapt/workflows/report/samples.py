@@ -7,7 +7,6 @@ import io
 import math
 import re
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from vtadapt.atomic import temporary_folder
 from vtadapt.data.training.dataset import collate
 from vtadapt.viz.panels import Cell, save_png
 from vtadapt.viz.report.pictures import Extreme, Sample, Shot
@@ -168,8 +168,7 @@ def attention_shots(
     run: Path, block: int, photographs: Sequence[tuple[str, np.ndarray]]
 ) -> tuple[list[Shot], list[dict[str, Any]]]:
     """Panels of ``visualize-attention`` of a block for photographs (name, (H, W, 3) uint8), and facts for JSON."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with temporary_folder("report") as folder:
         files = []
         for i, (name, rgb) in enumerate(photographs):
             plain = re.sub(r"[^\w.-]+", "_", name)[-80:] or "image"

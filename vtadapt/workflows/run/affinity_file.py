@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vtadapt.affinity.troa import Troa, marked
+from vtadapt.atomic import write_json
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run import files
 
@@ -62,7 +63,7 @@ def write_history(run: Path, config: Mapping[str, Any], step: int, conditioning:
     current["update_step"] = current.pop("step")
     about = {"format": FORMAT, "run": os.fspath(run), "data": config["data"], "split": "train", "measure": "troa"}
     about |= {"tasks": list(config["tasks"]), "batches": len(reached), "step": step, "theta": THETA}
-    files.write_json(run / files.AFFINITY, {**about, "conditioning": conditioning, **current, "history": history})
+    write_json(run / files.AFFINITY, {**about, "conditioning": conditioning, **current, "history": history})
 
 
 def read_affinity(path: Path, tasks: Sequence[str]) -> dict[str, Any]:

@@ -13,26 +13,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vtadapt.atomic import disk_error, replace_file, sync, temporary_name
+from vtadapt.atomic import whole_file
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.files import _drop
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:
     """Write a safetensors file atomically; ``about`` is kept in its header as JSON."""
-    temporary = temporary_name(path)
     data = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    try:
-        with disk_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                save_file(data, temporary, metadata={"about": json.dumps(dict(about or {}))})
-            except SafetensorError as error:  # its writer reports a full disk under its own type
-                raise OSError(str(error)) from error
-            replace_file(temporary, path)
-            sync(path.parent)
-    finally:
-        _drop(temporary)
+    with whole_file(path) as temporary:
+        try:
+            save_file(data, temporary, metadata={"about": json.dumps(dict(about or {}))})
+        except SafetensorError as error:  # its writer reports a full disk under its own type
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vtadapt.atomic import disk_error, replace_file, temporary_name
+from vtadapt.atomic import disk_error, whole_file, write_text
 from vtadapt.errors import ConfigError
 
 SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
@@ -25,29 +24,6 @@ SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
 STATE = "state.safetensors"
 
 AFFINITY = "affinity.json"
-
-
-def _drop(temporary: Path) -> None:
-    """Remove what an interrupted write left; its own error, such as a parent that is a file, has been told already."""
-    with contextlib.suppress(OSError):
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8)."""
-    temporary = temporary_name(path)
-    try:
-        with disk_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text, encoding="utf-8")
-            replace_file(temporary, path)
-    finally:
-        _drop(temporary)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, keys in the order given."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,14 +63,7 @@ def cut_lines(path: Path, step: int) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
-    """Write a compressed .npz atomically."""
-    temporary = temporary_name(path)
-    try:
-        with disk_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            replace_file(temporary, path)
-    finally:
-        _drop(temporary)
+    """Write a compressed .npz as ``whole_file`` does."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     return path

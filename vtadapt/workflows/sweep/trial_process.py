@@ -12,6 +12,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from vtadapt.atomic import write_json
 from vtadapt.errors import VtadaptError
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.settings import load
@@ -28,7 +29,7 @@ def run_trial(what: str, folder: Path) -> None:
     if what == TRAIN:
         train(settings, resume=folder, quiet=True)
         return
-    files.write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
+    write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vtadapt.atomic import disk_error
+from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
@@ -124,7 +124,7 @@ def begin(trial: Trial) -> None:
     """
     path = trial.path / files.SETTINGS
     if not path.is_file():
-        files.write_text(path, trial.settings.to_yaml())
+        write_text(path, trial.settings.to_yaml())
         return
     found, wanted = load(path).model_dump(mode="json"), trial.settings.model_dump(mode="json")
     for key in wanted.keys() - set(MOVABLE):

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vtadapt.atomic import write_json
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import saved_state
@@ -118,7 +119,7 @@ def keep_origin(run: Path, source: Path) -> None:
     """
     config = read_config(source).content
     tensors, about = checkpoint.read_tensors(source / files.MODEL)
-    files.write_json(run / FOLDER / files.CONFIG, config)
+    write_json(run / FOLDER / files.CONFIG, config)
     checkpoint.write_tensors(run / FOLDER / files.MODEL, tensors, about)
 
 

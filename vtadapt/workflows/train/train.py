@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtadapt.atomic import write_text
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
@@ -89,5 +90,5 @@ def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) ->
         path = new_run(settings.run_dir, settings.data)
         if settings.start is not None:
             keep_origin(path, settings.start)
-        files.write_text(path / files.SETTINGS, settings.to_yaml())
+        write_text(path / files.SETTINGS, settings.to_yaml())
     return Path(fabric.broadcast(str(path)))

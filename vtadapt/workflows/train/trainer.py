@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from vtadapt.atomic import remove_leftovers
+from vtadapt.atomic import remove_leftovers, write_json
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import saved_state
@@ -249,8 +249,8 @@ class Trainer:
         }
         if self.fabric.is_global_zero:
             checkpoint.write_tensors(self.path / files.MODEL, tensors)
-            files.write_json(self.path / files.CONFIG, self.config)
-            files.write_json(self.path / files.RESULTS, results)
+            write_json(self.path / files.CONFIG, self.config)
+            write_json(self.path / files.RESULTS, results)
             write_history(self.path, self.config, int(about["step"]), self.troa.conditioning)
             if complaint := self.troa.complaint(self.total):
                 print(f"warning: {complaint}", file=sys.stderr)

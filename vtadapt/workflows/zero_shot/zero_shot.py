@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from vtadapt.atomic import write_json, write_text
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate, summary
 from vtadapt.workflows.run import checkpoint, files
@@ -89,8 +90,8 @@ def zero_shot(
             "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
         }
         result["panels"] = draw_zero_shot(plan, trials, folder, options.images)
-        files.write_json(folder / RESULT, result)
-        files.write_text(folder / TABLE, markdown(result))
+        write_json(folder / RESULT, result)
+        write_text(folder / TABLE, markdown(result))
     return result
 
 
