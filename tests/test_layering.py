@@ -236,6 +236,13 @@ def test_the_command_line_starts_without_heavy_imports():
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
+def test_tasks_and_recipes_need_nothing_heavy():
+    """Workers that prepare data know tasks, too: torch alone would take each of them 200 MB."""
+    code = f"import vtadapt.data.recipe.recipe, sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "example.org"])
 def test_tests_cannot_reach_the_network(host):
     with pytest.raises(AssertionError, match="no network"):
