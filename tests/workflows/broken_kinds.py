@@ -81,7 +81,7 @@ KINDS = [
     # labels that are not what they should be
     Kind("id 255, void is 11", "camvid", at("trainannot/*.png", picture((24, 32), 255)), "label ids 255, wanted 0..10"),
     Kind("id 255, void is 0", "nyud_mt", at("segmentation/*.png", picture((25, 34), 255)), "label ids 255, wanted"),
-    Kind("id 255, own recipe", "folder", at("labels/*/*.png", picture((12, 16), 255)), "label id 255, wanted"),
+    Kind("id 255, own recipe", "folder", at("labels/*/*.png", picture((12, 16), 255)), "label ids 255, wanted"),
     Kind("id out of range", "camvid", at("trainannot/*.png", picture((24, 32), 12)), "label ids 12"),
     Kind("16-bit ids", "camvid", at("trainannot/*.png", picture((24, 32), 300, np.uint16)), "label ids 300"),
     Kind(
@@ -115,7 +115,7 @@ KINDS = [
         "classes saved as JPEG",
         "vkitti2",
         at("Scene01/clone/frames/classSegmentation/Camera_0/*.png", lambda p: Image.open(p).save(p, format="JPEG")),
-        "is no class of Virtual KITTI 2",
+        "JPEG, which changes the numbers of class colours",
     ),
     Kind("taskonomy class 40", "taskonomy", at("segment_semantic/*/*.png", picture((20, 20), 40)), "label ids 40"),
     Kind("label 895", "nyuv2", at(MAT, label_895), "sample 0003: label ids 895, wanted 0..894"),
@@ -164,7 +164,7 @@ KINDS = [
     Kind("picture of NaN", "mtan_nyuv2", at("train/image/*.npy", with_one(np.nan)), "wanted a picture of floats"),
     Kind("normals not unit", "mtan_nyuv2", at("train/normal/*.npy", array(lambda a: a * 127)), "length"),
     Kind("own normals not unit", "folder", at("normals/*/0.npy", array(lambda a: a * 127)), "length"),
-    Kind("grey normals", "nyud_mt", at("normals/*.png", picture((25, 34))), "mode L, wanted 8-bit RGB normals"),
+    Kind("grey normals", "nyud_mt", at("normals/*.png", picture((25, 34))), "mode L, wanted RGB normals"),
     Kind(
         "own labels of three axes",
         "folder",
@@ -226,7 +226,7 @@ KINDS = [
     Kind("label missing", "camvid", at("trainannot/*.png", Path.unlink), "no such file; wanted a label map"),
     Kind("depth missing", "sevenscenes", at("seq-01/*.depth.png", Path.unlink), "no such file; wanted the colour and"),
     Kind("png and jpg", "camvid", beside(".jpg"), "two pictures are named 'train bücher 0'"),
-    Kind("two suffixes", "folder", two_suffixes, "differ only in their suffix"),
+    Kind("two suffixes", "folder", two_suffixes, "differs from .* only in its suffix"),
     Kind("ambiguous name in a list", "folder", same_name_elsewhere, "'0'.*more than one"),
     Kind("list names what is not there", "folder", at("train.txt", lists_missing), "'not there' is none of"),
     Kind("list missing", "folder", at("val.txt", Path.unlink), "no such list"),

@@ -90,7 +90,7 @@ def test_folder_errors(tmp_path: Path) -> None:
     reader = make_reader(folder_recipe())
     item = reader.find(tmp_path, "train")[0]
     Image.fromarray(np.full((4, 6), 77, np.uint8)).save(item.paths["semseg"])
-    with pytest.raises(DataError, match="label id 77, wanted one of"):
+    with pytest.raises(DataError, match="label ids 77, wanted"):
         reader.load(item)
     with pytest.raises(ConfigError, match="fractions has no split 'test'"):
         reader.find(tmp_path, "test")

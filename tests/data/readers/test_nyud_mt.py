@@ -13,7 +13,7 @@ from tests.data.formats.nyud_mt import write_nyud_mt
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.files.mat import read_mat
+from vtadapt.data.readers.raw.mat import read_mat
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 
@@ -130,10 +130,10 @@ def _empty_list(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_grey_normals, "normals/0001.png: picture of mode L, wanted 8-bit RGB normals"),
+        (_grey_normals, "normals/0001.png: picture of mode L, wanted RGB normals of 8 or 16 bits"),
         (_label_41, "segmentation/0001.png: label ids 41, wanted 0..40"),
         (_colour_label, "segmentation/0001.png: picture of mode RGB, wanted one channel"),
-        (_wide_edges, r"edge/0001.png: boundary values from 40000 to 40000, wanted 0..255 \(8 bits\)"),
+        (_wide_edges, r"edge/0001.png: boundary values up to 40000: .* Wanted 0 and 1, or 0 to 255"),
         (_whole_depth, "depth/0001.npy: holds uint16, wanted depth in metres as floats"),
         (_small, "depth/0001.npy: label of 10x10 pixels, its image has 25x34"),
         (_repeated, "train.txt: lists '0001' more than once"),
@@ -164,6 +164,6 @@ def test_matlab_files_that_cannot_be_are_named(tmp_path: Path, monkeypatch: pyte
         read_mat(path, "depth", "depth")
     scipy.io.savemat(path, {"depth": np.zeros((1000, 1000))}, do_compression=True)
     assert path.stat().st_size < 50_000  # a file so small unpacks to 8 MB
-    monkeypatch.setattr("vtadapt.data.readers.files.mat.LARGEST", 4_000_000)
+    monkeypatch.setattr("vtadapt.data.readers.raw.mat.LARGEST", 4_000_000)
     with pytest.raises(DataError, match="a.mat: unpacks to more than 4000000 bytes"):
         read_mat(path, "depth", "depth")

@@ -12,8 +12,9 @@ from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.base import decode, read_map, read_rgb
 from vtadapt.data.readers.published.sevenscenes import DepthCamera, register_depth
+from vtadapt.data.readers.raw.door import read_map
+from vtadapt.data.readers.raw.picture import open_picture, read_rgb
 from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
 
@@ -172,14 +173,14 @@ def test_drawings_are_not_handed_to_other_programs(tmp_path: Path, monkeypatch: 
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n"
     (tmp_path / "drawing.png").write_bytes(text)
     with pytest.raises(DataError, match="drawing.png: EPS, whatever its name says; wanted a PNG"):
-        decode(tmp_path / "drawing.png")
+        open_picture(tmp_path / "drawing.png")
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(DataError, match="bomb.png: picture too large to be opened safely"):
-        decode(tmp_path / "bomb.png")
+        open_picture(tmp_path / "bomb.png")
 
 
 def test_sevenscenes_reads_millimetres_and_both_holes(tmp_path: Path) -> None:

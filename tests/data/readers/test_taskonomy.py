@@ -241,7 +241,7 @@ GREY8, GREY16, RGB = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint16), np.zer
         ("edges_texture", _save(GREY8), "8-bit picture, wanted 16 bits"),
         ("keypoints2d", _save(np.zeros((8, 8), np.uint16)), "label of 8x8 pixels, its image has 20x20"),
         ("normals", _save(GREY8), "picture of mode L, wanted 8 bits and mode RGB or RGBA"),
-        ("reshading", _save(GREY16), "picture of mode I;16, wanted 8 bits and mode L or RGB"),
+        ("reshading", _save(GREY16), "16-bit picture of mode L, wanted 8 bits and mode L or RGB"),
         ("principal_curvature", _save(GREY8), "picture of mode L, wanted 8 bits"),
         ("semseg", _save(np.full(SIZE, 18, np.uint8)), r"label ids 18, wanted 0\.\.17"),
         ("semseg", _save(RGB), "picture of mode RGB, wanted one channel"),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vtadapt.data.readers import READERS, folder, make_reader
+from vtadapt.data.readers import READERS, make_reader
+from vtadapt.data.readers.folder import folder
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.run.build import build_tasks

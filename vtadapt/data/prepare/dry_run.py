@@ -25,7 +25,8 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
 
     Returns:
         ``files`` (those the recipe expects, with what was found), ``splits`` (samples, labels found and missing per
-        task, the first file missing), ``problems`` (why ``prepare`` would stop; empty if it would not).
+        task, the first file missing), ``problems`` (why ``prepare`` would stop; empty if it would not),
+        ``passed_over`` (files that nearly match: how many, and the first, for each reason).
     """
     recipe = plan.recipe
     result: dict[str, Any] = {
@@ -36,6 +37,7 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
         "files": [_expected(file, source, listed) for file in recipe.source.files],
         "splits": {},
         "problems": [],
+        "passed_over": [],
     }
     if source is None and not recipe.source.synthetic:
         result["problems"].append(f"no --source was given; {recipe.source.hint or recipe.source.layout}")
@@ -54,6 +56,7 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
         if found[split] or not optional:
             result["splits"][split] = _split(reader, found[split], plan)
     result["problems"] += _problems(reader, found, plan, source)
+    result["passed_over"] = reader.passed_over.lines()
     return result
 
 

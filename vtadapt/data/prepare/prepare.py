@@ -82,10 +82,12 @@ def prepare(
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
         job = Job(dataclasses.replace(plan, tasks=tasks), reader, building, notes)
         try:
-            _start(building, notes, {"key": plan.key(), "source": state or str(source)})
+            _start(building, notes, _noted(plan, state or str(source), reader.decided))
             workers = (options or PrepareOptions()).workers
             written = write_parts(job, parts, workers, _counter(items, on_progress))
             content = {**_content(job.plan, key, left_out), "decided": reader.decided}
+            if near := reader.passed_over.lines():
+                content["passed_over"] = near
             content["splits"] = _describe(job.plan, items, parts, written)
             write_manifest(building, called(content, source, archives) if source and archives else content)
             _exchange(building, out_dir / recipe.name)
@@ -223,7 +225,12 @@ def forget(out_dir: Path, plan: Plan) -> None:
         _remove(notes)
 
 
-def _start(building: Path, notes: Path, plan: dict[str, str]) -> None:
+def _noted(plan: Plan, source: str, decided: Mapping[str, Any]) -> dict[str, Any]:
+    """What parts of an interrupted run must have been made with, to be taken up."""
+    return {"key": plan.key(), "source": source, "decided": json.loads(json.dumps(decided))}
+
+
+def _start(building: Path, notes: Path, plan: dict[str, Any]) -> None:
     """Make the folders to build in; keep what a killed run with the same plan finished there."""
     same = _noted_plan(notes) == plan
     for folder in (building, notes):

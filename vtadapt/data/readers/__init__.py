@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vtadapt.data.readers.base import Item, Reader
-from vtadapt.data.readers.folder import Folder
+from vtadapt.data.readers.folder.folder import Folder
 from vtadapt.data.readers.published.bsds500 import Bsds500
 from vtadapt.data.readers.published.camvid import CamVid
 from vtadapt.data.readers.published.cityscapes import Cityscapes

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import ValidationError
 
-from vtadapt.data.readers.files.png16 import SIGNATURE, check_png
+from vtadapt.data.readers.files.names import PassedOver
 from vtadapt.data.readers.item import Item
+from vtadapt.data.readers.raw.door import read_map
+from vtadapt.data.readers.raw.picture import read_picture, turned
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.tasks.class_ids import VOID
+from vtadapt.tasks.class_ids import VOID, id_type
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,6 +53,7 @@ class Reader(ABC):
         sources = {how.source for t in chosen if (how := recipe.tasks[t].derive) is not None}
         self.wanted = frozenset(chosen | sources)
         self.decided: dict[str, Any] = {}  # what the files themselves told in ``check``; kept in the manifest
+        self.passed_over = PassedOver()  # files that ``find`` did not take though they nearly match
         try:
             self.options: Any = self.Options.model_validate(recipe.options)
         except ValidationError as error:
@@ -102,6 +101,37 @@ class Reader(ABC):
             )
         return camera.resized(height, width)
 
+    def picture(self, item: Item) -> NDArray[np.uint8]:
+        """The picture of a sample, (H, W, 3) uint8 RGB, upright as its EXIF says.
+
+        Raises:
+            DataError: it is broken, or has labels and its size does not tell whether these were drawn on it upright.
+        """
+        path = item.paths["image"]
+        stored, orientation = read_picture(path)
+        image = turned(stored, orientation)
+        if any(role in self.recipe.tasks for role in item.roles):
+            self.need_clear_orientation(path, orientation, image.shape[:2], "save it upright, without that tag")
+        return image
+
+    @staticmethod
+    def need_clear_orientation(path: Path, orientation: int, label: tuple[int, ...], advice: str) -> None:
+        """Raise a DataError where a label may have been drawn on a picture as it is stored, or on the upright one.
+
+        Turned by a quarter the two have other sizes, unless they are square, and a label of the wrong one is refused.
+
+        Args:
+            path: the picture.
+            orientation: its own, 1..8.
+            label: (height, width) of the label.
+            advice: what the user can do.
+        """
+        if orientation in (2, 3, 4) or (orientation != 1 and label[0] == label[1]):
+            found = f"orientation {orientation} in its EXIF"
+            raise DataError(
+                f"{path}: {found}: was its label drawn on the upright picture, or as it is stored? {advice}"
+            )
+
     @abstractmethod
     def load(self, item: Item) -> Arrays:
         """``image`` uint8 (H, W, 3) and those labels of ``self.wanted`` that the sample has, by task.
@@ -111,9 +141,6 @@ class Reader(ABC):
         Raises:
             DataError: a file that is broken or not what was expected; the message names it.
         """
-
-
-PROGRAMS = ("EPS", "WMF")  # descriptions of drawings, which Pillow would hand to another program to run
 
 
 def need_folder(source: Path | None, wanted: str) -> Path:
@@ -164,82 +191,8 @@ def need_once(path: Path, names: Sequence[str]) -> None:
         raise DataError(f"{path}: lists {twice!r} more than once; keep one of them")
 
 
-def decode(path: Path) -> Image.Image:
-    """A wholly decoded picture of any mode; DataError where it is missing, cut short, not a picture or a bomb.
-
-    Of PNG the checksums are tested, too: Pillow does not look at those of the pixels, so that a flipped bit in a label
-    map could become another class.
-    """
-    try:
-        data = path.read_bytes()
-        if data.startswith(SIGNATURE):
-            check_png(data, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # on details that are no part of the pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                if image.format in PROGRAMS:
-                    raise DataError(
-                        f"{path}: {image.format}, whatever its name says; wanted a PNG, JPEG or TIFF picture"
-                    )
-                image.load()
-                return image.copy() if image.mode != "P" else image.convert("P")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
-    except UnidentifiedImageError as error:
-        found = "no picture of a known format" if data else "an empty file"
-        raise DataError(f"{path}: broken picture ({found})") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: broken picture ({' '.join(str(error).split())[:120]})") from error
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`.
-
-    Raises:
-        DataError: as :func:`decode` and :func:`to_rgb`; never for broken EXIF.
-    """
-    image = decode(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # EXIF that is broken in part
-            ImageOps.exif_transpose(image, in_place=True)  # turned first, so that it stays so after an error
-    except (SyntaxError, ValueError, TypeError, LookupError, OSError, OverflowError, struct.error):
-        pass  # EXIF that cannot be read says nothing about upright
-    return to_rgb(image, path)
-
-
-def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped.
-
-    Raises:
-        DataError: floating-point numbers or more than 16 bits, whose range nothing tells; it names ``path``.
-    """
-    wanted = "wanted 8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
-    if image.mode == "F":
-        raise DataError(f"{path}: picture of floating-point numbers (mode F), {wanted}")
-    if image.mode.startswith("I"):
-        array = np.asarray(image)
-        if array.size and (array.min() < 0 or array.max() > 65535):
-            raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {wanted}")
-        grey = (array.astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
-
-
-def read_map(path: Path) -> NDArray[Any]:
-    """A single-channel map of whole numbers, (H, W), 8 or 16 bits as stored; palette pictures give their indices."""
-    image = decode(path)
-    if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
-        raise DataError(f"{path}: picture of mode {image.mode}, wanted one channel (grey or palette)")
-    array = np.asarray(image)
-    return array.astype(np.uint8) if array.dtype == bool else array
-
-
-def read_classes(path: Path, count: int, void: Sequence[int]) -> NDArray[np.uint8]:
-    """Class ids 0..count - 1 with the ids of ``void`` turned into 255.
+def read_classes(path: Path, count: int, void: Sequence[int]) -> NDArray[Any]:
+    """Class ids 0..count - 1 with the ids of ``void`` turned into 255; uint8, or uint16 for more than 255 classes.
 
     Raises:
         DataError: any other id; the message lists those found.
@@ -249,7 +202,7 @@ def read_classes(path: Path, count: int, void: Sequence[int]) -> NDArray[np.uint
     if bad := np.unique(array[~is_void & ((array >= count) | (array < 0))]).tolist():
         wanted = f"0..{count - 1}" + (f" or {', '.join(map(str, void))} (void)" if void else "")
         raise DataError(f"{path}: label ids {', '.join(map(str, bad[:8]))}, wanted {wanted}")
-    return np.where(is_void, VOID, array).astype(np.uint8)
+    return np.where(is_void, VOID, array).astype(id_type(count))
 
 
 def same_size(path: Path, label: NDArray[Any], image: NDArray[Any]) -> None:

@@ -16,6 +16,7 @@ from vtadapt.tasks.class_ids import RESERVED, VOID, check_list, type_holding, wi
 Colour = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
+TABLE = 1 << 22  # numbers that a look-up table may span
 LARGEST = 2.0**53  # up to here floats hold every whole number
 
 
@@ -80,26 +81,43 @@ class LabelSet(Strict):
 
 def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[Any]:
     """Replace the numbers of ``raw`` by ``ids``; DataError with ``where`` and the numbers that it does not name."""
+    if raw.dtype == bool:
+        raw = raw.astype(np.uint8)
     whole = raw.dtype.kind in "iu" or np.array_equal(raw, np.rint(raw))
     if not whole:
         odd = raw[raw != np.rint(raw)].ravel()[0]
         raise DataError(f"{where}: label ids that are no whole numbers ({odd:g})")
     if raw.dtype.kind == "f":
-        if raw.size and np.abs(raw).max() > LARGEST:
-            raise DataError(f"{where}: label ids up to {np.abs(raw).max():g}, wanted {min(ids)}..{max(ids)}")
+        if raw.size and (highest := float(np.abs(raw).max())) > LARGEST:  # in float16 it would overflow
+            raise DataError(f"{where}: label ids up to {highest:g}, wanted {min(ids)}..{max(ids)}")
         raw = raw.astype(np.int64)
     low, high = min(ids), max(ids)
-    table = np.full(high - low + 1, -1, np.int32)  # a look-up: sorting the pixels of a large map takes far longer
-    for number, to in ids.items():
-        table[number - low] = to
-    inside = (raw >= low) & (raw <= high)
-    result = table[np.where(inside, raw, low).astype(np.int64) - low]
-    if not inside.all() or (result < 0).any():
-        bad = [int(i) for i in np.unique(raw[~inside | (result < 0)])]
+    near = high - low < TABLE and low >= -(2**63) and high < 2**63
+    result = _looked_up(raw, ids) if near else _searched(raw, ids)
+    if (result < 0).any():
+        bad = [int(i) for i in np.unique(raw[result < 0])]
         known = sorted(ids)
         wanted = f"{known[0]}..{known[-1]}" if known == list(range(low, high + 1)) else f"{known[:40]}"
         raise DataError(f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}")
     return result.astype(type_holding(ids.values()))
+
+
+def _looked_up(raw: NDArray[Any], ids: Mapping[int, int]) -> NDArray[np.int32]:
+    """The id of each number, -1 where it has none, by a table: sorting the pixels of a large map takes far longer."""
+    low, high = min(ids), max(ids)
+    table = np.full(high - low + 1, -1, np.int32)
+    for number, to in ids.items():
+        table[number - low] = to
+    inside = (raw >= low) & (raw <= high)
+    place = np.where(inside, raw.astype(np.int64) - low, 0)  # what int64 cannot hold is not inside
+    return np.where(inside, table[place], np.int32(-1))
+
+
+def _searched(raw: NDArray[Any], ids: Mapping[int, int]) -> NDArray[np.int32]:
+    """As :func:`_looked_up`, for numbers that lie too far apart for a table."""
+    numbers, place = np.unique(raw, return_inverse=True)
+    found = np.array([ids.get(int(number), -1) for number in numbers], np.int32)
+    return found[place].reshape(raw.shape)
 
 
 def choose(asked: str, known: Mapping[str, LabelSet], name: str) -> str:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vtadapt.data.readers.base import read_rgb
+from vtadapt.data.readers.raw.picture import read_rgb
 from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.load import Loaded
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif")
 # What torch says where it has no memory, on the CPU of Unix and of Windows, and on devices.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 

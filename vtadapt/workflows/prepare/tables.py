@@ -48,6 +48,7 @@ def notes(manifest: Mapping[str, Any]) -> list[str]:
     manifest = plain(manifest)
     lines = [f"left out: {task}, no sample has a label ({why})" for task, why in manifest.get("left_out", {}).items()]
     lines += [f"decided from the files: {key} = {value}" for key, value in manifest.get("decided", {}).items()]
+    lines += [f"passed over: {line}" for line in manifest.get("passed_over", ())]
     for split, entry in manifest["splits"].items():
         lines += [
             f"{split}: {lost['samples']} samples without {task}, the first lacks {lost['first']}"
@@ -87,10 +88,13 @@ def survey_tables(result: Mapping[str, Any]) -> list[Table]:
                 lost.add_row(escape(split), escape(task), escape(counts["first_missing"]))
         if entry["first_file_missing"]:
             lost.add_row(escape(split), "needed", escape(entry["first_file_missing"]))
+    near = Table(title="passed over", title_justify="left", show_header=False)
+    for line in result["passed_over"]:
+        near.add_row(escape(line))
     problems = Table(title="problems", title_justify="left", show_header=False)
     for line in result["problems"]:
         problems.add_row(escape(line))
-    return [*tables, found, *(t for t in (lost, problems) if t.row_count)]
+    return [*tables, found, *(t for t in (lost, near, problems) if t.row_count)]
 
 
 def description_tables(known: Mapping[str, Any]) -> list[Table]:

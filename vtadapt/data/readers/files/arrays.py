@@ -1,4 +1,4 @@
-"""Arrays of numbers from ``.npy`` files, read without pickle, and vectors and shares from arrays and pictures."""
+"""Vectors, distances and pictures out of arrays of numbers."""
 
 from __future__ import annotations
 
@@ -9,35 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.readers.base import decode, read_map
+from vtadapt.data.readers.raw.door import read_raster
+from vtadapt.data.readers.raw.npy import read_npy
+from vtadapt.data.readers.raw.raster import ARRAY, Raster
 from vtadapt.errors import DataError
 
 LENGTHS = (0.8, 1.25)  # of unit vectors: resizing makes some shorter, but not half of them
 SHORTEST = 0.1  # vectors below this length are no direction: blends of a valid pixel and a missing one
 ROUNDED = 0.004  # how far a float may lie beyond 0..1 by rounding (one step of 8 bits)
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """The numbers of an ``.npy`` file, (H, W) or (H, W, C); a last axis of length 1 is dropped.
-
-    Raises:
-        DataError: missing, cut short, pickled objects, or no map of numbers; the message names the file.
-    """
-    try:
-        array: Any = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:  # MemoryError: by the declared shape
-        raise DataError(f"{path}: broken or unsafe .npy ({' '.join(str(error).split())[:120]})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
-        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise DataError(f"{path}: holds {found}, wanted numbers of shape (H, W) or (H, W, C)")
-    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-
-
-def read_numbers(path: Path) -> NDArray[Any]:
-    """A map of numbers from ``.npy`` or a single-channel picture, (H, W) or (H, W, C)."""
-    return read_npy(path) if path.suffix == ".npy" else read_map(path)
 
 
 def one_channel(array: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -62,40 +41,53 @@ def read_float_rgb(path: Path) -> NDArray[np.uint8]:
     return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
-def read_rgb_vectors(path: Path) -> NDArray[np.float32]:
-    """Vectors of an 8-bit RGB picture: 2 v / 255 - 1, (H, W, 3); grey (127, 128) and black mean missing: zeros."""
-    image = decode(path)
-    if image.mode not in ("RGB", "RGBA"):
-        raise DataError(f"{path}: picture of mode {image.mode}, wanted 8-bit RGB normals")
-    raw = np.asarray(image.convert("RGB"))
-    vectors = raw.astype(np.float32) / 127.5 - 1
-    vectors[(raw == 128).all(axis=-1) | (raw == 127).all(axis=-1) | (raw == 0).all(axis=-1)] = 0
+def read_vectors(path: Path, raster: Raster | None = None) -> NDArray[np.float32]:
+    """Vectors (H, W, 3): floats as they are, RGB of 8 or 16 bits as 2 v / full - 1.
+
+    Missing, and so zeros: black, transparent pixels, and grey in the middle of the scale; what is not finite, too.
+
+    Args:
+        path: the file.
+        raster: its content, where it is known.
+
+    Raises:
+        DataError: other channels, or whole numbers that are no picture; as :func:`read_raster`.
+    """
+    found = read_raster(path) if raster is None else raster
+    raw = found.array
+    if found.mode in ("RGB", "RGBA") and found.full in (255, 65535):
+        vectors = raw[..., :3].astype(np.float32) / np.float32(found.full / 2) - 1
+        missing = (raw[..., :3] == 0).all(axis=-1) | (np.linalg.norm(vectors, axis=-1) <= SHORTEST)
+        if found.mode == "RGBA":
+            missing |= raw[..., 3] == 0
+        vectors[missing] = 0
+        return vectors
+    if found.mode != ARRAY:
+        raise DataError(f"{path}: picture of mode {found.mode}, wanted RGB normals of 8 or 16 bits")
+    if raw.ndim != 3 or raw.shape[2] != 3 or raw.dtype.kind != "f":
+        raise DataError(f"{path}: holds {raw.dtype} {raw.shape}, wanted normals of floats, (H, W, 3)")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        vectors = raw.astype(np.float32)
+    vectors = np.where(np.isfinite(vectors).all(axis=-1, keepdims=True), vectors, np.float32(0))
+    need_unit(np.linalg.norm(vectors, axis=-1), path)
     return vectors
 
 
-def unit_vectors(vectors: NDArray[Any], path: Path, flip: Sequence[str] = ()) -> NDArray[np.float32]:
-    """Vectors of length 1, or 0 where they are shorter than 0.1 or not finite.
+def unit_vectors(vectors: NDArray[np.float32], flip: Sequence[str] = ()) -> NDArray[np.float32]:
+    """Vectors of length 1, or 0 where they are shorter than 0.1.
 
     Args:
         vectors: (H, W, 3), zeros = missing.
-        path: the file, for the message.
         flip: axes (x, y, z) that point the other way in the file.
-
-    Raises:
-        DataError: another shape, whole numbers, or numbers of an ``.npy`` file that are no unit vectors.
     """
-    if vectors.ndim != 3 or vectors.shape[2] != 3 or vectors.dtype.kind != "f":
-        raise DataError(f"{path}: holds {vectors.dtype} {vectors.shape}, wanted normals of floats, (H, W, 3)")
     signs = np.array([-1 if axis in flip else 1 for axis in "xyz"], np.float32)
-    vectors = vectors.astype(np.float32) * signs
-    vectors = np.where(np.isfinite(vectors).all(axis=-1, keepdims=True), vectors, np.float32(0))
+    vectors = vectors * signs
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    need_unit(length, path)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > SHORTEST)
 
 
 def need_unit(length: NDArray[np.float32], path: Path) -> None:
-    """Raise a DataError where the numbers of an ``.npy`` file are no unit vectors, but coded as 0..255 or the like.
+    """Raise a DataError where floats are no unit vectors, but coded as 0..255 or the like.
 
     Those of pictures are always coded, and JPEG changes their lengths; nothing can be told from these.
 
@@ -104,7 +96,7 @@ def need_unit(length: NDArray[np.float32], path: Path) -> None:
         path: the file.
     """
     known = length[length > SHORTEST]
-    if path.suffix == ".npy" and known.size and not LENGTHS[0] < (middle := float(np.median(known))) < LENGTHS[1]:
+    if known.size and not LENGTHS[0] < (middle := float(np.median(known))) < LENGTHS[1]:
         raise DataError(
             f"{path}: normals of length {middle:.3g} (median), wanted 1: x, y, z of -1..1, not coded as 0..255 or 0..1"
         )
@@ -122,20 +114,3 @@ def metres(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
     if array.size and array.min() < 0:
         raise DataError(f"{path}: negative distance {float(array.min()):.3g}, wanted metres >= 0")
     return array
-
-
-def shares(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
-    """Boundaries as float32 0..1, (H, W): whole numbers are divided by 255 unless they are only 0 and 1; NaN = missing.
-
-    Raises:
-        DataError: another shape, floats outside of 0..1, or whole numbers of more than 8 bits; it names ``path``.
-    """
-    array = one_channel(array, path)
-    if array.dtype.kind in "iu" and array.size and int(array.max()) > 1:
-        if array.min() < 0 or array.max() > 255:
-            raise DataError(f"{path}: boundary values from {array.min()} to {array.max()}, wanted 0..255 (8 bits)")
-        return (array / np.float32(255)).astype(np.float32)
-    result = array.astype(np.float32)
-    if not np.isnan(result).all() and (np.nanmin(result) < 0 or np.nanmax(result) > 1):
-        raise DataError(f"{path}: boundary values from {np.nanmin(result):g} to {np.nanmax(result):g}, wanted 0..1")
-    return result

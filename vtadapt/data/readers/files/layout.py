@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from vtadapt.data.readers.base import need_folder
+from vtadapt.data.readers.files.names import is_data
 from vtadapt.errors import DataError
 
 
@@ -36,13 +37,13 @@ def folder_with(source: Path | None, marker: str, wanted: str) -> Path:
 def folders_in(root: Path) -> list[Path]:
     """The folders directly in ``root``, sorted by name."""
     with os.scandir(root) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and is_data(entry.name))
 
 
 def names_in(folder: Path) -> set[str]:
     """Names of the files and folders in ``folder``, with one listing; empty where there is no such folder."""
     try:
-        return {name for name in os.listdir(folder) if not name.startswith(".")}
+        return {name for name in os.listdir(folder) if is_data(name)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
 

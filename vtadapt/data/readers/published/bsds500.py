@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_rgb, same_size
-from vtadapt.data.readers.files.mat import read_mat
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
+from vtadapt.data.readers.files.layout import names_in
+from vtadapt.data.readers.files.names import is_data
+from vtadapt.data.readers.raw.mat import read_mat
 from vtadapt.errors import DataError
 
 ROOTS = ("", "data", "BSDS500/data", "BSR/BSDS500/data")  # from the inner folder to the one that the archive makes
@@ -55,7 +57,7 @@ class Bsds500(Reader):
         if not folder.is_dir() and split in self.options.optional_splits:
             return []
         need_folder(folder, f"pictures ID.jpg ({self.recipe.source.layout})")
-        images = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+        images = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and is_data(p.name))
         if not images:
             raise DataError(f"{folder}: no .jpg pictures; wanted {self.recipe.source.layout}")
         for one, other in zip(images, images[1:], strict=False):
@@ -64,12 +66,12 @@ class Bsds500(Reader):
         if TASK not in self.wanted:
             return [Item(p.stem, {"image": p}) for p in images]
         labels = need_folder(root / "groundTruth" / split, "annotations ID.mat")
-        known = {p.name for p in labels.iterdir()}
+        known = names_in(labels)
         return [_item(p, labels, known) for p in images]
 
     def load(self, item: Item) -> Arrays:
         """Picture and boundaries: float32 0..1, or uint8 0/1 where an option asks for it."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         if TASK not in item.paths:
             return {"image": image}
         path = item.paths[TASK]

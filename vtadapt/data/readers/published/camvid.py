@@ -12,9 +12,9 @@ from vtadapt.data.readers.base import (
     ReaderOptions,
     need_folder,
     read_classes,
-    read_rgb,
     same_size,
 )
+from vtadapt.data.readers.files.names import is_data
 from vtadapt.errors import DataError
 
 
@@ -50,7 +50,7 @@ class CamVid(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture and class ids, void as 255."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         if "semseg" not in item.paths:
             return {"image": image}
         path = item.paths["semseg"]
@@ -60,4 +60,4 @@ class CamVid(Reader):
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")
+    return path.suffix.lower() in (".png", ".jpg", ".jpeg") and is_data(path.name)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_map, read_rgb, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
 from vtadapt.data.readers.files.layout import folders_in, names_in
+from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.errors import ConfigError, DataError
 
@@ -63,7 +64,7 @@ class Cityscapes(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and z-depth in metres with 0 = missing."""
-        result: Arrays = {"image": read_rgb(item.paths["image"])}
+        result: Arrays = {"image": self.picture(item)}
         if "semseg" in item.paths:
             path = item.paths["semseg"]
             known = self.recipe.label_set("semseg")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, read_rgb, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.errors import ConfigError, DataError
@@ -84,7 +84,7 @@ class Hypersim(Reader):
     def load(self, item: Item) -> Arrays:
         """Picture, z-depth, normals and class ids."""
         path = item.paths["image"]
-        image = read_rgb(path) if path.suffix == ".jpg" else read_picture(path, item.paths.get("entities"))
+        image = self.picture(item) if path.suffix == ".jpg" else read_picture(path, item.paths.get("entities"))
         result: Arrays = {"image": image}
         if "depth" in item.paths:
             raw = _label(item.paths["depth"], "f", (), image)

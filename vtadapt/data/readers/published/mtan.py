@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, same_size
-from vtadapt.data.readers.files.arrays import metres, one_channel, read_float_rgb, read_npy, unit_vectors
+from vtadapt.data.readers.files.arrays import metres, one_channel, read_float_rgb, read_vectors, unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
+from vtadapt.data.readers.raw.npy import read_npy
 from vtadapt.data.recipe.label_sets import map_ids
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
@@ -92,14 +93,14 @@ class Mtan(Reader):
 
     def _read(self, task: str, path: Path) -> NDArray[Any]:
         given = self.recipe.tasks[task]
+        if given.behaviour.file_form == "vectors":
+            return unit_vectors(read_vectors(path), flip_of(self))
         array = read_npy(path)
         if given.behaviour.file_form == "ids":
             if len(given.classes) > VOID:
                 raise ConfigError(f"recipe {self.recipe.name!r}: {len(given.classes)} classes, wanted at most {VOID}")
             ids = {self.options.void: VOID} | {i: i for i in range(len(given.classes))}
             return map_ids(_finite(one_channel(array, path), path), ids, str(path))
-        if given.behaviour.file_form == "vectors":
-            return unit_vectors(array, path, flip_of(self))
         if given.distance:
             return metres(array, path)
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: missing

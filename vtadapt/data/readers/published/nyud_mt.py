@@ -20,12 +20,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, read_map, read_rgb, same_size
-from vtadapt.data.readers.files.arrays import metres, one_channel, read_npy, read_numbers, read_rgb_vectors, shares
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, same_size
+from vtadapt.data.readers.files.arrays import metres, one_channel, read_vectors
 from vtadapt.data.readers.files.arrays import unit_vectors as as_unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
-from vtadapt.data.readers.files.mat import read_number_map
+from vtadapt.data.readers.files.strengths import decide_over, read_marks, strengths
+from vtadapt.data.readers.raw.door import read_map
+from vtadapt.data.readers.raw.mat import read_number_map
+from vtadapt.data.readers.raw.npy import read_npy
 from vtadapt.errors import ConfigError, DataError
 
 PICTURES = (".png", ".jpg")
@@ -71,14 +74,18 @@ class NyudMt(Reader):
         return items
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
-        """See which way the normals face: nobody wrote down which way their axes point."""
+        """See which way the normals face, which nobody wrote down, and whether edges are 0 and 1 or 0 to 255."""
         del source
+        self.decided.pop("edges.scale", None)
+        edges = [item for items in found.values() for item in items if "edges" in item.roles]
+        if scales := decide_over(edges, lambda item: read_marks(item.paths["edges"])):
+            self.decided["edges.scale"] = scales
         if "normals" in self.wanted:
             check_axes(self, found, "normals", lambda item: self._normals(item.paths["normals"]))
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         result: Arrays = {"image": image}
         for task, path in item.paths.items():
             if task in FOLDERS:
@@ -95,11 +102,10 @@ class NyudMt(Reader):
         return known.convert(raw, str(path))
 
     def _edges(self, path: Path) -> NDArray[Any]:
-        return shares(read_numbers(path), path)
+        return strengths(read_marks(path), self.decided.get("edges.scale", {}))
 
     def _normals(self, path: Path) -> NDArray[Any]:
-        vectors = read_npy(path) if path.suffix == ".npy" else read_rgb_vectors(path)
-        return as_unit_vectors(vectors, path, flip_of(self))
+        return as_unit_vectors(read_vectors(path), flip_of(self))
 
     def _depth(self, path: Path) -> NDArray[Any]:
         mat = path.suffix == ".mat"

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, read_map, read_rgb, same_size
-from vtadapt.data.readers.files.arrays import read_rgb_vectors, unit_vectors
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, same_size
+from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
-from vtadapt.data.readers.files.mat import read_mat, read_number_map
+from vtadapt.data.readers.files.strengths import read_marks, strengths
+from vtadapt.data.readers.raw.door import read_map
+from vtadapt.data.readers.raw.mat import read_mat, read_number_map
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks.class_ids import VOID
 
@@ -76,7 +78,7 @@ class PascalContext(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist; people without annotated parts leave the parts of a sample void."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         result: Arrays = {"image": image}
         if "semseg" in item.paths:
             known = self.recipe.label_set("semseg")
@@ -130,14 +132,14 @@ class PascalContext(Reader):
         return Item(name, paths, absent=absent)
 
     def _saliency(self, path: Path) -> NDArray[np.uint8]:
-        raw = read_map(path)
-        if raw.dtype != np.uint8:
-            raise DataError(f"{path}: {raw.dtype} saliency, wanted 8 bits")
-        return (raw > 255 * self.options.saliency_above).astype(np.uint8)
+        marks = read_marks(path)
+        if marks.values.dtype not in (np.uint8, bool):
+            raise DataError(f"{path}: {marks.values.dtype} saliency, wanted 8 bits")
+        return (strengths(marks, {"uint8": 255.0}) > self.options.saliency_above).astype(np.uint8)
 
     def _normals(self, item: Item) -> NDArray[np.float32]:
         path = item.paths["normals"]
-        vectors = unit_vectors(read_rgb_vectors(path), path, flip_of(self))
+        vectors = unit_vectors(read_vectors(path), flip_of(self))
         if CONTEXT in item.paths:
             labels = read_number_map(item.paths[CONTEXT], "LabelMap", "PASCAL-Context labels")
             same_size(item.paths[CONTEXT], labels, vectors)

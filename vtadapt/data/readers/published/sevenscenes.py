@@ -22,10 +22,9 @@ from vtadapt.data.readers.base import (
     need_folder,
     need_once,
     read_lines,
-    read_map,
-    read_rgb,
     same_size,
 )
+from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.errors import DataError
 
@@ -86,7 +85,7 @@ class SevenScenes(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, and depth in metres with 0 = missing."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         if "depth" not in item.paths:
             return {"image": image}
         path = item.paths["depth"]

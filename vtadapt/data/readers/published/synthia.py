@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, Strict, read_rgb, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, Strict, same_size
 from vtadapt.data.readers.files.layout import folder_with, names_in, sort_labels
-from vtadapt.data.readers.files.png16 import read_png16
+from vtadapt.data.readers.raw.png16 import read_png16
 from vtadapt.errors import ConfigError, DataError
 
 HIGHEST = 22  # of the classes in the files
@@ -79,7 +79,7 @@ class Synthia(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and depth in metres with 0 = missing."""
-        result: Arrays = {"image": read_rgb(item.paths["image"])}
+        result: Arrays = {"image": self.picture(item)}
         if "semseg" in item.paths:
             result["semseg"] = self._classes(item.paths["semseg"])
         if "depth" in item.paths:

@@ -29,13 +29,12 @@ from vtadapt.data.readers.base import (
     Item,
     Reader,
     ReaderOptions,
-    decode,
     need_folder,
-    read_map,
-    read_rgb,
     same_size,
 )
 from vtadapt.data.readers.files.layout import folders_in
+from vtadapt.data.readers.raw.door import read_map, read_raster
+from vtadapt.data.readers.raw.raster import need_exact, need_upright
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.errors import ConfigError, DataError, near_matches
 
@@ -108,7 +107,7 @@ class Taskonomy(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that are there, with what the mask rules out as missing."""
-        image = read_rgb(item.paths["image"])
+        image = self.picture(item)
         result: Arrays = {"image": image}
         for task, read in READ.items():
             if task in item.paths:
@@ -246,10 +245,13 @@ def _sixteen_bits(path: Path) -> NDArray[np.float32]:
 
 def _eight_bits(path: Path, modes: Sequence[str]) -> NDArray[np.float32]:
     """(H, W, C); a grey picture as one channel."""
-    image = decode(path)
-    if image.mode not in modes:
-        raise DataError(f"{path}: picture of mode {image.mode}, wanted 8 bits and mode {' or '.join(modes)}")
-    return np.atleast_3d(np.asarray(image)).astype(np.float32)
+    raster = read_raster(path)
+    need_exact(raster, path, "labels")
+    need_upright(raster, path)
+    if raster.mode not in modes or raster.full != 255:
+        found = f"{'' if raster.full == 255 else '16-bit '}picture of mode {raster.mode}"
+        raise DataError(f"{path}: {found}, wanted 8 bits and mode {' or '.join(modes)}")
+    return np.atleast_3d(raster.array).astype(np.float32)
 
 
 def _metres(path: Path) -> NDArray[np.float32]:

@@ -17,13 +17,12 @@ from vtadapt.data.readers.base import (
     Item,
     Reader,
     ReaderOptions,
-    decode,
     need_folder,
-    read_map,
-    read_rgb,
     same_size,
 )
 from vtadapt.data.readers.files.layout import folders_in, names_in
+from vtadapt.data.readers.raw.door import read_map, read_raster
+from vtadapt.data.readers.raw.raster import need_exact, need_upright
 from vtadapt.errors import ConfigError, DataError
 
 # Numbers by which label sets name the classes, and their colours in the files.
@@ -102,7 +101,7 @@ class Vkitti2(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and z-depth in metres with 0 = missing."""
-        result: Arrays = {"image": read_rgb(item.paths["image"])}
+        result: Arrays = {"image": self.picture(item)}
         if "semseg" in item.paths:
             path = item.paths["semseg"]
             known = self.recipe.label_set("semseg")
@@ -161,10 +160,13 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: broken, no 8-bit colour picture, or a colour that is no class; the message names file and colour.
     """
-    picture = decode(path)
-    if picture.mode not in ("RGB", "RGBA", "P"):
-        raise DataError(f"{path}: picture of mode {picture.mode}, wanted the colours of the classes (RGB)")
-    rgb = np.asarray(picture.convert("RGB")).astype(np.int32)
+    picture = read_raster(path)
+    need_exact(picture, path, "class colours")
+    need_upright(picture, path)
+    if picture.mode not in ("RGB", "RGBA", "P") or picture.array.dtype != np.uint8:
+        found = f"{picture.array.dtype} picture of mode {picture.mode}"
+        raise DataError(f"{path}: {found}, wanted the colours of the classes (8 bits, RGB)")
+    rgb = (picture.array if picture.palette is None else picture.palette[picture.array]).astype(np.int32)
     codes = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
     known = {r << 16 | g << 8 | b: number for number, (r, g, b) in COLOURS.items()}
     ordered = np.asarray(sorted(known), np.int32)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,26 @@ def read_mat(path: Path, name: str, wanted: str, largest: int = LARGEST) -> NDAr
     """
     import scipy.io
 
+    with _reading(path, wanted, largest):
+        content = scipy.io.loadmat(path, variable_names=[name], appendmat=False)
+    value = content.get(name)
+    if not isinstance(value, np.ndarray):
+        raise DataError(f"{path}: has no variable {name!r}, wanted {wanted}")
+    return value
+
+
+def names_in_mat(path: Path) -> list[str]:
+    """Names of the variables of a MATLAB v5 file that hold numbers; DataError where it is none."""
+    import scipy.io
+
+    with _reading(path, "a map of numbers", LARGEST):
+        held = scipy.io.whosmat(path, appendmat=False)
+    return [name for name, _, kind in held if kind.startswith(("int", "uint", "single", "double", "logical"))]
+
+
+@contextlib.contextmanager
+def _reading(path: Path, wanted: str, largest: int) -> Iterator[None]:
+    """Check the sizes of a file, and turn what scipy raises into a DataError that names it."""
     try:
         size = path.stat().st_size
         if size > largest:
@@ -38,17 +60,13 @@ def read_mat(path: Path, name: str, wanted: str, largest: int = LARGEST) -> NDAr
         _check_size(path.read_bytes(), path, wanted)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
-            content = scipy.io.loadmat(path, variable_names=[name], appendmat=False)
+            yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except DataError:
         raise
     except Exception as error:  # scipy does not say what broken files raise: anything from zlib.error to TypeError
         raise DataError(f"{path}: not a whole MATLAB v5 file ({' '.join(str(error).split())[:120]})") from error
-    value = content.get(name)
-    if not isinstance(value, np.ndarray):
-        raise DataError(f"{path}: has no variable {name!r}, wanted {wanted}")
-    return value
 
 
 def read_number_map(path: Path, name: str, wanted: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""16-bit PNG of several channels, which Pillow would cut to 8 bits in silence.
+"""What a PNG says of itself, and its pixels where they have 16 bits and several channels: Pillow cuts those to 8.
 
 The file's chunks are checked first, so that a file that was cut short or changed is told from a whole one, and so that
 the bit depth is the file's own (PNG specification, W3C, sections 5 and 11.2).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,17 @@ CHANNELS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGB and 
 
 
 class PngHeader(NamedTuple):
-    """What a PNG says of itself: pixels, bits per channel, and channels as PNG names them (keys of ``CHANNELS``)."""
+    """What a PNG says of itself: pixels, bits per channel, and channels as PNG names them (keys of ``CHANNELS``).
+
+    ``exif``: the content of its eXIf chunk. ``frames``: pictures of an animation, else 1.
+    """
 
     height: int
     width: int
     bits: int
     colour_type: int
+    exif: bytes = b""
+    frames: int = 1
 
 
 def read_png16(path: Path, allowed: tuple[int, ...], wanted: str) -> NDArray[np.uint16]:
@@ -54,17 +59,32 @@ def read_png16(path: Path, allowed: tuple[int, ...], wanted: str) -> NDArray[np.
     if header.bits != 16 or header.colour_type not in allowed:
         found = f"{header.bits}-bit picture ({CHANNELS.get(header.colour_type, header.colour_type)})"
         raise DataError(f"{path}: {found}, wanted {wanted}")
-    import cv2  # only these sets need it, and it is slow to import
+    return decode_png16(data, header, path)
 
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DataError(f"{path}: broken picture ({' '.join(str(error).split())[:120]})") from error
+
+def decode_png16(data: bytes, header: PngHeader, path: Path) -> NDArray[np.uint16]:
+    """The pixels of a 16-bit PNG whose chunks were checked; see :func:`read_png16`."""
+    array = decode_by_opencv(data)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != (header.height, header.width):
         raise DataError(f"{path}: broken picture (its pixels cannot be decoded)")
     if array.ndim == 3:  # OpenCV gives blue first, and alpha last as in the file
         array = array[..., [2, 1, 0, *range(3, array.shape[2])]]
     return np.asarray(array, np.uint16)
+
+
+def decode_by_opencv(data: bytes) -> NDArray[Any] | None:
+    """What OpenCV reads of a picture, nothing converted or turned, blue first; None where it cannot."""
+    import cv2  # only some files need it, and it is slow to import
+
+    told = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # broken files are told in one line of ours
+    try:
+        array: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(told)
+    return array
 
 
 def check_png(data: bytes, path: Path) -> PngHeader:
@@ -75,7 +95,7 @@ def check_png(data: bytes, path: Path) -> PngHeader:
     """
     if not data.startswith(SIGNATURE):
         raise DataError(f"{path}: broken picture (no PNG file)")
-    header, pixels, place, ended = None, False, len(SIGNATURE), False
+    header, pixels, place, ended, exif, frames = None, False, len(SIGNATURE), False, b"", 1
     while not ended:
         if place + 12 > len(data):
             raise DataError(f"{path}: broken picture (PNG cut short after {len(data)} bytes)")
@@ -90,6 +110,10 @@ def check_png(data: bytes, path: Path) -> PngHeader:
         if kind == b"IHDR" and length == 13:
             width, height, bits, colour_type = struct.unpack_from(">IIBB", body)
             header = PngHeader(height, width, bits, colour_type)
+        elif kind == b"eXIf":
+            exif = body
+        elif kind == b"acTL" and length == 8:
+            frames = int.from_bytes(body[:4], "big")
         pixels |= kind == b"IDAT"
         ended = kind == b"IEND"
     if header is None or not pixels:
@@ -98,4 +122,4 @@ def check_png(data: bytes, path: Path) -> PngHeader:
     if limit is not None and header.height * header.width > limit:
         found = f"{header.height}x{header.width}"
         raise DataError(f"{path}: picture too large to be opened safely ({found}, limit {limit} pixels)")
-    return header
+    return header._replace(exif=exif, frames=frames)

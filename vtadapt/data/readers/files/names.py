@@ -1,0 +1,89 @@
+"""Which names are data at all, and which only nearly match what is looked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vtadapt.data.source.archive_checks import is_junk
+from vtadapt.errors import DataError
+
+_LEFT_BY_PROGRAMS = frozenset({"desktop.ini", "ehthumbs.db", "@eadir", "lost+found"})
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif", ".gif")
+
+
+def is_data(name: str) -> bool:
+    """Whether a file or folder of that name may be data: hidden ones and what file managers leave behind are not."""
+    return not name.startswith(".") and not is_junk(name) and name.lower() not in _LEFT_BY_PROGRAMS
+
+
+def with_small_suffix(name: str) -> str:
+    """``name`` with its suffix in small letters: ``IMG.JPG`` and ``IMG.jpg`` are one kind of file."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}.{suffix.lower()}" if dot and stem else name
+
+
+def has_suffix(name: str, *endings: str) -> bool:
+    """Whether a name ends in one of ``endings``, the suffix in letters of either case."""
+    return with_small_suffix(name).endswith(endings)
+
+
+class PassedOver:
+    """Files and folders that are not used though they nearly match: how many, and the first, for each reason."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, dict[Path, None]] = {}
+
+    def add(self, reason: str, path: Path) -> None:
+        """Count a path once, however often it is met."""
+        self.paths.setdefault(reason, {})[path] = None
+
+    def forget(self, used: Iterable[Path]) -> None:
+        """Take those out that turned out to be of use."""
+        for found in self.paths.values():
+            for path in set(found).intersection(used):
+                del found[path]
+
+    def lines(self) -> list[str]:
+        """One line per reason."""
+        return [f"{len(paths)} {why}, the first: {next(iter(paths))}" for why, paths in self.paths.items() if paths]
+
+
+class Listings:
+    """Names in folders, each listed once; for looking files up whose suffix may be in letters of either case."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, path: Path) -> Path | None:
+        """The file at ``path``, or the one that is named so but for the case of its suffix; None where there is none.
+
+        Raises:
+            DataError: there are two such files.
+        """
+        alike = self._alike(path)
+        if path.name in alike:
+            return path
+        small = with_small_suffix(path.name)
+        fits = [name for name in alike if with_small_suffix(name) == small]
+        if len(fits) > 1:
+            raise DataError(f"{path}: may be {fits[0]} or {fits[1]}, which differ only in case; keep one of them")
+        return path.with_name(fits[0]) if fits else None
+
+    def near(self, path: Path) -> Path | None:
+        """A file of that name but for its suffix, or for the case of its letters."""
+        alike = self._alike(path)
+        return path.with_name(alike[0]) if alike else None
+
+    def _alike(self, path: Path) -> list[str]:
+        folder = path.parent
+        if folder not in self._folders:
+            names: dict[str, list[str]] = {}
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for name in sorted(os.listdir(folder)):
+                    if is_data(name):
+                        names.setdefault(os.path.splitext(name)[0].lower(), []).append(name)
+            self._folders[folder] = names
+        return self._folders[folder].get(path.stem.lower(), [])

@@ -1,0 +1,224 @@
+"""Any data of your own: pictures and labels found by patterns that a recipe gives.
+
+Example of a recipe (save it as ``mine.yaml``; then ``vtadapt prepare-data ./mine.yaml --source PATH``)::
+
+    name: mine
+    title: My pictures
+    licence: my own
+    reader: folder
+    splits: [train, val]
+    tasks:
+      semseg: {kind: classes, classes: [ground, plant, other], colours: [[120, 90, 60], [60, 160, 60], [90, 90, 90]]}
+      depth: {kind: regression, units: m}   # metres: 0 = missing
+      normals: {kind: unit_vector}
+      edges: {kind: boundary, derived: true, derive: {method: class_boundaries, source: semseg}}
+    options:
+      image: "images/**/*.jpg"              # a {split} in it takes each split from a folder of its own
+      labels:
+        semseg: {files: "labels/{path}.png", void: [255]}
+        depth: {files: "depth/{path}.png", factor: 0.001, missing: [0, 65535]}
+        normals: {files: "normals/{path}.png"}          # 2 v / 255 - 1; [128, 128, 128] = missing
+      split: {fractions: {train: 0.9, val: 0.1}, seed: 0}  # or {lists: "{split}.txt"}, one image name a line
+
+``{path}`` is the picture's path without suffix below the pattern's fixed part, ``{stem}`` its name without suffix. A
+sample may lack any label, and a split all labels of a task, as long as some sample of the set has some label. Labels
+are pictures that keep their numbers (PNG, TIFF, BMP, PGM), ``.npy``, ``.npz`` and ``.mat`` arrays (read without
+pickle); what they are is told from their content. Patterns are relative to the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_size
+from vtadapt.data.readers.files.names import Listings, with_small_suffix
+from vtadapt.data.readers.files.patterns import fixed_part, matching_files
+from vtadapt.data.readers.files.strengths import decide_over
+from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
+from vtadapt.data.readers.folder.options import FolderOptions, Splitting
+from vtadapt.data.readers.folder.splitting import read_list, share
+from vtadapt.data.readers.raw.picture import read_picture, turned
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError, DataError, near_matches
+
+
+class Folder(Reader):
+    """See the module's page."""
+
+    Options = FolderOptions
+
+    def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
+        super().__init__(recipe, size, tasks)
+        for task, given in recipe.tasks.items():
+            if (given.derive is None) != (task in self.options.labels):
+                problem = "is derived, so it takes no files" if given.derive else "has no files in options.labels"
+                raise ConfigError(f"recipe {recipe.name!r}: task {task!r} {problem}")
+        for task, how in self.options.labels.items():
+            if task not in recipe.tasks:
+                raise ConfigError(f"recipe {recipe.name!r}: options.labels names {task!r}, which is no task here")
+            classes = recipe.tasks[task].classes
+            if lost := [name for name in (how.ids or {}).values() if name is not None and name not in classes]:
+                hint = near_matches(lost[0], classes)
+                where = f"recipe {recipe.name!r}, options.labels.{task}"
+                raise ConfigError(f"{where}: 'ids' names {lost[0]!r}, which is no class of the task.{hint}")
+
+    def find(self, source: Path | None, split: str) -> list[Item]:
+        """One item per picture of the split, with those label files that exist."""
+        root = need_folder(source, f"pictures {self.options.image}")
+        pattern = self.options.image.format(split=split)
+        images = matching_files(root, pattern, f"recipe {self.recipe.name!r}, options.image", self.passed_over)
+        images = [path for path in images if not self._excluded(path.relative_to(root))]
+        if not images and split in self.options.optional_splits:
+            return []
+        if not images:
+            near = "".join(f"; {line}" for line in self.passed_over.lines()[:1])
+            raise DataError(f"{root}: no pictures match {pattern!r} (option 'image' of the recipe){near}")
+        fixed = fixed_part(root, pattern)
+        names: dict[str, Path] = {}
+        for path in images:
+            name = path.relative_to(fixed).with_suffix("").as_posix()
+            if name in names:
+                other = names[name].name
+                raise DataError(
+                    f"{path}: differs from {other} only in its suffix; their labels could not be told apart"
+                )
+            names[name] = path
+        listings, pictures = Listings(), frozenset(images)
+        return [self._item(root, split, n, names[n], pictures, listings) for n in self._chosen(root, split, names)]
+
+    def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
+        """At least one picture must have a label, and each label one picture; the scales of boundaries are decided."""
+        labelled = any(len(item.roles) > 1 for items in found.values() for item in items)
+        if self.wanted.intersection(self.options.labels) and not labelled:
+            task, how = next(iter(self.options.labels.items()))
+            count = sum(map(len, found.values()))
+            raise DataError(
+                f"{source}: none of {count} pictures has a label of any task; "
+                f"wanted {how.files!r} for {task!r} (options.labels.{task}.files)"
+            )
+        owners: dict[tuple[str, Path], Path] = {}
+        for item in (item for items in found.values() for item in items):
+            paths = item.paths
+            self.passed_over.forget(paths.values())
+            for task, path in paths.items():
+                owner = owners.setdefault((task, path), paths["image"])
+                if owner != paths["image"]:
+                    both = f"{owner} and {paths['image']} share it as their label of {task}"
+                    raise DataError(f"{path}: {both}; use {{path}} in options.labels.{task}.files, or rename one")
+        for task in self.options.labels:
+            self._decide_scale(task, [item for items in found.values() for item in items if task in item.roles])
+
+    def load(self, item: Item) -> Arrays:
+        """Picture and the labels that exist, upright."""
+        stored, orientation = read_picture(item.paths["image"])
+        ignore = self.options.exif == "ignore"
+        image = stored if ignore else turned(stored, orientation)
+        result: Arrays = {"image": image}
+        for task in self.options.labels:
+            if task in item.paths:
+                path = item.paths[task]
+                label, own = read_label(path, self._labelling(task))
+                if not ignore:
+                    label = self._upright(label, (own, orientation), item, task)
+                same_size(path, label, image)
+                result[task] = label
+        return result
+
+    def _upright(self, label: NDArray[Any], tags: tuple[int, int], item: Item, task: str) -> NDArray[Any]:
+        """The label as its picture lies, which was turned upright.
+
+        Args:
+            label: as it is stored.
+            tags: orientation of the label's file and of the picture's.
+            item: the sample.
+            task: whose label it is.
+        """
+        own, picture = tags
+        path, image = item.paths[task], item.paths["image"]
+        if own == picture == 1:
+            return label
+        if own not in (1, picture) or (own != 1 and self.recipe.tasks[task].behaviour.file_form == "vectors"):
+            raise DataError(
+                f"{path}: orientation {own} in its EXIF, {picture} in that of its picture {image.name}; "
+                "save both without it, or write 'exif: ignore' in options"
+            )
+        if own == picture:
+            return turned(label, own)
+        if self.options.exif is None:
+            self.need_clear_orientation(
+                image, picture, label.shape[:2], "write 'exif: turn' or 'exif: ignore' in options"
+            )
+        return label
+
+    def _labelling(self, task: str) -> Labelling:
+        scales = self.decided.get(f"{task}.scale", {})
+        return Labelling(task, self.recipe.tasks[task], self.options.labels[task], self.recipe.label_set(task), scales)
+
+    def _decide_scale(self, task: str, items: Sequence[Item]) -> None:
+        """See which number is a whole boundary, where the recipe does not say it."""
+        how = self.options.labels[task]
+        self.decided.pop(f"{task}.scale", None)
+        if (
+            self.recipe.tasks[task].behaviour.file_form != "strengths"
+            or how.scale is not None
+            or how.threshold is not None
+        ):
+            return
+        given = self._labelling(task)
+        if scales := decide_over(items, lambda item: read_marks(item.paths[task], given), given.where):
+            self.decided[f"{task}.scale"] = scales
+
+    def _excluded(self, path: Path) -> bool:
+        """Whether a path below the source is one of those that the recipe leaves out."""
+        texts = {text for whole in (path.as_posix(), path.name) for text in (whole, with_small_suffix(whole))}
+        return any(fnmatchcase(text, pattern) for pattern in self.options.exclude for text in texts)
+
+    def _item(
+        self, root: Path, split: str, name: str, image: Path, pictures: frozenset[Path], listings: Listings
+    ) -> Item:
+        paths: dict[str, Path] = {"image": image}
+        absent: dict[str, Path] = {}
+        for task, how in self.options.labels.items():
+            if task not in self.wanted:
+                continue
+            path = root / how.files.format(path=name, stem=image.stem, split=split)
+            found = listings.find(path)
+            if found is not None and found in pictures:
+                hint = how.files.replace("{path}", "*").replace("{stem}", "*").replace("{split}", "*")
+                raise DataError(
+                    f"{found}: the label {task!r} of {image.name}, and itself a picture that 'image' matches; let it "
+                    f"match pictures only, or write 'exclude: [\"{Path(hint).name}\"]' in options"
+                )
+            if found is not None and found.is_file():
+                paths[task] = found
+                continue
+            absent[task] = path
+            if found is not None:
+                self.passed_over.add("links to nothing", found)
+            elif (near := listings.near(path)) is not None and near != image:
+                self.passed_over.add(f"labels of {task} with another suffix or in letters of another case", near)
+        return Item(name, paths, absent=absent)
+
+    def _chosen(self, root: Path, split: str, names: dict[str, Path]) -> list[str]:
+        """Names of the split's samples."""
+        how: Splitting | None = self.options.split
+        if how is None:
+            return list(names)
+        if how.lists is not None:
+            path = root / how.lists.format(split=split)
+            if not path.is_file() and split in self.options.optional_splits:
+                return []
+            if not path.is_file():
+                raise DataError(f"{path}: no such list of the pictures of split {split!r}")
+            return read_list(path, root, names)
+        fractions = how.fractions or {}
+        if split not in fractions and split in self.options.optional_splits:
+            return []
+        if split not in fractions:
+            raise ConfigError(f"recipe {self.recipe.name!r}: options.split.fractions has no split {split!r}")
+        return share(list(names), fractions, split, how.seed)

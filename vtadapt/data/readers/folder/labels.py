@@ -1,0 +1,163 @@
+"""A label file of the folder reader, read as its recipe says: one function per kind of task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
+from vtadapt.data.readers.files.strengths import Marks, strengths
+from vtadapt.data.readers.folder.options import LabelFiles
+from vtadapt.data.readers.raw.door import read_raster
+from vtadapt.data.readers.raw.raster import Raster, need_exact, numbers
+from vtadapt.data.recipe.label_sets import LabelSet, map_ids
+from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.errors import DataError
+from vtadapt.tasks.class_ids import VOID
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """All that is said of the labels of one task.
+
+    ``label_set``: how numbers become classes, where a list of the recipe says it. ``scales``: the number of a whole
+    boundary, by type of file, as it was decided for the set.
+    """
+
+    task: str
+    spec: RecipeTask
+    how: LabelFiles
+    label_set: LabelSet | None = None
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The recipe's key of the options, for messages."""
+        return f"options.labels.{self.task}"
+
+
+def read_label(path: Path, given: Labelling) -> tuple[NDArray[Any], int]:
+    """A label as it is stored in packs, but not turned, and the orientation that its file says (1 = none).
+
+    Raises:
+        DataError: a file that is broken, or whose numbers are not what was said; the message names it.
+    """
+    raster = read_raster(path, given.how.variable)
+    return READ[given.spec.behaviour.file_form](raster, path, given), raster.orientation
+
+
+def read_marks(path: Path, given: Labelling) -> Marks:
+    """The numbers of a boundary file, before it is known which of them is a whole edge."""
+    return _marks(read_raster(path, given.how.variable), path, given)
+
+
+def known_pixels(raw: NDArray[Any], missing: tuple[int | float, ...]) -> NDArray[np.bool_]:
+    """Mask of what is finite and none of ``missing``, which are compared in the type of the file.
+
+    65.535 in a file of float32 is the float32 next to 65.535; a whole number is never equal to a fraction.
+    """
+    floats = raw.dtype.kind == "f"
+    known = np.isfinite(raw) if floats else np.ones(raw.shape, bool)
+    for value in missing:
+        if floats:
+            with np.errstate(over="ignore"):  # what the type cannot hold is infinite in the file, too
+                known &= raw != raw.dtype.type(value)
+        elif math.isfinite(value) and value == int(value):
+            known &= raw != int(value)
+    return known
+
+
+def _numbers(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    return numbers(raster, path, given.how.read, f"write 'read: stored' or 'read: grey' in {given.where}")
+
+
+def _flat(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    if array.ndim != 2:
+        raise DataError(f"{path}: holds an array of shape {array.shape}, wanted (H, W) or (H, W, 1)")
+    return array
+
+
+def _classes(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    need_exact(raster, path, "class ids")
+    raw = _flat(_numbers(raster, path, given), path)
+    unknown = ~np.isfinite(raw) if raw.dtype.kind == "f" else None
+    if unknown is not None and unknown.any():
+        raw = np.where(unknown, 0, raw)
+    if given.label_set is not None and given.label_set.ids:
+        result = given.label_set.convert(raw, str(path))
+    else:
+        result = map_ids(raw, _ids(given), str(path))
+    if unknown is not None:
+        result[unknown] = VOID
+    return result
+
+
+def _ids(given: Labelling) -> dict[int, int]:
+    """What each number of the files becomes."""
+    classes = given.spec.classes
+    ids = given.how.ids
+    if ids is None:
+        named = {number: number for number in range(len(classes))}
+    else:
+        named = {number: VOID if name is None else classes.index(name) for number, name in ids.items()}
+    return {**named, **dict.fromkeys(given.how.void, VOID)}
+
+
+def _regression(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    if given.spec.distance or given.how.missing:
+        need_exact(raster, path, "distances, and of codes for missing ones")
+    palette = raster.palette if given.how.read is None else None
+    if palette is not None and (palette != palette[:, :1]).any():
+        found = "a palette of colours, wanted grey"
+        raise DataError(f"{path}: {found}; 'read: stored' in {given.where} takes its indices")
+    raw = _numbers(raster, path, given)
+    missing = 0.0 if given.spec.distance else math.nan
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        scaled = raw * np.float32(given.how.factor)
+        return np.where(known_pixels(raw, given.how.missing), scaled, missing).astype(np.float32)
+
+
+def _vectors(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    """Unit vectors; see :func:`vtadapt.data.readers.files.arrays.read_vectors`."""
+    return unit_vectors(read_vectors(path, raster), given.how.flip)
+
+
+def _boundary(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    marks = _marks(raster, path, given)
+    if given.how.threshold is not None:
+        return np.where(marks.known, _flat(marks.values, path) > given.how.threshold, VOID).astype(np.uint8)
+    return strengths(marks, given.scales, given.how.scale, given.where)
+
+
+def _marks(raster: Raster, path: Path, given: Labelling) -> Marks:
+    need_exact(raster, path, "boundaries")
+    drawn = _black_and_white(raster) if given.how.read is None and not given.how.missing else None
+    raw = _numbers(raster, path, given) if drawn is None else drawn
+    full = raster.full if drawn is None else 1
+    return Marks(path, raw, full, known_pixels(raw, given.how.missing))
+
+
+def _black_and_white(raster: Raster) -> NDArray[np.bool_] | None:
+    """Where a palette of black and white is white, if that is where its index is not 0: both readings agree."""
+    if raster.palette is None:
+        return None
+    used = np.unique(raster.array)
+    colours = raster.palette[used] if used.size and used[-1] < len(raster.palette) else None
+    if colours is None or not ((colours == 0).all(axis=1) | (colours == 255).all(axis=1)).all():
+        return None
+    return raster.array != 0 if np.array_equal(colours[:, 0] == 255, used != 0) else None
+
+
+READ: dict[str, Callable[[Raster, Path, Labelling], NDArray[Any]]] = {
+    "ids": _classes,
+    "numbers": _regression,
+    "vectors": _vectors,
+    "strengths": _boundary,
+}
+"""What a kind says of its files (``Kind.file_form``) -> how they are read."""

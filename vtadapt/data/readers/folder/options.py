@@ -1,0 +1,95 @@
+"""What a recipe of the folder reader may say: where pictures and labels are, and what their numbers mean."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from vtadapt.data.readers.base import ReaderOptions, Strict
+from vtadapt.data.readers.files.patterns import check_pattern
+from vtadapt.data.readers.raw.raster import Reading
+
+
+class LabelFiles(Strict):
+    """Where the labels of one task are, and how their numbers are to be read.
+
+    ``files``: pattern with ``{path}``, ``{stem}`` or ``{split}``. ``variable``: which array of ``.npz`` or ``.mat``
+    files. ``read``: "stored" (indices of a palette, samples as they are) or "grey" (what is seen), for files of which
+    both could be meant. ``void``: ids that mean "no class". ``ids``: class name (or null) of each id, where they are
+    not 0, 1, 2, ...; ids it does not name are an error. ``factor``: metres (or other units) of one unit of the files.
+    ``missing``: values of the files that mean no label. ``flip``: axes of normals that point the other way in the
+    files. ``threshold``: boundaries are where the file's value is above it. ``scale``: the value of a whole boundary,
+    whose strength is 1; without either of both the values of the set must tell.
+    """
+
+    files: str
+    variable: str | None = None
+    read: Reading | None = None
+    void: tuple[int, ...] = ()
+    ids: dict[int, str | None] | None = Field(None, min_length=1)
+    factor: float = Field(1.0, gt=0)
+    missing: tuple[int | float, ...] = ()
+    flip: tuple[Annotated[str, Field(pattern="^[xyz]$")], ...] = ()
+    threshold: float | None = None
+    scale: float | None = Field(None, gt=0)
+
+    @field_validator("files")
+    @classmethod
+    def _known_placeholders(cls, value: str) -> str:
+        return check_pattern(value, ("path", "stem", "split"))
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.threshold is not None and self.scale is not None:
+            raise ValueError("give either 'threshold' or 'scale', not both")
+        return self
+
+
+class Splitting(Strict):
+    """How pictures are divided: ``lists`` (a pattern with ``{split}``) or ``fractions`` with a ``seed``."""
+
+    lists: str | None = None
+    fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
+    seed: int = 0
+
+    @field_validator("lists")
+    @classmethod
+    def _known_placeholders(cls, value: str | None) -> str | None:
+        return None if value is None else check_pattern(value, ("split",))
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.lists is None) == (self.fractions is None):
+            raise ValueError("give either 'lists' or 'fractions'")
+        if self.lists is not None and "{split}" not in self.lists:
+            raise ValueError("'lists' needs a {split} in its pattern")
+        if self.fractions is not None and sum(self.fractions.values()) > 1 + 1e-9:
+            raise ValueError("the fractions add up to more than 1")
+        return self
+
+
+class FolderOptions(ReaderOptions):
+    """``image``: pattern of the pictures below the source; ``labels``: by task; ``split``: not with ``{split}``.
+
+    ``exclude``: patterns of names, or of paths below the source, that are no pictures. ``exif``: pictures with an EXIF
+    orientation are turned upright; "turn" says that labels are drawn on the upright picture, "ignore" that both are
+    used as stored. Without it a label is refused where its size does not tell which is the case.
+    """
+
+    image: str
+    exclude: tuple[str, ...] = ()
+    labels: dict[str, LabelFiles] = Field(default_factory=dict)
+    split: Splitting | None = None
+    exif: Literal["turn", "ignore"] | None = None
+
+    @field_validator("image")
+    @classmethod
+    def _known_placeholders(cls, value: str) -> str:
+        return check_pattern(value, ("split",))
+
+    @model_validator(mode="after")
+    def _split_known(self) -> Self:
+        if ("{split}" in self.image) == (self.split is not None):
+            raise ValueError("put {split} into 'image' or give 'split' (not both)")
+        return self

@@ -1,0 +1,201 @@
+"""Pictures as people see them: decoded by what their bytes are, whatever their names say, upright, RGB."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from vtadapt.data.readers.raw.png16 import SIGNATURE, PngHeader, check_png
+from vtadapt.data.readers.raw.tiff_pages import count_pages
+from vtadapt.errors import DataError
+
+PROGRAMS = ("EPS", "WMF")  # descriptions of drawings, which Pillow would hand to another program to run
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+ORIENTATION = 0x0112  # the tag of EXIF and of TIFF
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+class Opened(NamedTuple):
+    """A decoded picture, its pixels as they are stored.
+
+    ``orientation``: 1..8 as EXIF counts, 1 = upright. ``png``: what a PNG says of itself.
+    """
+
+    image: Image.Image
+    format: str
+    orientation: int
+    png: PngHeader | None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; DataError where there is none or it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({_short(error)})") from error
+
+
+@contextlib.contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn whatever a parser of pictures raises for broken bytes into a DataError that names ``path``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on details that are no part of the pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (DataError, MemoryError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: broken picture (no picture of a known format)") from error
+    except Exception as error:  # parsers raise what the bytes lead them to, from IndexError to struct.error
+        raise DataError(f"{path}: broken picture ({_short(error)})") from error
+
+
+def open_picture(path: Path, data: bytes | None = None) -> Opened:
+    """A wholly decoded picture of any mode, as it is stored.
+
+    Of PNG the checksums are tested, too: Pillow does not look at those of the pixels, so that a flipped bit in a label
+    map could become another class.
+
+    Args:
+        path: the file.
+        data: its content, where it is known.
+
+    Raises:
+        DataError: missing, cut short, no picture, several pictures in one file, too large.
+    """
+    data = read_bytes(path) if data is None else data
+    if not data:
+        raise DataError(f"{path}: broken picture (an empty file)")
+    png = check_png(data, path) if data.startswith(SIGNATURE) else None
+    heif = data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS
+    if heif:
+        _register_heif()
+    with decoding(path):
+        try:
+            image = Image.open(io.BytesIO(data))
+        except UnidentifiedImageError as error:
+            if not heif:
+                raise
+            wanted = "install its reader (pip install 'vtadapt[heic]'), or save it as JPEG or PNG"
+            raise DataError(f"{path}: HEIC picture; {wanted}") from error
+        kind = str(image.format)
+        if kind in PROGRAMS:
+            raise DataError(f"{path}: {kind}, whatever its name says; wanted a PNG, JPEG or TIFF picture")
+        if (count := count_pages(data, path) if kind == "TIFF" else _count(image, png)) > 1:
+            raise several(path, count, kind)
+        # Pillow turns TIFF when it loads it, and no other format.
+        orientation = _orientation(image) if kind == "TIFF" else 1
+        if orientation != 1:
+            image.getexif()[ORIENTATION] = 1
+        image.load()
+        _check_bmp(image, kind, data, path)
+    return Opened(image, kind, orientation if kind == "TIFF" else _orientation(image), png)
+
+
+def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """A picture as uint8 (H, W, 3) RGB as it is stored, and its orientation; see :func:`turned`."""
+    opened = open_picture(path)
+    return to_rgb(opened.image, path), opened.orientation
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`.
+
+    Raises:
+        DataError: as :func:`open_picture` and :func:`to_rgb`; never for broken EXIF.
+    """
+    return turned(*read_picture(path))
+
+
+def turned(array: NDArray[T], orientation: int) -> NDArray[T]:
+    """(H, W[, C]) stored pixels, upright: turned or mirrored as the orientation (1..8, of EXIF) says."""
+    if orientation == 1:
+        return array
+    if orientation in (5, 7):
+        array = array.swapaxes(0, 1)
+    quarters = {3: 2, 4: 2, 6: -1, 7: 2, 8: 1}.get(orientation, 0)
+    array = np.rot90(array, quarters)
+    return np.ascontiguousarray(array[:, ::-1] if orientation in (2, 4) else array)
+
+
+def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped.
+
+    Raises:
+        DataError: floating-point numbers or more than 16 bits, whose range nothing tells; it names ``path``.
+    """
+    wanted = "wanted 8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
+    if image.mode == "F":
+        raise DataError(f"{path}: picture of floating-point numbers (mode F), {wanted}")
+    if image.mode.startswith("I"):
+        array = np.asarray(image)
+        if array.size and (array.min() < 0 or array.max() > 65535):
+            raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {wanted}")
+        grey = (array.astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    with decoding(path):
+        try:
+            return np.asarray(image.convert("RGB"))
+        except ValueError as error:  # such as LAB
+            raise DataError(f"{path}: picture of mode {image.mode}, wanted grey or RGB") from error
+
+
+def several(path: Path, count: int, kind: str) -> DataError:
+    """The error for a file that holds more than one picture, or none."""
+    return DataError(f"{path}: {count} pictures in one {kind} file; save the one that is meant as a file of its own")
+
+
+def _count(image: Image.Image, png: PngHeader | None) -> int:
+    """How many pictures a file holds; previews beside the picture itself do not count."""
+    if png is not None:
+        return png.frames
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return 1  # the first picture of MPO is the one that cameras mean (CIPA DC-007)
+    return int(getattr(image, "n_frames", 1))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation that a picture's EXIF says, 1..8; 1 where it is broken or says nothing."""
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # broken EXIF raises what its bytes lead to
+        warnings.simplefilter("ignore", UserWarning)
+        found = image.getexif().get(ORIENTATION, 1)
+        return found if found in range(1, 9) else 1
+    return 1
+
+
+def _check_bmp(image: Image.Image, kind: str, data: bytes, path: Path) -> None:
+    """Refuse those BMP of which Pillow reads nonsense: it forgets the bits of a pixel where the palette is grey."""
+    wanted = {"1": 1, "L": 8}.get(image.mode)
+    if kind in ("BMP", "DIB") and wanted is not None:
+        header = 14 if kind == "BMP" else 0
+        place = header + (10 if int.from_bytes(data[header : header + 4], "little") == 12 else 14)
+        bits = int.from_bytes(data[place : place + 2], "little")
+        if bits != wanted:
+            raise DataError(f"{path}: BMP of {bits} bits a pixel with a grey palette cannot be read; save it as PNG")
+
+
+def _register_heif() -> None:
+    """Let Pillow read HEIC where the optional reader is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]
