@@ -20,6 +20,7 @@ from vtadapt.workflows.predict.predict import as_arrays
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.settings import validate
+from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.train.train import train as train_run
 
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor"
@@ -104,10 +105,12 @@ def train(data: str, *, quiet: bool = True, **settings: Any) -> Model:
         settings: any of those that ``vtadapt settings`` lists.
 
     Raises:
-        ConfigError: a setting that does not exist or does not fit.
+        ConfigError: a setting that does not exist, does not fit, or that the method does not read.
         DataError: the data is not prepared, or lacks labels.
     """
-    return Model(load_run(Path(train_run(validate({"data": data, **settings}, "train"), quiet=quiet)["run"])))
+    chosen = validate({"data": data, **settings}, "train")
+    check_read({key: "" for key in settings if chosen.changed(key)}, [chosen])
+    return Model(load_run(Path(train_run(chosen, quiet=quiet)["run"])))
 
 
 def as_rgb(image: Picture) -> NDArray[np.uint8]:

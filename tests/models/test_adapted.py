@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import AdaptedModel, AdapterConfig, saved_state
+from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention, fit_shift
 from vtadapt.models.backbone import SwinBackbone, load_backbone
 from vtadapt.models.probe import LinearProbe
@@ -85,7 +85,7 @@ class ModelContract:
         model = self.make(backbone)
         disturb(model)
         fresh = self.make(load_backbone(weights="random", seed=3))
-        fresh.load_state_dict(saved_state(model), strict=False)
+        fresh.load_state_dict(model.saved_state(), strict=False)
         image = torch.rand(1, 3, 64, 64)
         with torch.no_grad():
             wanted, found = model.eval()(image), fresh.eval()(image)

@@ -100,7 +100,8 @@ def runs(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
     def run(**changes: Any) -> Path:
         key = json.dumps(changes)
         if key not in made:
-            options = {"epochs": 1, "val_images": 1, "troa_every": 1, "lr": 1e-2, **changes}
+            learned = {"troa_every": 1} if changes.get("method", "adapters") == "adapters" else {}
+            options = {"epochs": 1, "val_images": 1, "lr": 1e-2, **learned, **changes}
             made[key] = Path(train(tiny.other(tmp_path_factory.mktemp("runs"), **options), quiet=True)["run"])
         return made[key]
 

@@ -9,6 +9,7 @@ import typer
 
 from vtadapt.commands.options import DataDir, Json, Quiet, RunDir
 from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.workflows.run.methods import listed, those
 
 
 def adapt(
@@ -16,7 +17,7 @@ def adapt(
     target: Annotated[str, typer.Argument(help="Data set that is known by its images alone.")],
     tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the source.")] = None,
     method: Annotated[
-        str, typer.Option(help="adapters, mult, xtam, consistency, several separated by commas, or all.")
+        str, typer.Option(help=f"{listed(those(lambda m: m.adapts))}, several separated by commas, or all.")
     ] = "adapters",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of every run [default: 1000].")] = None,
     seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "1",
@@ -49,14 +50,19 @@ def adapt(
     from vtadapt.workflows.adapt.adapt import AdaptOptions
     from vtadapt.workflows.adapt.adapt import adapt as work
     from vtadapt.workflows.adapt.tables import adaptation_tables, notes
-    from vtadapt.workflows.run.settings import parse_by_method, resolve
+    from vtadapt.workflows.run.settings import parse_by_method
+    from vtadapt.workflows.run.settings.resolve import gather, settings_of, to_check
     from vtadapt.workflows.tables import print_json, print_tables
 
     common, own = parse_by_method(set_ or [])
     for key in {"data", "target"} & common.keys():
         raise UsageError(f"--set {key}=...: the data sets are the two arguments, SOURCE TARGET; leave it out")
-    settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)
-    result = work(settings, AdaptOptions(method, seeds, jobs, own, out, oracle, images), quiet=quiet or json_)
+    if "method" in common:
+        raise UsageError("--set method=...: what is adapted is named with --method; leave it out")
+    found = gather({**{key: value for key, value in given.items() if value is not None}, **common}, config)
+    settings = settings_of(found)
+    options = AdaptOptions(method, seeds, jobs, own, out, oracle, images, to_check(found, settings))
+    result = work(settings, options, quiet=quiet or json_)
     if json_:
         print_json(result)
     else:

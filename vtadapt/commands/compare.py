@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import DataDir, Json, Quiet, RunDir
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.workflows.run.methods import METHODS
 
 
 def compare(
     data: Annotated[str, typer.Argument(help="Data set, or several joined with '+'.")],
     methods: Annotated[
-        str, typer.Option(help="all, or methods separated by commas; METHOD:ENCODER for another encoder.")
+        str,
+        typer.Option(help=f"all, or some of {', '.join(METHODS)}, by commas; METHOD:ENCODER for another encoder."),
     ] = "all",
     seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "3",
     budget: Annotated[str | None, typer.Option(help="steps=N or seconds=N of every run.")] = None,
@@ -46,12 +48,17 @@ def compare(
     from vtadapt.workflows.compare.compare import CompareOptions
     from vtadapt.workflows.compare.compare import compare as work
     from vtadapt.workflows.compare.tables import comparison_table, notes
-    from vtadapt.workflows.run.settings import parse_by_method, resolve
+    from vtadapt.workflows.run.settings import parse_by_method
+    from vtadapt.workflows.run.settings.resolve import gather, settings_of, to_check
     from vtadapt.workflows.tables import print_json, print_tables
 
     common, own = parse_by_method(set_ or [])
-    settings = resolve({**{key: value for key, value in given.items() if value is not None}, **common}, config)
-    result = work(settings, CompareOptions(methods, seeds, budget, jobs, own, out, images), quiet=quiet or json_)
+    if "method" in common:
+        raise UsageError("--set method=...: what is compared is named with --methods; leave it out")
+    found = gather({**{key: value for key, value in given.items() if value is not None}, **common}, config)
+    settings = settings_of(found)
+    options = CompareOptions(methods, seeds, budget, jobs, own, out, images, to_check(found, settings))
+    result = work(settings, options, quiet=quiet or json_)
     if json_:
         print_json(result)
     else:

@@ -9,15 +9,14 @@ import typer
 
 from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
 from vtadapt.errors import UsageError
+from vtadapt.workflows.run.methods import METHODS, listed
 
 
 def train(
     data: Annotated[str | None, typer.Argument(help="Data set, or several joined with '+'.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks separated by commas; default: all of the data.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="adapters, linear (a probe), stl, mtl-cnn, consistency, xtam, tawt or mult.")
-    ] = None,
+    method: Annotated[str | None, typer.Option(help=f"{listed([*METHODS])}; see vtadapt settings method.")] = None,
     backbone: Annotated[
         str | None, typer.Option(help="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm.")
     ] = None,
@@ -33,7 +32,10 @@ def train(
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps.")] = None,
     devices: Annotated[int | None, typer.Option(help="Devices per node.")] = None,
     num_nodes: Annotated[int | None, typer.Option(help="Nodes.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, KEY=VALUE; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, KEY=VALUE; repeatable; vtadapt settings lists them."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with an interrupted run (path or name).")] = None,
     data_dir: DataDir = None,
     run_dir: RunDir = None,

@@ -10,6 +10,7 @@ import typer
 
 from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
 from vtadapt.errors import VtadaptError
+from vtadapt.workflows.run.methods import listed, those
 
 
 def zero_shot(
@@ -22,7 +23,9 @@ def zero_shot(
     labels: Annotated[
         str | None, typer.Option(help="Tasks whose labels are used, separated by commas; default: all others.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="adapters, mult or tawt; must be the run's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help=f"{listed(those(lambda m: m.transfers))}; must be the run's.")
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4, [default: one per run].")
     ] = None,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from vtadapt.errors import ConfigError
 from vtadapt.models.adapter import AdapterBlock, AdapterChain
 from vtadapt.models.backbone import SwinBackbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
+from vtadapt.models.multitask import Group, MultitaskModel, Owned
 
 TrainBlocks = Literal["adapters", "full", "all"]
 
@@ -41,12 +41,18 @@ class AdapterConfig:
     train_blocks: TrainBlocks = "adapters"
 
 
-class AdaptedModel(nn.Module):
+class AdaptedModel(MultitaskModel):
     """Frozen backbone + adapters + decoder -> ``dict[task name, logits (B, channels, H, W)]``.
 
     ``affinity`` (T, T) is a buffer: rows are sources, columns targets; the identity until TROA fills it.
     """
 
+    Config = AdapterConfig
+    entry = "adapters"
+    has_affinity = has_attention = has_own_parts = True
+
+    backbone: SwinBackbone
+    config: AdapterConfig
     affinity: Tensor
 
     def __init__(self, backbone: SwinBackbone, channels: Mapping[str, int], config: AdapterConfig) -> None:
@@ -60,11 +66,7 @@ class AdaptedModel(nn.Module):
         Raises:
             ConfigError: no task.
         """
-        super().__init__()
-        if not channels:
-            raise ConfigError("no task given; wanted at least one")
-        self.config, self.tasks = config, tuple(channels)
-        self.backbone = backbone
+        super().__init__(backbone, channels, config)
         embedding_dim = config.embedding_dim or backbone.window**3
         self.embedding = TaskEmbedding(len(channels), embedding_dim)
         self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction)
@@ -84,10 +86,7 @@ class AdaptedModel(nn.Module):
         return LightDecoder(self.backbone.channels, self.config.decoder_width)
 
     def components(self) -> list[tuple[str, str, Group]]:
-        """The parameter ledger: (component, what it is, its parameters and whether they are trained).
-
-        Every parameter of the model is in exactly one component; freezing, counting and saving all read this list.
-        """
+        """The parameter ledger, see :meth:`MultitaskModel.components`."""
         level = self.config.train_blocks
         blocks = [m for m in self.adapters.modules() if isinstance(m, AdapterBlock)]
         norms = [m for m in self.adapters.modules() if isinstance(m, TaskScaledNorm)]
@@ -135,7 +134,7 @@ class AdaptedModel(nn.Module):
         Returns:
             task name -> logits (B, channels, H, W).
         """
-        names = self.tasks if tasks is None else tuple(tasks)
+        names = self.names(tasks)
         index = [self.tasks.index(name) for name in names]
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
         features = self._adapt(trunk, index)
@@ -217,29 +216,3 @@ class AdaptedModel(nn.Module):
             return self.decoders[0](features, skips)
         parts = [self.decoders[t]([f[:, i : i + 1] for f in features], skips) for i, t in enumerate(index)]
         return torch.cat(parts, dim=1)
-
-
-@dataclass(frozen=True)
-class Group:
-    """The parameters of one component and whether they are trained."""
-
-    parameters: Sequence[nn.Parameter]
-    trained: bool
-
-    @property
-    def count(self) -> int:
-        """Number of scalars."""
-        return sum(p.numel() for p in self.parameters)
-
-
-class Owned(NamedTuple):
-    """A parameter, or one row of it, that serves one task alone."""
-
-    parameter: nn.Parameter
-    row: int | None = None
-
-
-def saved_state(model: nn.Module) -> dict[str, Tensor]:
-    """What a run has to save: trained parameters and persistent buffers outside the backbone's frozen part."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    return {k: v.detach() for k, v in model.state_dict().items() if k not in frozen}

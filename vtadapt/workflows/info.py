@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.build import Model, build_model, build_tasks
+from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
@@ -29,7 +30,7 @@ def info_of_settings(settings: TrainSettings, size: tuple[int, int] | None = Non
     return {"data": settings.data, **describe_model(build_model(settings, tasks), tasks, wanted)}
 
 
-def describe_model(model: Model, tasks: dict[str, Task], size: tuple[int, int]) -> dict[str, Any]:
+def describe_model(model: MultitaskModel, tasks: dict[str, Task], size: tuple[int, int]) -> dict[str, Any]:
     """Parameters by component, multiply-adds x 2 of one image, and bytes of weights, gradients and optimiser.
 
     Activations are not in the memory: they depend on batch size and device.
@@ -39,7 +40,7 @@ def describe_model(model: Model, tasks: dict[str, Task], size: tuple[int, int]) 
         for name, about, group in model.components()
     ]
     total = sum(p.numel() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    trained = sum(p.numel() for p in model.trained_parameters())
     counter = FlopCounterMode(display=False)
     device = next(model.parameters()).device
     with torch.no_grad(), counter:

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models.peers.networks import build_peer
 from tests.models.test_adapted import CHANNELS, ModelContract
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import saved_state
 from vtadapt.models.backbone import SwinBackbone, load_backbone
 from vtadapt.models.cnn import CnnBackbone
-from vtadapt.models.peers import PEERS, Peer, PeerConfig, build_peer
+from vtadapt.models.peers.base import Peer, PeerConfig
+from vtadapt.workflows.run.methods import METHODS
 
 OWN = {"stl": "swin_pico", "mult": "swin_pico", "mtl-cnn": "resnet_pico", "xtam": "resnet_pico"}
 
@@ -89,7 +90,7 @@ class PeerContract(ModelContract):
         with torch.no_grad():
             wanted = first(image)
             assert any(not torch.equal(x, wanted[n]) for n, x in second(image).items())
-            result = second.load_state_dict(saved_state(first), strict=False)
+            result = second.load_state_dict(first.saved_state(), strict=False)
             assert not result.unexpected_keys
             assert set(result.missing_keys) == {n for n, p in second.named_parameters() if not p.requires_grad}
             assert all(torch.equal(x, wanted[n]) for n, x in second(image).items())
@@ -126,7 +127,6 @@ class TestMult(PeerContract):
 @pytest.mark.parametrize(
     ("method", "name", "config", "says"),
     [
-        ("mtl", "resnet_pico", PeerConfig(), "unknown method"),
         ("mult", "resnet_pico", PeerConfig(), "no Swin"),
         ("mult", "swin_pico", PeerConfig(decoder="light"), "does not go with mult"),
         ("mult", "swin_pico", PeerConfig(reference="smell"), "'smell' is not a task"),
@@ -157,7 +157,7 @@ def test_decoders_and_encoders_combine(method, name, decoder):
 
 
 def test_consistency_and_tawt_are_the_network_of_mtl_cnn():
-    assert PEERS["consistency"] is PEERS["tawt"] is PEERS["mtl-cnn"]
+    assert METHODS["consistency"].network() is METHODS["tawt"].network() is METHODS["mtl-cnn"].network()
 
 
 @pytest.mark.parametrize("method", [*OWN])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from timm.models.swin_transformer import WindowAttention
 
+from tests.models.peers.networks import build_peer
 from vtadapt.models.backbone import load_backbone
-from vtadapt.models.peers import PeerConfig, build_peer
+from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.mult import BorrowedAttention, Mix, MulT, ReferenceAttention
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.models.peers.networks import build_peer
 from vtadapt.models.backbone import load_backbone
-from vtadapt.models.peers import PeerConfig, build_peer
+from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.decoders import Aspp, AsppDecoder
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}

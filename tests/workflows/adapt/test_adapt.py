@@ -212,7 +212,7 @@ def test_share_of_the_gap_by_hand(means: tuple[float, ...], gain: float, closed:
 @pytest.mark.parametrize(
     ("changes", "options", "kind", "said"),
     [
-        ({}, {"methods": "stl"}, UsageError, "--method 'stl'; wanted all, or of adapters, mult, xtam, consistency"),
+        ({}, {"methods": "stl"}, UsageError, "--method 'stl'; wanted all, or of adapters, consistency, xtam, mult"),
         ({}, {"methods": "adaptors"}, UsageError, "Did you mean 'adapters'"),
         ({}, {"methods": "mult,mult"}, UsageError, "wanted each method once"),
         ({}, {"seeds": "no"}, UsageError, "--seeds 'no'"),

@@ -177,7 +177,7 @@ def test_the_size_that_is_named_needs_no_padding(tiny: Any, aspect: float) -> No
 def test_a_linear_probe_has_nothing_to_show(tiny: Any, tmp_path: Path) -> None:
     run = train(tiny.other(tmp_path, method="linear", epochs=1), quiet=True)["run"]
     image = save(tmp_path / "a.png", 20, 30)
-    with pytest.raises(ConfigError, match="is a linear probe, which has no adapters"):
+    with pytest.raises(ConfigError, match="is of method 'linear', which has no adapters"):
         visualize_attention([image], Path(run), tmp_path / "out")
 
 

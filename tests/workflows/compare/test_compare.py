@@ -225,7 +225,7 @@ def test_a_budget_in_seconds(tiny: Any, tmp_path: Path, small: None, monkeypatch
 
 
 def test_kill_9_ends_the_cells_too_and_the_command_goes_on(tiny: Any, tmp_path: Path) -> None:
-    settings = base(tiny, tmp_path, method="linear", checkpoint_steps=1, log_steps=1)
+    settings = base(tiny, tmp_path, method="linear", checkpoint_steps=1, log_steps=1, decoder_width=48)
     (tmp_path / "base.yaml").write_text(settings.model_copy(update={"method": "adapters"}).to_yaml(), encoding="utf-8")
     command = [sys.executable, "-m", "vtadapt", "compare", "tiny", "--methods", "linear", "--seeds", "1"]
     command += ["--budget", "steps=40", "--config", str(tmp_path / "base.yaml"), "--images", "0"]
@@ -265,7 +265,7 @@ def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None
     assert ran.code == 5
     result = json.loads(ran.out)
     assert list(result["failed"]) == ["tawt seed 0"]
-    assert "1 of 2 cells failed; the first, tawt seed 0: method 'tawt' weighs tasks" in ran.err
+    assert "1 of 2 cells failed; the first, tawt seed 0: method 'tawt' takes at least 2 tasks" in ran.err
     assert result["methods"]["linear"]["cells"]["0"]["error"] is None
     trial = tmp_path / "compare-tiny" / "linear-seed0"
     assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26
@@ -285,7 +285,7 @@ def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> No
         folder_lock(folder / ".lock"),
         pytest.raises(ConfigError, match="another comparison is running in .*compare-tiny; wait for it"),
     ):
-        compare(base(tiny, tmp_path), options, quiet=True)
+        compare(base(tiny, tmp_path, decoder_width=48), options, quiet=True)
 
 
 @pytest.mark.parametrize(

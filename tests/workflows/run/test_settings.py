@@ -8,16 +8,9 @@ import pytest
 import yaml
 
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.run.settings import (
-    ADAPTERS_LR,
-    LR,
-    PAPERS_ADAPTATION,
-    TrainSettings,
-    load,
-    parse_assignments,
-    parse_size,
-    resolve,
-)
+from vtadapt.workflows.run.methods import ADAPTERS_LR, LR
+from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, parse_size, resolve
+from vtadapt.workflows.run.settings.resolve import PAPERS_ADAPTATION
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -58,7 +51,7 @@ def test_nothing_to_train_on() -> None:
     ("key", "value", "said"),
     [
         ("epocs", 3, "unknown key 'epocs'; Did you mean 'epochs'"),
-        ("xyzzy", 3, "unknown key 'xyzzy'; see vtadapt train --help"),
+        ("xyzzy", 3, "unknown key 'xyzzy'; they are listed by vtadapt settings"),
         ("epochs", 0, "epochs = 0: Input should be greater than or equal to 1"),
         ("epochs", "many", "epochs = 'many': Input should be a valid integer"),
         ("lr", -1, "lr = -1: Input should be greater than 0"),
@@ -68,6 +61,8 @@ def test_nothing_to_train_on() -> None:
         ("size", [4, 64], "size.0 = 4: Input should be greater than or equal to 8"),
         ("loss_weights", {"depth": -1}, "loss_weights.depth = -1: Input should be greater than or equal to 0"),
         ("data", 5, "data = 5: Input should be a valid string"),
+        ("method", "adaptors", "method = 'adaptors': wanted one of adapters, linear, stl, mtl-cnn"),
+        ("method", "adaptors", "Did you mean 'adapters'?"),
     ],
 )
 def test_what_does_not_fit_is_one_line_that_names_the_key(key: str, value: object, said: str) -> None:

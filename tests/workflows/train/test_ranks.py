@@ -116,7 +116,7 @@ def test_two_processes_adapt_with_the_discriminator_of_one(tiny: Any, tmp_path: 
     one = Path(train(tiny.other(tmp_path / "one", **changes), quiet=True)["run"])
     trainer = build_trainer(tiny.other(tmp_path / "start", **changes), quiet=True)
     found, wanted = (load_state(run / LAST).method for run in (tmp_path / "two" / "tiny-0001", one))
-    for key, start in trainer.method.state().items():
+    for key, start in trainer.objective.state().items():
         if key.endswith("original"):
             moved = [(state[key] - start).flatten() for state in (found, wanted)]
             assert float(torch.cosine_similarity(*moved, dim=0)) > 0.99, key

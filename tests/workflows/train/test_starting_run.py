@@ -219,7 +219,7 @@ def test_classes_with_a_map_keep_their_head(tiny: Any, tmp_path: Path, source: P
         ({"tasks": ["depth"]}, "has its tasks, semseg, depth, normals, edges; found tasks depth"),
         ({"decoder_width": 16}, r"adapters .*'decoder_width': 16.* is not that of the run this one starts from"),
         ({"seed": 1}, "backbone .* is not that of the run this one starts from.*random weights: its seed"),
-        ({"method": "linear", "affinity": "troa"}, "method linear is not that of the run"),
+        ({"method": "linear", "affinity": "troa", "troa_every": None, "held": []}, "method linear is not that of"),
         ({"start": Path("nowhere")}, "no run 'nowhere' here or in "),
     ],
 )

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from tests.workflows.conftest import KINDS, random_batch, small_backbone, small_model
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import saved_state
 from vtadapt.models.probe import LinearProbe
 from vtadapt.tasks import Task, make_task
 from vtadapt.tasks.losses import Loss
@@ -268,4 +267,4 @@ def test_the_affinity_is_a_saved_buffer_without_gradient() -> None:
     assert not model.affinity.requires_grad
     assert model.affinity.grad is None
     assert "affinity" not in dict(model.named_parameters())
-    assert torch.equal(saved_state(model)["affinity"], model.affinity)
+    assert torch.equal(model.saved_state()["affinity"], model.affinity)

@@ -262,7 +262,7 @@ def test_runs_and_targets_that_do_not_fit(tiny: Any, runs: Callable[..., Path], 
         assert type(caught.value) is kind
 
     probe = runs(method="linear")
-    refused(ConfigError, "is of method 'linear'; wanted one of adapters, mult, tawt", "tiny", probe)
+    refused(ConfigError, "is of method 'linear'; wanted one of method adapters, tawt or mult", "tiny", probe)
     refused(ConfigError, "differ in method or tasks; wanted runs alike", "tiny", source, probe)
     refused(UsageError, "2 runs in --from for 3 seeds", "tiny", source, source, seeds="3")
     refused(UsageError, "--labels: 'shape' has no task 'semseg'; both have depth", "shape", source)

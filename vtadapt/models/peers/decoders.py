@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
-from vtadapt.models.peers.base import Encoder, Kind, PeerConfig
+from vtadapt.models.multitask import Encoder
+from vtadapt.models.peers.base import Kind, PeerConfig
 
 SKIP_WIDTH = 24  # channels of a finer level that is joined in; DeepLabv3+ has 48 beside 256, ours is narrower
 

@@ -10,8 +10,8 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import Group, Owned
 from vtadapt.models.decoder import SwinDecoder, TaskHeads
+from vtadapt.models.multitask import Group, Owned
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.peers.decoders import window_of
 
@@ -112,6 +112,8 @@ class MulT(Peer):
     as in :class:`SharedBlocks`. ``config.reference`` names the reference task; the paper takes surface normals, ours is
     the first task unless told, as no name of a task means anything here.
     """
+
+    has_own_parts = True
 
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: PeerConfig) -> None:
         """Create the decoders; arguments and errors as :class:`Peer`, and the encoder must be a Swin."""

@@ -8,8 +8,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from vtadapt.models.adapted import Group, Owned
-from vtadapt.models.peers.base import Encoder, Kind, Peer, PeerConfig, unused_parameters
+from vtadapt.models.multitask import Encoder, Group, Owned
+from vtadapt.models.peers.base import Kind, Peer, PeerConfig, unused_parameters
 from vtadapt.models.peers.decoders import Branch
 
 
@@ -42,6 +42,10 @@ class SingleTask(Peer):
         """The encoder of one task: ``backbone`` for the first, a copy for each other."""
         return self.encoder if task == self.tasks[0] else self.copies[task]  # type: ignore[return-value]
 
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Those of all tasks' encoders."""
+        return [*super().encoder_parameters(), *self.copies.parameters()]
+
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger."""
         encoders = [self.backbone, *self.copies.values()]
@@ -68,6 +72,8 @@ class MtlCnn(Peer):
     ResNet-50 at output stride 16 as in the literature, or the small bundled CNN; the heads are DeepLabv3+'s in small
     [ours]. It is also the network of ``consistency`` and ``tawt``, which differ from it in the loss only.
     """
+
+    has_own_parts = True
 
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: PeerConfig) -> None:
         """Create the heads; arguments and errors as :class:`Peer`."""

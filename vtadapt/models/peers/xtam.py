@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import Group
 from vtadapt.models.decoder import TaskHeads
+from vtadapt.models.multitask import Group
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.peers.decoders import Aspp, ConvNorm, Merge, channels_first
 
@@ -104,6 +104,8 @@ class Xtam(Peer):
     ours: small DeepLab decoders of the parts that mtl-cnn's are made of. Level 2 has the loss's weight, level 1 as the
     training says.
     """
+
+    supervised_levels = 2
 
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: PeerConfig) -> None:
         """Create decoders and exchange; arguments and errors as :class:`Peer`."""

@@ -20,17 +20,15 @@ from vtadapt.workflows.evaluate.evaluate import evaluate_run, summary
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.label_space import label_space
+from vtadapt.workflows.run.methods import METHODS, those
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
-from vtadapt.workflows.sweep.trials import Trial, Variant, begin, find_variants, make_trial, run_trials
-from vtadapt.workflows.train.methods.adversarial import ADAPTABLE
+from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
 from vtadapt.workflows.train.train import STEPS
 
 FORMAT = 1
 ADAPT, TABLE = "adapt.json", "table.md"
-LEAST_TASKS: Mapping[str, int] = {"consistency": 2}
-"""Methods that cannot do with a single task."""
 
 RULE = (
     "Checkpoint: the last one of a schedule that is fixed before training, in all settings. No label chooses it, "
@@ -47,14 +45,14 @@ class AdaptOptions:
     """What is adapted, and how.
 
     Attributes:
-        methods: "all" or some of :data:`vtadapt.workflows.train.methods.adversarial.ADAPTABLE`, separated by commas;
-            METHOD:ENCODER for another encoder.
+        methods: "all" or some of those that can be adapted, separated by commas; METHOD:ENCODER for another encoder.
         seeds: their number (0, 1, ...), or several separated by commas.
         jobs: processes of one thread each; 0 for this process.
         own: method (or METHOD:ENCODER) -> settings of it alone.
         out: folder; None for RUN_DIR/adapt-SOURCE-TARGET.
         oracle: also train on the target's labels.
         images: of the picture.
+        given: setting of all -> where it was given, for messages; None: the settings that differ from their defaults.
     """
 
     methods: str = "adapters"
@@ -64,6 +62,7 @@ class AdaptOptions:
     out: Path | None = None
     oracle: bool = True
     images: int = 2
+    given: Mapping[str, str] | None = None
 
 
 def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False) -> dict[str, Any]:
@@ -82,8 +81,8 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
 
     Raises:
         UsageError: an option that cannot be.
-        ConfigError: the two sets do not fit one another, a run that is there was made with other settings, or another
-            process works in the folder.
+        ConfigError: the two sets do not fit one another, a setting that no run reads, a run that is there was made with
+            other settings, or another process works in the folder.
         DataError: the data is not prepared.
     """
     seeds = parse_seeds(options.seeds)
@@ -94,6 +93,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
     base = _base(settings, domains, last)
     variants = find_variants(",".join(methods), base, options.own)
     grid, notes = _settings_of(variants, domains, options.oracle)
+    check_given(options.given, settings, options.own, grid)
     folder = options.out or settings.run_dir / f"adapt-{domains.source.name}-{domains.target.name}"
     with alone(folder, "adaptation"):
         trials = [make_trial(each, seed, folder) for seed in seeds for each in grid]
@@ -139,12 +139,12 @@ def _check(settings: TrainSettings, options: AdaptOptions) -> None:
 
 
 def _methods(typed: str) -> list[str]:
+    known = those(lambda m: m.adapts)
     listed = [part.strip() for part in typed.split(",") if part.strip()]
-    listed = list(ADAPTABLE) if listed == ["all"] else listed
+    listed = known if listed == ["all"] else listed
     for name in listed:
-        if (method := name.split(":")[0]) not in ADAPTABLE:
-            known = ", ".join(ADAPTABLE)
-            raise UsageError(f"--method {name!r}; wanted all, or of {known}.{near_matches(method, ADAPTABLE)}")
+        if (method := name.split(":")[0]) not in known:
+            raise UsageError(f"--method {name!r}; wanted all, or of {', '.join(known)}.{near_matches(method, known)}")
     if not listed or len(set(listed)) < len(listed):
         raise UsageError(f"--method {typed!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
     return listed
@@ -171,7 +171,7 @@ def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) ->
     grid = []
     for variant in variants:
         changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: {}, ADAPTED: {"target": target}}
-        least = LEAST_TASKS.get(variant.method, 1)
+        least = METHODS[variant.method].fewest_tasks
         if oracle and len(domains.taught) >= least:
             taught: dict[str, Any] = {"data": target, "tasks": domains.taught}
             if variant.settings.reference not in domains.taught:

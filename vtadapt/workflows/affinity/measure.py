@@ -26,6 +26,7 @@ from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, ro
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import load_recipes, open_reader
+from vtadapt.workflows.run.methods import listed, those
 from vtadapt.workflows.train.troa import Sums, batch_cosines, reduce_sums
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ class AffinityOptions:
 def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[str, Any]:
     """The content of ``affinity.json`` but for the grouping; see ``affinity_of_run``."""
     loaded = load_run(run)
-    if not isinstance(loaded.model, AdaptedModel):
-        method = loaded.settings.method
-        raise ConfigError(f"run {os.fspath(run)!r} is a {method!r} run without adapters; wanted --method adapters")
+    if not loaded.model.has_affinity:
+        known, method = listed(those(lambda m: m.affinity)), loaded.settings.method
+        raise ConfigError(f"run {os.fspath(run)!r} is a {method!r} run without adapters; wanted --method {known}")
     if len(loaded.tasks) < 2:
         only = ", ".join(loaded.tasks)
         raise ConfigError(f"run {os.fspath(run)!r} has one task ({only}); an affinity wants two or more in --tasks")
@@ -102,7 +103,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     loaded.settings = loaded.settings.model_copy(update=update)
     fabric = open_fabric(loaded.settings)
     loaded.model.to(fabric.device)
-    places = list(loaded.model.shared_parameters()) if options.per_block else []
+    places = list(cast(AdaptedModel, loaded.model).shared_parameters()) if options.per_block else []
     history = _history(run, loaded)  # before the work, which nothing that is broken there shall cost
     wanted = _batches(loaded, options, fabric, quiet)
     halves = [[Moments(len(loaded.tasks)) for _ in range(2)] for _ in range(1 + len(places))]

@@ -21,6 +21,7 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.devices import is_first_rank
 from vtadapt.workflows.run.folder import output_folder
+from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import load
 
 RELIABLE = 0.9  # correlation of two halves below which a matrix is called noise
@@ -87,7 +88,8 @@ def _learned(run: Path, options: AffinityOptions, tasks: Sequence[str]) -> dict[
     if not path.is_file():
         method = load(run / files.SETTINGS).method
         why = "one task" if len(tasks) < 2 else "A was fixed, or no update came before its last step"
-        why = why if method == "adapters" else f"method {method!r} has no affinity; wanted a run of --method adapters"
+        if not METHODS[method].affinity:
+            why = f"method {method!r} has no affinity; wanted a run of --method {listed(those(lambda m: m.affinity))}"
         raise ConfigError(f"run {os.fspath(run)!r} learned no affinity: no {files.AFFINITY} there ({why})")
     return {**read_affinity(path, tasks), "measure": LEARNED}
 

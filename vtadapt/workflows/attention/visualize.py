@@ -33,8 +33,9 @@ from vtadapt.workflows.predict.predict import (
     write_arrays,
 )
 from vtadapt.workflows.predict.video import is_video
-from vtadapt.workflows.run.build import load_swin
+from vtadapt.workflows.run.build import load_encoder
 from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.run.methods import listed, those
 
 __all__ = ["AttentionOptions", "visualize_attention"]
 
@@ -74,10 +75,12 @@ def visualize_attention(
     files = list(find_images(images))
     check_out(files, out)
     loaded = load_run(run)
-    model = loaded.model
-    if not isinstance(model, AdaptedModel):
-        what = "a linear probe" if loaded.settings.method == "linear" else f"of method {loaded.settings.method!r}"
-        raise ConfigError(f"run {run} is {what}, which has no adapters to look at; name one of --method adapters")
+    if not loaded.model.has_attention:
+        known, method = listed(those(lambda m: m.attention)), loaded.settings.method
+        raise ConfigError(
+            f"run {run} is of method {method!r}, which has no adapters to look at; name one of --method {known}"
+        )
+    model = cast(AdaptedModel, loaded.model)
     name, heads = find_block(model, options.block, head)
     tasks = find_tasks(options.tasks, loaded)
     plan = Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
@@ -132,21 +135,21 @@ def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
     """The backbone as it was before training, which only some runs have changed."""
     if loaded.settings.train_blocks == "adapters":
         return cast(SwinBackbone, loaded.model.backbone)
-    return load_swin(loaded.settings).eval()
+    return cast(SwinBackbone, load_encoder(loaded.settings)).eval()
 
 
 def _show(
     file: Path, rgb: np.ndarray, loaded: Loaded, backbone: SwinBackbone, plan: Plan
 ) -> tuple[dict[str, Any], np.ndarray, dict[str, Any]]:
     """Report, page and raw maps of one photograph."""
-    assert isinstance(loaded.model, AdaptedModel)
+    model = cast(AdaptedModel, loaded.model)
     h, w = rgb.shape[:2]
     run_h, run_w = parse_run_size(plan.size, (h, w), loaded.size)
     through = plan.mode == ROLLOUT
     with enough_memory((run_h, run_w)):
         image = network_input(rgb, plan.size, loaded.size)
         regular = regular_attention(backbone, image, plan.block, head=plan.head, from_stage=through)
-        _, found = task_attention(loaded.model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
+        _, found = task_attention(model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
     cell = regular[-1].stride * h / run_h, regular[-1].stride * w / run_w
     pixel, how = _query_pixel(plan, regular[-1], cell, (h, w))
     token = None if pixel is None else _token(pixel, cell, regular[-1].shown)

@@ -24,7 +24,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
-from vtadapt.workflows.sweep.trials import Trial, Variant, begin, find_variants, make_trial, run_trials
+from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
 from vtadapt.workflows.train.starting_run import with_start
 
 FORMAT = 1
@@ -36,13 +36,14 @@ class CompareOptions:
     """What is compared, and how.
 
     Attributes:
-        methods: "all", or METHOD[:ENCODER] separated by commas; see :data:`vtadapt.workflows.sweep.trials.ALL`.
+        methods: "all", or METHOD[:ENCODER] separated by commas; see :func:`vtadapt.workflows.run.methods.all_compared`.
         seeds: their number (0, 1, ...), or several separated by commas.
         budget: "steps=N" or "seconds=N"; None for the settings' steps, else about 1000 a data set.
         jobs: processes of one thread each; 0 for this process.
         own: method (or METHOD:ENCODER) -> settings of it alone.
         out: folder; None for RUN_DIR/compare-NAME.
         images: of the picture, per data set.
+        given: setting of all -> where it was given, for messages; None: the settings that differ from their defaults.
     """
 
     methods: str = "all"
@@ -52,6 +53,7 @@ class CompareOptions:
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out: Path | None = None
     images: int = 2
+    given: Mapping[str, str] | None = None
 
 
 def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = False) -> dict[str, Any]:
@@ -67,7 +69,8 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
 
     Raises:
         UsageError: an option that cannot be.
-        ConfigError: a trial that is there was made with other settings, or another process works in the folder.
+        ConfigError: a setting that no method reads, a trial that is there was made with other settings, or another
+            process works in the folder.
         DataError: the data is not prepared.
         VtadaptError: the cost of a method could not be measured.
     """
@@ -76,6 +79,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
     tasks = build_tasks(recipes, settings.tasks)
     budget = parse_budget(options.budget, settings)
     variants = find_variants(options.methods, settings, options.own)
+    check_given(options.given, settings, options.own, variants)
     for recipe in recipes:
         if not recipe.source.synthetic:
             open_manifest(settings.data_dir, recipe.name)

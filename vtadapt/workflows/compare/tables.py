@@ -9,11 +9,10 @@ from rich.table import Table
 
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.methods import BASELINE
 from vtadapt.workflows.sweep.constant_baseline import not_beaten
 from vtadapt.workflows.sweep.spread import Results, Spread, overall_delta_m, spread
 from vtadapt.workflows.sweep.trials import Trial, Variant
-
-BASELINE = "stl"
 
 
 def summarise(

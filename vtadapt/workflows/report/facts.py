@@ -15,10 +15,12 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.affinity.measure import LEARNED
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
-from vtadapt.workflows.run.build import digest
 from vtadapt.workflows.run.folder import DEMO, is_bundled
 from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings.fields import KEYS
+from vtadapt.workflows.run.settings.reading import is_read
 from vtadapt.workflows.train.records import BROKEN, broken
 from vtadapt.workflows.train.trainer import LAST
 
@@ -63,18 +65,19 @@ def facts_of(loaded: Loaded, totals: Mapping[str, float | None]) -> dict[str, st
     seconds = totals.get("train_seconds")
     steps, epochs = totals.get("steps"), settings.epochs
     height, width = loaded.size
-    how = f", {settings.decoder or 'light'} decoder, trains {settings.train_blocks}"
-    adapters = "" if settings.method != "adapters" else how
+    method = METHODS[settings.method]
+    how = f", {settings.decoder or method.decoders[0]} decoder" if method.decoders else ""
+    how += f", trains {settings.train_blocks}" if "train_blocks" in method.own else ""
     return {
         "folder": "bundled with vtadapt" if is_bundled(loaded.path) else str(loaded.path),
         "data": settings.data,
         "tasks": ", ".join(f"{name} ({task.kind})" for name, task in loaded.tasks.items()),
-        "method": settings.method + adapters,
-        "backbone": f"{settings.encoder}, weights {settings.weights}, sha256 {digest(loaded.model)[:12]}...",
+        "method": settings.method + how,
+        "backbone": f"{settings.encoder}, weights {settings.weights}, sha256 {loaded.model.digest()[:12]}...",
         "steps": None if steps is None else f"{steps:,}" + (f" in {epochs} epochs" if epochs else ""),
         "batch and size": f"{settings.batch_size} images of {height} x {width} per step and process",
         "seed": str(settings.seed),
-        "affinity": settings.affinity if settings.method == "adapters" else None,
+        "affinity": settings.affinity if method.affinity else None,
         "device": f"accelerator {settings.accelerator}, precision {settings.precision}, "
         f"{settings.devices * settings.num_nodes} process(es)",
         "time": None if seconds is None else _duration(seconds),
@@ -114,12 +117,12 @@ def commands_of(loaded: Loaded, *, adapters: bool) -> list[dict[str, str]]:
 
 
 def train_command(settings: TrainSettings) -> str:
-    """The ``vtadapt train`` line that gives these settings; defaults are left out."""
+    """The ``vtadapt train`` line that gives these settings; defaults are left out, and what the run does not read."""
     words = ["vtadapt", "train", settings.data]
     plain = settings.model_dump(mode="json")
     for entry in settings_of(settings):
         key, value = entry["key"], plain[entry["key"]]
-        if not entry["changed"]:
+        if not entry["changed"] or not is_read(key, settings):
             continue
         if key not in FLAGS:
             words += ["--set", f"{key}={_yaml(value)}"]
@@ -139,14 +142,14 @@ def settings_of(settings: TrainSettings) -> list[dict[str, Any]]:
     """All settings with their defaults, as text, and whether they differ."""
     plain = settings.model_dump(mode="json")
     rows = []
-    for key, field in type(settings).model_fields.items():
-        default = None if field.is_required() else field.get_default(call_default_factory=True)
+    for key in KEYS:
+        field = type(settings).model_fields[key]
         rows.append(
             {
                 "key": key,
                 "value": _yaml(plain[key]),
-                "default": "" if field.is_required() else _yaml(_plain(default)),
-                "changed": not field.is_required() and getattr(settings, key) != default,
+                "default": "" if field.is_required() else _yaml(_plain(settings.default(key))),
+                "changed": settings.changed(key),
                 "what": field.description or "",
             }
         )

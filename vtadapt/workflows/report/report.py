@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vtadapt import __version__
 from vtadapt.atomic import disk_error, write_json, write_text
@@ -136,7 +136,7 @@ def _check_data(names: Sequence[str], data_dir: Path, options: ReportOptions) ->
 def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
     """All that the run's folder tells, and ``more``, which other commands write to."""
     run, settings = loaded.path, loaded.settings
-    adapters = isinstance(loaded.model, AdaptedModel)
+    adapters = loaded.model.has_affinity
     totals, no_totals = records.totals_of(run)
     measured, no_metrics = records.measured_of(run, more)
     lines, no_lines = records.read_records(run / files.METRICS)
@@ -207,13 +207,13 @@ def _pictures(loaded: Loaded, options: ReportOptions, document: dict[str, Any], 
         missing["extremes"] = ["No best and worst images: see the predictions above."]
     shots: list[Shot] = []
     photographs = [photograph for each in found.values() for photograph in each.photographs]
-    if not isinstance(loaded.model, AdaptedModel):
+    if not loaded.model.has_attention:
         missing["attention"] = [f"No attention: a run of method {loaded.settings.method} has no adapted blocks."]
     elif not photographs:
         missing["attention"] = ["No attention: there is no image here to look at."]
     else:
         try:
-            block = finest_block(list(loaded.model.shared_parameters()))
+            block = finest_block(list(cast(AdaptedModel, loaded.model).shared_parameters()))
             shots, document["attention"] = attention_shots(loaded.path, block, photographs[:ATTENTION])
         except VtadaptError as error:
             missing["attention"] = [f"No attention: {' '.join(str(error).split())}."]

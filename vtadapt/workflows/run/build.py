@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import fields
+from typing import Any
 
 import torch
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError, near_matches
-from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbone import SwinBackbone, load_backbone
-from vtadapt.models.peers import build_peer
-from vtadapt.models.peers.base import Peer, PeerConfig
-from vtadapt.models.probe import LinearProbe
+from vtadapt.models.cnn import CnnBackbone
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.tasks.meaning import difference
+from vtadapt.workflows.run.methods import METHODS, listed
 from vtadapt.workflows.run.settings import TrainSettings
-
-Model = AdaptedModel | LinearProbe | Peer
-
-ADAPTERS_ONLY = ("embedding_dim", "reduction", "adapted_blocks", "decoder_sharing", "train_blocks")
-
-NETWORKS = {"consistency": "mtl-cnn", "tawt": "mtl-cnn"}  # methods that train another one's network in their own way
 
 
 def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict[str, Task]:
@@ -60,61 +54,41 @@ def _shared_task(name: str, recipes: Sequence[Recipe]) -> Task:
     return task
 
 
-def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Model:
-    """The model that the settings describe; initial values are drawn from the seed.
+def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> MultitaskModel:
+    """The network of the method that the settings name; initial values are drawn from the seed.
+
+    Settings that have the name of a field of the network's ``Config`` go there; None leaves the field's own default.
 
     Raises:
-        ConfigError: a setting that the method does not know, or a backbone that it cannot use.
+        ConfigError: a decoder that the method does not have, or a backbone that it cannot use.
     """
+    method = METHODS[settings.method]
+    if settings.decoder is not None and settings.decoder not in method.decoders:
+        has = f"wanted {listed([*method.decoders])}" if method.decoders else "it has none to choose"
+        raise ConfigError(f"decoder {settings.decoder!r} is not for method {settings.method!r}; {has}")
+    network: Any = method.network()
+    backbone = load_encoder(settings)
+    given = {f.name: getattr(settings, f.name, None) for f in fields(network.Config)}
+    config = network.Config(**{key: value for key, value in given.items() if value is not None})
     channels = {name: task.channels for name, task in tasks.items()}
-    method = settings.method
-    if method not in ("adapters", "linear"):
-        return _build_peer(settings, channels)
-    if settings.decoder == "aspp":
-        raise ConfigError(f"decoder 'aspp' is not for method {method!r}; wanted light or swin")
-    backbone = load_swin(settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        if method == "linear":
-            return LinearProbe(backbone, channels)
-        config = AdapterConfig(
-            embedding_dim=settings.embedding_dim,
-            reduction=settings.reduction,
-            decoder=settings.decoder or "light",
-            decoder_width=settings.decoder_width,
-            decoder_sharing=settings.decoder_sharing,
-            train_blocks=settings.train_blocks,
-        )
-        return AdaptedModel(backbone, channels, config)
+        model: MultitaskModel = network(backbone, channels, config)
+    return model
 
 
-def load_swin(settings: TrainSettings) -> SwinBackbone:
-    """The backbone of adapters and of the probe, as it is before training.
+def load_encoder(settings: TrainSettings) -> SwinBackbone | CnnBackbone:
+    """The backbone as it is before training.
 
     Raises:
-        ConfigError: it is no Swin, or has fewer blocks than ``adapted_blocks``.
+        ConfigError: the method needs another kind, or it has fewer blocks than ``adapted_blocks``.
     """
+    method = METHODS[settings.method]
     backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
-    if not isinstance(backbone, SwinBackbone):
+    if method.needs == "swin" and not isinstance(backbone, SwinBackbone):
         raise ConfigError(
             f"method {settings.method!r} wants a Swin of timm or swin_pico; found the CNN {settings.encoder!r}"
         )
-    if settings.adapted_blocks is not None:
+    if "adapted_blocks" in method.own and settings.adapted_blocks is not None and isinstance(backbone, SwinBackbone):
         backbone.adapt_last(settings.adapted_blocks)
     return backbone
-
-
-def _build_peer(settings: TrainSettings, channels: Mapping[str, int]) -> Peer:
-    for key in ADAPTERS_ONLY:
-        if getattr(settings, key) != type(settings).model_fields[key].default:
-            raise ConfigError(f"setting {key!r} is for method 'adapters', not for {settings.method!r}; leave it out")
-    backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
-    config = PeerConfig(decoder=settings.decoder, decoder_width=settings.decoder_width, reference=settings.reference)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return build_peer(NETWORKS.get(settings.method, settings.method), backbone, channels, config)
-
-
-def digest(model: Model) -> str:
-    """SHA-256 of the weights of a model's backbone, see :meth:`SwinBackbone.digest`."""
-    return str(cast(Any, model.backbone).digest())

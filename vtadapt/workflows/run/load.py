@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import AdaptedModel
-from vtadapt.models.peers.base import Peer
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
-
-if TYPE_CHECKING:
-    pass
-from vtadapt.workflows.run.build import Model, build_model, digest
 
 FORMAT = 1
 
 
 def describe(
-    settings: TrainSettings, recipes: Sequence[Recipe], tasks: Mapping[str, Task], model: Model, size: tuple[int, int]
+    settings: TrainSettings,
+    recipes: Sequence[Recipe],
+    tasks: Mapping[str, Task],
+    model: MultitaskModel,
+    size: tuple[int, int],
 ) -> dict[str, Any]:
     """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs."""
     return {
@@ -31,9 +31,8 @@ def describe(
         "data": settings.data,
         "size": list(size),
         "method": settings.method,
-        "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": digest(model)},
-        "adapters": asdict(model.config) if isinstance(model, AdaptedModel) else None,
-        **({"network": asdict(model.config)} if isinstance(model, Peer) else {}),
+        "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": model.digest()},
+        **{"adapters": None, **model.architecture()},
         "tasks": {name: task.to_dict() for name, task in tasks.items()},
         "label_sets": {name: spec.label_set for r in recipes for name, spec in r.tasks.items() if name in tasks},
     }
@@ -77,7 +76,7 @@ class Loaded:
     settings: TrainSettings
     tasks: dict[str, Task]
     label_sets: dict[str, str]
-    model: Model
+    model: MultitaskModel
     size: tuple[int, int]
 
 
@@ -89,7 +88,7 @@ def load_run(path: Path) -> Loaded:
     """
     found, settings = read_config(path), load(path / files.SETTINGS)
     model = build_model(settings, found.tasks)
-    if digest(model) != found.sha256:
+    if model.digest() != found.sha256:
         raise ConfigError(
             f"backbone {settings.encoder!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
             f"with (sha256 {found.sha256[:12]}...); give it the same weights, or train again"

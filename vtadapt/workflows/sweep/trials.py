@@ -16,11 +16,10 @@ from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.settings import METHODS, TrainSettings, load, validate
+from vtadapt.workflows.run.methods import METHODS, all_compared
+from vtadapt.workflows.run.settings import TrainSettings, load, validate
+from vtadapt.workflows.run.settings.reading import check_read, for_method, reads
 from vtadapt.workflows.sweep.trial_process import COST, MEASURE, TRAIN, run_trial
-
-ALL = ("stl", "stl:resnet_pico", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "adapters")
-"""What "all" means; STL is there twice, since Delta_m compares with single-task training of the same encoder."""
 
 LOG = "log.txt"
 POLL = 0.2  # seconds between two looks at the processes
@@ -81,7 +80,7 @@ def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str
 
     Args:
         names: as typed.
-        base: settings of all of them.
+        base: settings of all of them; a method gets those that it reads (:func:`check_given` sees to the others).
         own: method (or METHOD:ENCODER) -> settings that differ for it.
 
     Raises:
@@ -90,7 +89,7 @@ def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str
     """
     listed = [part.strip() for part in names.split(",") if part.strip()]
     if listed == ["all"]:
-        listed = [name for name in ALL if not (base.backbone and ":" in name)]
+        listed = [name for name in all_compared() if not (base.backbone and ":" in name)]
     for name in listed:
         if name.split(":")[0] not in METHODS:
             close = near_matches(name.split(":")[0], METHODS)
@@ -99,15 +98,43 @@ def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str
         raise UsageError(f"--methods {names!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
     for name in sorted(own.keys() - set(listed) - {name.split(":")[0] for name in listed}):
         raise UsageError(f"--set {name}:...: no such method in this comparison; there: {', '.join(listed)}")
+    given = base.model_dump(exclude_unset=True)
     variants = []
     for name in listed:
         method, _, encoder = name.partition(":")
         changes: dict[str, Any] = {"method": method, **own.get(method, {}), **own.get(name, {})}
         if encoder:
             changes["backbone"] = encoder
-        settings = validate({**base.model_dump(), **changes}, f"settings of {name!r}")
+        common = {key: given[key] for key in for_method(given, method)}
+        settings = validate({**common, **changes}, f"settings of {name!r}")
         variants.append(Variant(name, method, settings))
     return variants
+
+
+def check_given(
+    given: Mapping[str, str] | None,
+    base: TrainSettings,
+    own: Mapping[str, Mapping[str, Any]],
+    trained: Sequence[Variant],
+) -> None:
+    """Refuse settings that nothing reads of what is trained, see :func:`.run.settings.reading.check_read`.
+
+    Args:
+        given: setting of all -> where it was given; None for those of ``base`` that differ from their defaults.
+        base: settings of all.
+        own: method (or METHOD:ENCODER) -> settings of it alone.
+        trained: all that is trained, labelled METHOD or METHOD:..., as the keys of ``own``.
+
+    Raises:
+        ConfigError: names the setting, the methods that read it and what to do.
+    """
+    if given is None:
+        given = {key: "" for key in type(base).model_fields if base.changed(key)}
+    common = {key: place for key, place in given.items() if key != "method"}  # what is compared has its own
+    check_read(common, [variant.settings for variant in trained])
+    for name, values in own.items():
+        mine = [v.settings for v in trained if f"{v.label}:".startswith(f"{name}:")]
+        check_read(dict.fromkeys(values, f"--set {name}:..."), mine)
 
 
 def make_trial(variant: Variant, seed: int, folder: Path, **changes: Any) -> Trial:
@@ -128,7 +155,7 @@ def begin(trial: Trial) -> None:
         return
     found, wanted = load(path).model_dump(mode="json"), trial.settings.model_dump(mode="json")
     for key in wanted.keys() - set(MOVABLE):
-        if found[key] != wanted[key]:
+        if found[key] != wanted[key] and reads(trial.settings.method, key):
             raise ConfigError(
                 f"{os.fspath(trial.path)!r} was made with {key} = {found[key]!r}, wanted {wanted[key]!r}: keep to the "
                 "settings that this comparison began with, or name another folder with --out"

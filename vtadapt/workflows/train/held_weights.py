@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import Owned
+from vtadapt.models.multitask import MultitaskModel, Owned
+from vtadapt.workflows.run.methods import listed, those
 
 
 class HeldWeights:
@@ -19,16 +19,16 @@ class HeldWeights:
     update the values are put back. They stay parameters that are trained by name: a run saves and loads them.
     """
 
-    def __init__(self, model: Any, tasks: Sequence[str]) -> None:
+    def __init__(self, model: MultitaskModel, tasks: Sequence[str]) -> None:
         """Remember the values that the model has now.
 
         Raises:
             ConfigError: the model has no such task, or cannot tell what is a task's own.
         """
-        if tasks and not hasattr(model, "owned"):
+        if tasks and not model.has_own_parts:
             raise ConfigError(
                 f"cannot hold {', '.join(tasks)}: this method has no part that all tasks share beside parts of their "
-                "own; wanted method adapters, mult, mtl-cnn or tawt"
+                f"own; wanted method {listed(those(lambda m: m.shares))}"
             )
         if unknown := [name for name in tasks if name not in model.tasks]:
             raise ConfigError(f"cannot hold {unknown[0]!r}; the tasks are {', '.join(model.tasks)}")

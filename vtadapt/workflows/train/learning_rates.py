@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from vtadapt.errors import ConfigError
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.run.settings import TrainSettings
 
 
@@ -21,7 +22,7 @@ class Rates:
     2018).
     """
 
-    def __init__(self, model: Any, settings: TrainSettings, steps: int) -> None:
+    def __init__(self, model: MultitaskModel, settings: TrainSettings, steps: int) -> None:
         """Divide the parameters into groups.
 
         Args:
@@ -51,10 +52,9 @@ class Rates:
             group["lr"] = self.at(step) * scale if step >= begin else 0.0
 
 
-def _groups(model: Any, settings: TrainSettings) -> list[dict[str, Any]]:
+def _groups(model: MultitaskModel, settings: TrainSettings) -> list[dict[str, Any]]:
     """Optimiser groups; vectors and embeddings have no decay."""
-    encoders = [list(g.parameters) for name, _, g in model.components() if name.startswith("encoder")]  # of peers
-    backbone = {id(p) for p in (*model.backbone.parameters(), *(p for found in encoders for p in found))}
+    backbone = {id(p) for p in model.encoder_parameters()}
     own = _own(model, settings)
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
@@ -74,11 +74,11 @@ def _groups(model: Any, settings: TrainSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _own(model: Any, settings: TrainSettings) -> set[int] | None:
+def _own(model: MultitaskModel, settings: TrainSettings) -> set[int] | None:
     """Parameters that serve one task alone; None where no setting tells them from the others."""
     if settings.shared_lr_scale == 1 and settings.own_first == 0:
         return None
-    if not hasattr(model, "owned"):
+    if not model.has_own_parts:
         raise ConfigError(
             f"shared_lr_scale and own_first are for methods with parts that all tasks share; {settings.method!r} does "
             "not tell them; leave them out"

@@ -14,16 +14,16 @@ from torch import Tensor
 from vtadapt.atomic import write_json
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import saved_state
-from vtadapt.models.peers.base import Peer
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.tasks.meaning import difference
 from vtadapt.workflows.run import checkpoint, files
-from vtadapt.workflows.run.build import Model, build_tasks
+from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import TrainSettings
 
 FOLDER = "start"
@@ -72,7 +72,7 @@ class Origin:
                 kept[0][name], kept[1][name] = task, ids[recipe.name]
         return kept
 
-    def load_into(self, model: Model, config: dict[str, Any]) -> None:
+    def load_into(self, model: MultitaskModel, config: dict[str, Any]) -> None:
         """Put the old run's weights into a new model, all but the heads that start anew.
 
         Args:
@@ -82,8 +82,9 @@ class Origin:
         Raises:
             ConfigError: the two are of different architectures.
         """
+        whole = METHODS[config["method"]].trains_backbone
         for key in ("method", "adapters", "network", "backbone"):
-            found, wanted = (_comparable(c.get(key), isinstance(model, Peer)) for c in (config, self.config.content))
+            found, wanted = (_comparable(c.get(key), whole) for c in (config, self.config.content))
             if found != wanted:
                 raise ConfigError(
                     f"{key} {found} is not that of the run this one starts from, {os.fspath(self.path)!r}: {wanted}; "
@@ -93,15 +94,15 @@ class Origin:
         checkpoint.load_into(model, {**tensors, **self._new_heads(model)}, self.path / files.MODEL)
         config["label_sets"] |= {k: v for k, v in self.config.label_sets.items() if k not in self.fresh}
 
-    def _new_heads(self, model: Any) -> dict[str, Tensor]:
-        if self.fresh and not hasattr(model, "head_of"):
+    def _new_heads(self, model: MultitaskModel) -> dict[str, Tensor]:
+        if self.fresh and not model.has_own_parts:
             raise ConfigError(
                 f"task {self.fresh[0]!r} has other classes here, and this method cannot give it a new head; wanted "
-                "method adapters, mult, mtl-cnn or tawt"
+                f"method {listed(those(lambda m: m.shares))}"
             )
         new = {id(p) for name in self.fresh for p in model.head_of(name).parameters()}
         names = {name for name, parameter in model.named_parameters() if id(parameter) in new}
-        return {name: value for name, value in saved_state(model).items() if name in names}
+        return {name: value for name, value in model.saved_state().items() if name in names}
 
 
 def _comparable(value: Any, trained_whole: bool) -> Any:

@@ -17,6 +17,7 @@ from vtadapt.workflows.run.folder import new_run
 from vtadapt.workflows.run.label_space import in_label_space
 from vtadapt.workflows.run.loaders import build_train, find_recipe, load_recipes
 from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.run.settings.reading import check_method
 from vtadapt.workflows.train.starting_run import find_origin, keep_origin, with_start
 from vtadapt.workflows.train.trainer import Trainer
 
@@ -33,9 +34,14 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
         settings: of the run; when resuming its own are read, but for the folder of the packs: it may have moved.
         resume: folder of a run that was interrupted.
         quiet: no progress.
+
+    Raises:
+        ConfigError: among other things a setting that the method does not read.
     """
     if resume:
         settings = load(resume / files.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
+    else:
+        check_method(settings)
     trainer = build_trainer(settings, resume, quiet=quiet)
     fabric = trainer.fabric
     try:

@@ -15,7 +15,6 @@ from torch import nn
 from vtadapt.atomic import remove_leftovers, write_json
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
-from vtadapt.models.adapted import saved_state
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, draw_panel, evaluate, score, summary
 from vtadapt.workflows.progress import Progress
@@ -28,7 +27,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.cost import Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates
-from vtadapt.workflows.train.methods import build_method
+from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.starting_run import Origin
 from vtadapt.workflows.train.troa import TroaUpdates
 
@@ -60,9 +59,9 @@ class Trainer:
             origin.load_into(self.core, self.config)
         self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
         kept = None if origin is None else origin.rehearsed(settings)
-        self.method = build_method(settings, self.core, self.trained, fabric, kept)
+        self.objective = build_objective(settings, self.core, self.trained, fabric, kept)
         if self.troa.every:
-            self.method.factors = self.troa.factors
+            self.objective.factors = self.troa.factors
         assert settings.epochs is not None
         self.epochs = settings.epochs
         self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
@@ -71,7 +70,7 @@ class Trainer:
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.held = HeldWeights(self.core, settings.held)
-        if self.method.several_levels:
+        if self.core.supervised_levels > 1:
             self.model.mark_forward_method("levels")
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
         self.stopwatch = Stopwatch()
@@ -90,7 +89,7 @@ class Trainer:
         every = math.ceil(self.epochs / settings.evals)
         started = time.time()
         quiet = quiet or not self.fabric.is_global_zero
-        self.prepared = self.method.prepare(self.data, self.loader, path, self.total, quiet)
+        self.prepared = self.objective.prepare(self.data, self.loader, path, self.total, quiet)
         with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
             for epoch in range(self.step // batches, self.epochs):
                 if self.step == self.total:  # within the last epoch
@@ -109,7 +108,7 @@ class Trainer:
             "steps", those measured.
         """
         self.path = path
-        seconds = self.method.prepare(self.data, self.loader, path, self.total, True).get("seconds", 0.0)
+        seconds = self.objective.prepare(self.data, self.loader, path, self.total, True).get("seconds", 0.0)
         with Progress(self.total, 0, "measure", quiet=True) as bar:
             for epoch in range(self.epochs):
                 self._epoch(epoch, bar)
@@ -125,7 +124,7 @@ class Trainer:
         for batch in self.loader:
             if self.troa.due(self.step):
                 self._log(self.troa.update(batch, self.step))
-            if record := self.method.before_step(batch, self.step):
+            if record := self.objective.before_step(batch, self.step):
                 self._log(record)
             losses = self._step(batch)
             self.step += 1
@@ -151,14 +150,14 @@ class Trainer:
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
         self.rates.set(self.optimiser, self.step)
         tasks = self._labelled(batch)
-        total, shown = self.method.loss(self.model, batch, tasks, self.step)
+        total, shown = self.objective.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
         self.fabric.backward(total)
         self.held.clear_gradients()
-        self.method.clip(self.model, self.optimiser)
+        self.objective.clip(self.model, self.optimiser)
         self.optimiser.step()
         self.held.restore()
-        self.method.after_step(batch, self.step)
+        self.objective.after_step(batch, self.step)
         return shown
 
     def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Task]:
@@ -188,15 +187,15 @@ class Trainer:
             self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
             bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
             if value > self.best or self.best == -math.inf:
-                checkpoint.write_tensors(self.path / BEST, saved_state(self.core), {"epoch": epoch, "step": self.step})
+                checkpoint.write_tensors(self.path / BEST, self.core.saved_state(), {"epoch": epoch, "step": self.step})
         self.best = max(self.best, value)
 
     def _checkpoint(self) -> None:
         if self.fabric.is_global_zero:
             about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
             optimiser = self.optimiser.optimizer.state_dict()
-            troa, method = self.troa.state.state(), self.method.state()
-            checkpoint.save_state(self.path / LAST, saved_state(self.core), optimiser, troa, about, method)
+            troa, method = self.troa.state.state(), self.objective.state()
+            checkpoint.save_state(self.path / LAST, self.core.saved_state(), optimiser, troa, about, method)
         self.fabric.barrier()
 
     def _restore(self) -> None:
@@ -220,7 +219,7 @@ class Trainer:
         if troa:
             self.troa.state.load_state(troa)
         if method:
-            self.method.load_state(method)
+            self.objective.load_state(method)
         self.step = int(about["step"])
         self.best = -math.inf if about["best"] is None else float(about["best"])
 
@@ -230,7 +229,7 @@ class Trainer:
         tensors, about = checkpoint.read_tensors(self.path / BEST)
         checkpoint.load_into(self.core, tensors, self.path / BEST)
         measured = self._evaluate(None, self.tasks)
-        trained = sum(p.numel() for p in self.core.parameters() if p.requires_grad)
+        trained = sum(p.numel() for p in self.core.trained_parameters())
         results = {
             "run": str(self.path),
             "data": self.settings.data,

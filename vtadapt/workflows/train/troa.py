@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from vtadapt.affinity import measures
 from vtadapt.affinity import troa as algorithm
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.affinity_file import describe
 from vtadapt.workflows.run.settings import TrainSettings
@@ -109,15 +110,17 @@ class TroaUpdates:
     ``affinity`` = "identity", "uniform" or "start" fixes A, ``troa_weights`` = false leaves the losses alone.
     """
 
-    def __init__(self, settings: TrainSettings, model: Any, tasks: Mapping[str, Task], fabric: Fabric) -> None:
+    def __init__(
+        self, settings: TrainSettings, model: MultitaskModel, tasks: Mapping[str, Task], fabric: Fabric
+    ) -> None:
         """Fix A where it is not learned.
 
         Raises:
             ConfigError: the method has no affinity matrix, or tasks are held, of which it could not be learned.
         """
-        self.model, self.tasks, self.fabric = model, tasks, fabric
+        self.model, self.tasks, self.fabric = cast(AdaptedModel, model), tasks, fabric
         learned = settings.affinity == "troa" or settings.troa_weights
-        adapted = isinstance(model, AdaptedModel)
+        adapted = model.has_affinity
         if not adapted and (settings.affinity in ("uniform", "start") or settings.troa_weights):
             raise ConfigError(f"method {settings.method!r} has no affinity matrix; leave the affinity settings out")
         if adapted and learned and settings.held:
@@ -132,9 +135,9 @@ class TroaUpdates:
         self.use_affinity, self.use_weights = settings.affinity == "troa", settings.troa_weights
         self.state = algorithm.Troa(len(tasks), settings.troa_momentum, settings.troa_eta)
         if adapted and settings.affinity == "uniform":
-            model.affinity.fill_(1.0)
+            self.model.affinity.fill_(1.0)
         if adapted and settings.affinity == "identity":  # the run that this one starts from may have had another
-            model.affinity.copy_(torch.eye(len(model.tasks)))
+            self.model.affinity.copy_(torch.eye(len(model.tasks)))
 
     def due(self, step: int) -> bool:
         """Whether the batch of this step (from 0) is measured before it is trained on."""

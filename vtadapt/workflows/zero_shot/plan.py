@@ -15,12 +15,13 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.loaders import find_recipe, open_reader
+from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
+from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.starting_run import Origin, match_tasks
 
 DIRECT, ZERO_SHOT, ORACLE = "direct", "zero-shot", "oracle"
-METHODS = ("adapters", "mult", "tawt")
 ABLATIONS = ("uniform", "identity")
 
 DEFAULTS: Mapping[str, Any] = {
@@ -143,7 +144,7 @@ def make_plan(
     known = options.task in recipe.tasks
     measurable = known and bool(val.present(options.task).any())
     asked = _ablations(options.ablations)
-    others = asked if base.method == "adapters" and measurable else []
+    others = asked if METHODS[base.method].affinity and measurable else []
     oracle = [ORACLE] if measurable and train.present(options.task).any() else []
     trainings = [ZERO_SHOT, *others, *oracle]
     return Plan(recipe, by_seed, origin.tasks[options.task], labels, held, origin, base, trainings, measurable)
@@ -161,10 +162,11 @@ def _same_kind(sources: Sequence[Path], options: ZeroShotOptions) -> tuple[RunCo
             f"--method {options.method}: run {sources[0].name!r} is of method {settings.method!r}; leave it out, or "
             "name another run with --from"
         )
-    if settings.method not in METHODS:
+    if not METHODS[settings.method].transfers:
+        known = listed(those(lambda m: m.transfers))
         raise ConfigError(
-            f"run {sources[0].name!r} is of method {settings.method!r}; wanted one of {', '.join(METHODS)}, which have "
-            "parts that all tasks share"
+            f"run {sources[0].name!r} is of method {settings.method!r}; wanted one of method {known}, which have parts "
+            "that all tasks share"
         )
     if options.task not in config.tasks:
         raise UsageError(
@@ -207,7 +209,11 @@ def _settings(run: TrainSettings, recipe: Recipe, data_dir: Path, changes: Mappi
             raise UsageError(f"--set {key}=...: that is decided by the run and the command; leave it out")
     unset = {"steps": None} if changes.get("epochs") and not changes.get("steps") else {}
     values = {**run.model_dump(), **DEFAULTS, **unset, **changes, "data": recipe.name, "data_dir": data_dir}
-    return validate(values, "settings of the transfer")
+    settings = validate(values, "settings of the transfer")
+    # As they are trained: from the run, with its A.
+    trained = settings.model_copy(update={"start": data_dir, "affinity": "start", "troa_weights": False})
+    check_read(dict.fromkeys(changes.keys() - {"rehearse"}, ""), [trained])
+    return settings
 
 
 def _rehearsed(run: TrainSettings, data_dir: Path, quiet: bool) -> str:

@@ -15,6 +15,7 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
+from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
@@ -96,7 +97,7 @@ def zero_shot(
 
 
 def _trial(plan: Plan, label: str, seed: int, folder: Path) -> Trial:
-    adapted = plan.base.method == "adapters"
+    adapted = METHODS[plan.base.method].affinity
     held = [name for name in plan.held if name != plan.task.name or label != ORACLE]
     affinity = {ZERO_SHOT: "start", ORACLE: "start"}.get(label, label)
     values = {

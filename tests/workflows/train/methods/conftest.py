@@ -12,7 +12,7 @@ from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
 from vtadapt.models.cnn import CnnBackbone
-from vtadapt.workflows.run.settings import CONVOLUTIONAL
+from vtadapt.workflows.run.methods import METHODS
 
 PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult")
 
@@ -49,5 +49,5 @@ def changes_of(method: str) -> dict[str, Any]:
     """Settings with which a method is small too."""
     own: dict[str, Any] = {"tawt": {"tawt_every": 2}, "consistency": {"cross_task_width": 4}}
     own |= dict.fromkeys(("stl", "mult"), {"tasks": ["semseg", "depth"]})  # the dearest two
-    decoder = {"decoder_width": 8} if method in CONVOLUTIONAL | {"stl"} else {}
+    decoder = {"decoder_width": 8} if METHODS[method].encoder == "resnet_pico" or method == "stl" else {}
     return {"method": method, "val_images": 2, "evals": 1, **decoder, **own.get(method, {})}

@@ -30,7 +30,7 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import TrainSettings, load
-from vtadapt.workflows.train.methods import build_method
+from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.methods.cross_training import STATE, CrossTraining
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
@@ -174,7 +174,7 @@ def test_every_level_is_supervised(tiny: Any, small: None) -> None:
         for logits in levels
         for name, task in tasks.items()
     )
-    total, shown = build_method(settings, model, tasks, open_fabric(settings)).loss(model, batch, tasks, 0)
+    total, shown = build_objective(settings, model, tasks, open_fabric(settings)).loss(model, batch, tasks, 0)
     assert float(total.detach()) == pytest.approx(float(wanted.detach()))
     last = {
         name: float(task.loss_fn(levels[-1][name], batch["targets"][name]).value.detach())
@@ -226,12 +226,16 @@ def test_the_default_encoder_is_the_methods() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"method": "xtam", "train_blocks": "full"}, "setting 'train_blocks' is for method 'adapters', not for 'xtam'"),
+        (
+            {"method": "xtam", "train_blocks": "full"},
+            "'train_blocks' is read by method 'adapters', not by 'xtam'",
+        ),
         ({"method": "adapters", "backbone": "resnet_pico"}, "method 'adapters' wants a Swin.*CNN 'resnet_pico'"),
         ({"method": "linear", "backbone": "resnet_pico"}, "method 'linear' wants a Swin"),
         ({"method": "adapters", "decoder": "aspp"}, "decoder 'aspp' is not for method 'adapters'"),
-        ({"method": "tawt", "tasks": ["depth"]}, "'tawt' weighs tasks against each other; found one, depth"),
-        ({"method": "stl", "troa_weights": True}, "method 'stl' has no affinity matrix"),
+        ({"method": "consistency", "tasks": ["edges"]}, "method 'consistency' takes at least 2 tasks; found 1, edges"),
+        ({"method": "tawt", "tasks": ["depth"]}, "method 'tawt' takes at least 2 tasks; found 1, depth"),
+        ({"method": "stl", "troa_weights": True}, "setting 'troa_weights' is read by method 'adapters', not by 'stl'"),
         ({"method": "mult", "reference": "dept"}, "reference 'dept' is not a task of this run"),
     ],
 )

@@ -16,7 +16,7 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import load
-from vtadapt.workflows.train.methods.base import Method
+from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.methods.rehearsal import Rehearsal
 from vtadapt.workflows.train.starting_run import match_tasks
 from vtadapt.workflows.train.train import build_trainer, train
@@ -33,7 +33,7 @@ def source(runs: Callable[..., Path]) -> Path:
 
 def test_the_loss_is_that_of_both_batches(tiny: Any, source: Path, tmp_path: Path) -> None:
     trainer = build_trainer(tiny.other(tmp_path, start=source, rehearse="tiny", **HELD), quiet=True)
-    method = trainer.method
+    method = trainer.objective
     assert isinstance(method, Rehearsal)
     assert list(method.kept) == ["semseg", "depth", "normals", "edges"]
     batch = next(iter(trainer.loader))
@@ -79,7 +79,7 @@ def test_what_is_refused(tiny: Any, source: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"setting rehearse needs a run to start from"):
         train(tiny.other(tmp_path, rehearse="tiny"), quiet=True)
     trainer = build_trainer(tiny.other(tmp_path, start=source, **HELD), quiet=True)
-    inner = Method(trainer.settings.model_copy(update={"rehearse": "tiny"}), trainer.core, {}, trainer.fabric)
+    inner = Objective(trainer.settings.model_copy(update={"rehearse": "tiny"}), trainer.core, {}, trainer.fabric)
     with pytest.raises(ConfigError, match=r"rehearse = 'tiny' has no label of a task whose head is kept"):
         Rehearsal(inner, {}, {})
 

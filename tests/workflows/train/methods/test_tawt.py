@@ -11,9 +11,8 @@ from torch import Tensor
 
 from tests.workflows.conftest import KINDS, missing_of, random_batch
 from tests.workflows.train.methods.conftest import small_cnn
-from vtadapt.errors import ConfigError
-from vtadapt.models.peers import build_peer
 from vtadapt.models.peers.base import PeerConfig
+from vtadapt.models.peers.stl import MtlCnn
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.methods.tawt import Tawt
@@ -24,7 +23,7 @@ TWO = {name: KINDS[name] for name in ("semseg", "depth")}
 def method(tasks: dict[str, Any] = KINDS, **changes: Any) -> Tawt:
     settings = TrainSettings(data="none", method="tawt", accelerator="cpu", precision="32-true", **changes)
     channels = {name: task.channels for name, task in tasks.items()}
-    model = build_peer("mtl-cnn", small_cnn(), channels, PeerConfig(decoder_width=8))
+    model = MtlCnn(small_cnn(), channels, PeerConfig(decoder_width=8))
     return Tawt(settings, model, tasks, open_fabric(settings))
 
 
@@ -91,8 +90,3 @@ def test_mirror_steps_come_when_they_are_due() -> None:
     other.load_state(tawt.state())
     assert other.factors() == tawt.factors()
     assert method(TWO).every == 18  # 6 (T + 1)
-
-
-def test_one_task_cannot_be_weighed() -> None:
-    with pytest.raises(ConfigError, match="method 'tawt' weighs tasks against each other; found one, depth"):
-        method({"depth": KINDS["depth"]})

@@ -1,16 +1,17 @@
-"""How each method makes the loss of a step: ``METHODS`` maps its name to its class, all others use the plain one."""
+"""How the loss of a step is made: ``OBJECTIVES`` maps what a method's record names to its class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from torch import nn
-
+from vtadapt.errors import ConfigError
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
+from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.methods.adversarial import Adversarial
-from vtadapt.workflows.train.methods.base import Method
+from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.methods.consistency import Consistency
 from vtadapt.workflows.train.methods.rehearsal import Rehearsal
 from vtadapt.workflows.train.methods.stl import Stl
@@ -19,17 +20,22 @@ from vtadapt.workflows.train.methods.tawt import Tawt
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
-METHODS: Mapping[str, type[Method]] = {"stl": Stl, "consistency": Consistency, "tawt": Tawt}
+OBJECTIVES: Mapping[str, type[Objective]] = {
+    "sum": Objective,
+    "stl": Stl,
+    "consistency": Consistency,
+    "tawt": Tawt,
+}
 
 
-def build_method(
+def build_objective(
     settings: TrainSettings,
-    model: nn.Module,
+    model: MultitaskModel,
     tasks: Mapping[str, Task],
     fabric: Fabric,
     kept: tuple[Mapping[str, Task], Mapping[str, Sequence[int]]] | None = None,
-) -> Method:
-    """The training method of a run, wrapped where it is adapted to a target or rehearses.
+) -> Objective:
+    """The objective of a run, wrapped where it is adapted to a target or rehearses.
 
     Args:
         settings: of the run.
@@ -37,8 +43,17 @@ def build_method(
         tasks: those whose labels are used.
         fabric: of the run.
         kept: where it rehearses: the tasks, and the class of each class that the rehearsed data has.
+
+    Raises:
+        ConfigError: fewer tasks than the method takes, or a target that it cannot be adapted to.
     """
-    method = METHODS.get(settings.method, Method)(settings, model, tasks, fabric)
+    method = METHODS[settings.method]
+    if len(tasks) < method.fewest_tasks:
+        raise ConfigError(
+            f"method {settings.method!r} takes at least {method.fewest_tasks} tasks; found {len(tasks)}, "
+            f"{', '.join(tasks)}"
+        )
+    objective = OBJECTIVES[method.objective](settings, model, tasks, fabric)
     if settings.rehearse is not None:
-        return Rehearsal(method, *(kept or ({}, {})))
-    return method if settings.target is None else Adversarial(method)
+        return Rehearsal(objective, *(kept or ({}, {})))
+    return objective if settings.target is None else Adversarial(objective)

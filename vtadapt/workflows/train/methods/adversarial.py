@@ -1,4 +1,4 @@
-"""Unsupervised domain adaptation: any method, and predictions on unlabelled images that look like the source's."""
+"""Unsupervised domain adaptation: any objective, and predictions on unlabelled images that look like the source's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from vtadapt.tasks import Task
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.loaders import TrainData
-from vtadapt.workflows.train.methods.base import Batch, Logits, Method
+from vtadapt.workflows.run.methods import METHODS, listed, those
+from vtadapt.workflows.train.methods.base import Batch, Logits, Objective
 from vtadapt.workflows.train.methods.class_ratios import ClassRatios
 from vtadapt.workflows.train.methods.wrapped import Wrapped
 from vtadapt.workflows.train.second_data import TargetStream
-
-ADAPTABLE = ("adapters", "mult", "xtam", "consistency")
-"""Methods that can be adapted to a target."""
 
 CLASS_WEIGHTS = "class_weights"  # in the records of metrics.jsonl: task -> weight of each class
 SOURCE, TARGET = 0.0, 1.0
@@ -42,7 +40,7 @@ class Seen(NamedTuple):
 
 
 class Recorded:
-    """A network that keeps the last logits it gave, whichever way the wrapped method calls it."""
+    """A network that keeps the last logits it gave, whichever way the wrapped objective calls it."""
 
     def __init__(self, model: Any) -> None:
         """Wrap ``model``, as Fabric gives it."""
@@ -77,10 +75,10 @@ def domain_loss(logits: Tensor, domain: float, weights: Tensor | None = None) ->
 
 
 class Adversarial(Wrapped):
-    """One discriminator D_t per task t on the task's output `[paper]`; the wrapped method does not know of it.
+    """One discriminator D_t per task t on the task's output `[paper]`; the wrapped objective does not know of it.
 
-    A step's loss is the wrapped method's on the source plus lambda (``adversarial_weight``, 0.005) times the mean over
-    tasks of BCE(D_t(f_t(x)), source) for target images x, with D frozen: not even the buffers of its spectral norm
+    A step's loss is the wrapped objective's on the source plus lambda (``adversarial_weight``, 0.005) times the mean
+    over tasks of BCE(D_t(f_t(x)), source) for target images x, with D frozen: not even the buffers of its spectral norm
     move. After the network's update each D_t takes one step of Adam on
     (BCE(D_t(f_t(source image)), source) + BCE(D_t(f_t(target image)), target)) / 2 with the outputs of that same step,
     detached. What D_t sees of a prediction is :meth:`vtadapt.tasks.Task.for_discriminator`.
@@ -99,18 +97,17 @@ class Adversarial(Wrapped):
     is constant, 1e-3 by default: at ADVENT's 1e-4, made for 250 000 iterations, D still guesses after 100.
     """
 
-    def __init__(self, inner: Method) -> None:
-        """Wrap a method; initial values of D are drawn from the run's seed.
+    def __init__(self, inner: Objective) -> None:
+        """Wrap an objective; initial values of D are drawn from the run's seed.
 
         Raises:
-            ConfigError: it is none of :data:`ADAPTABLE`, or the target has too few images.
+            ConfigError: its method cannot be adapted, or the target has too few images.
             DataError: the target's pack is missing or broken.
         """
         settings = inner.settings
-        if settings.method not in ADAPTABLE:
-            raise ConfigError(
-                f"method {settings.method!r} cannot be adapted to a target; wanted {', '.join(ADAPTABLE)}"
-            )
+        if not METHODS[settings.method].adapts:
+            known = listed(those(lambda m: m.adapts))
+            raise ConfigError(f"method {settings.method!r} cannot be adapted to a target; wanted {known}")
         super().__init__(inner)
         self.stream = TargetStream(settings, self.fabric)
         with torch.random.fork_rng(devices=[]):
@@ -134,7 +131,7 @@ class Adversarial(Wrapped):
         """Last losses of each task: of the generator, of D on the source, of D on the target."""
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
-        """The wrapped method's part; see how long lambda rises."""
+        """The wrapped objective's part; see how long lambda rises."""
         self.rising, self.last = round(self.settings.adversarial_warmup * steps), steps - 1
         return self.inner.prepare(data, loader, path, steps, quiet)
 
@@ -143,7 +140,7 @@ class Adversarial(Wrapped):
         return self.settings.adversarial_weight * min(1.0, step / self.rising if self.rising else 1.0)
 
     def before_step(self, batch: Batch, step: int) -> dict[str, Any] | None:
-        """The wrapped method's record, else every ``log_steps``, and at the end, the losses of the step before."""
+        """The wrapped objective's record, else every ``log_steps``, and at the end, the losses of the step before."""
         if record := self.inner.before_step(batch, step):
             return record
         told = step % self.settings.log_steps == 0 or step == self.last
@@ -160,7 +157,7 @@ class Adversarial(Wrapped):
         return {**record, CLASS_WEIGHTS: weights} if weights else record
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
-        """The wrapped method's loss on the source, and lambda times the adversarial one on the step's target images."""
+        """The wrapped objective's loss on the source, and lambda times the adversarial one on target images."""
         self._weigh(step)
         recorded = Recorded(model)
         total, shown = self.inner.loss(recorded, batch, tasks, step)
@@ -217,7 +214,7 @@ class Adversarial(Wrapped):
         return logits
 
     def after_step(self, batch: Batch, step: int) -> None:
-        """The wrapped method's part, then one step of every D that saw something."""
+        """The wrapped objective's part, then one step of every D that saw something."""
         self.inner.after_step(batch, step)
         seen, self.seen = self.seen, {}
         networks = self.discriminators
@@ -241,7 +238,7 @@ class Adversarial(Wrapped):
             parameter.grad = cast(Tensor, self.fabric.all_reduce(found, reduce_op="mean"))
 
     def state(self) -> dict[str, Tensor]:
-        """The wrapped method's state, D, its Adam, the last losses and the classes' shares."""
+        """The wrapped objective's state, D, its Adam, the last losses and the classes' shares."""
         adam = self.optimiser.state_dict()["state"]
         return {
             **{f"{INNER}.{key}": value for key, value in self.inner.state().items()},

@@ -1,4 +1,4 @@
-"""A method: how the loss of a step is made of a network and a batch, and what it keeps from step to step."""
+"""An objective: how the loss of a step is made of a network and a batch, and what it keeps from step to step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vtadapt.errors import VtadaptError
-from vtadapt.models.peers.base import Peer
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run.loaders import TrainData
@@ -23,14 +23,16 @@ Batch = Mapping[str, Any]
 Logits = Mapping[str, Tensor]
 
 
-class Method:
+class Objective:
     """The weighted sum of the tasks' losses; adapters, linear, stl, mtl-cnn, xtam and mult are trained so.
 
     A network that supervises several levels (XTAM) has the sum over them.
     """
 
-    def __init__(self, settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> None:
-        """Keep what every method needs.
+    def __init__(
+        self, settings: TrainSettings, model: MultitaskModel, tasks: Mapping[str, Task], fabric: Fabric
+    ) -> None:
+        """Keep what every objective needs.
 
         Args:
             settings: of the run.
@@ -43,7 +45,6 @@ class Method:
         """Task -> factor of its loss besides its weight; 1 where it is not named."""
         self.class_weights: dict[str, Tensor] = {}
         """Task of classes -> weight of each class in its loss, (K,); all alike where it is not named."""
-        self.several_levels = isinstance(model, Peer) and type(model).levels is not Peer.levels
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
         """Do what comes before the first step; called again when a run is resumed.
@@ -82,7 +83,7 @@ class Method:
         Returns:
             What is differentiated, and each labelled task's own loss (of the last level) to show.
         """
-        if not self.several_levels:
+        if self.model.supervised_levels == 1:
             return self.supervised(model(batch["image"], list(tasks)), batch, tasks, step)
         with self.fabric.autocast():  # Fabric puts only forward() into it where there is a single process
             levels = model.levels(batch["image"], list(tasks))

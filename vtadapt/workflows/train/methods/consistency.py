@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vtadapt.errors import ConfigError, DataError
+from vtadapt.errors import DataError
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.models.peers.cross_task import CrossTaskNetworks
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.methods.base import Batch, Method
+from vtadapt.workflows.train.methods.base import Batch, Objective
 from vtadapt.workflows.train.methods.cross_training import CrossTraining, label_pairs
 from vtadapt.workflows.train.methods.maps import label_map, prediction_map
 
@@ -37,7 +38,7 @@ def coefficients(direct: float, paths: Sequence[float]) -> list[float]:
     return [(total - g) / (len(paths) * (total - direct)) for g in paths]
 
 
-class Consistency(Method):
+class Consistency(Objective):
     """Cross-task consistency (Zamir et al., CVPR 2020) on the network of mtl-cnn.
 
     For each task t the loss is w_t (L_t + sum_i a_i P_i) with P_i = mean |h_{t->i}(f_t(x)) - h_{t->i}(y_t)| over the
@@ -55,15 +56,11 @@ class Consistency(Method):
 
     networks: CrossTaskNetworks
 
-    def __init__(self, settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> None:
-        """Start with no gradient seen.
-
-        Raises:
-            ConfigError: one task.
-        """
+    def __init__(
+        self, settings: TrainSettings, model: MultitaskModel, tasks: Mapping[str, Task], fabric: Fabric
+    ) -> None:
+        """Start with no gradient seen."""
         super().__init__(settings, model, tasks, fabric)
-        if len(tasks) < 2:
-            raise ConfigError(f"method 'consistency' is between tasks; found one, {', '.join(tasks)}")
         self.names = list(tasks)
         size = (len(tasks), len(tasks))
         self.sums = torch.zeros(size, dtype=torch.float64)  # [t, i]; the diagonal is the direct loss

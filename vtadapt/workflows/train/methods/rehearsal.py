@@ -10,7 +10,7 @@ from torch import Tensor
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.loaders import find_recipe
-from vtadapt.workflows.train.methods.base import Batch, Method
+from vtadapt.workflows.train.methods.base import Batch, Objective
 from vtadapt.workflows.train.methods.wrapped import Wrapped
 from vtadapt.workflows.train.second_data import Stream
 
@@ -18,15 +18,15 @@ from vtadapt.workflows.train.second_data import Stream
 class Rehearsal(Wrapped):
     """Each step also has a batch of the data that the start was trained on, with the labels it has there `[ours]`.
 
-    loss = the wrapped method's on the new data + sum over kept tasks of weight x loss on the old data. Kept are the
+    loss = the wrapped objective's on the new data + sum over kept tasks of weight x loss on the old data. Kept are the
     tasks whose head means the same as before, those that are held among them: their head and embedding stay as they
     are, but what all tasks share is kept in tune with them while it learns the new data from the other tasks' labels
     (without it the shared features drift away from under a frozen head). No label of the new data is used that would
     not be used without it.
     """
 
-    def __init__(self, inner: Method, kept: Mapping[str, Task], label_maps: Mapping[str, Sequence[int]]) -> None:
-        """Wrap a method.
+    def __init__(self, inner: Objective, kept: Mapping[str, Task], label_maps: Mapping[str, Sequence[int]]) -> None:
+        """Wrap an objective.
 
         Args:
             inner: of the new data.
@@ -49,7 +49,7 @@ class Rehearsal(Wrapped):
         self.stream = Stream(settings, name, self.kept, self.fabric, label_maps)
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
-        """The wrapped method's loss, and that on the old data."""
+        """The wrapped objective's loss, and that on the old data."""
         total, shown = super().loss(model, batch, tasks, step)
         old = self.stream.batch(step)
         labelled = {name: t for name, t in self.kept.items() if t.valid(old["targets"][name]).any()}

@@ -7,10 +7,10 @@ from typing import Any, cast
 from torch.nn.utils import clip_grad_norm_
 
 from vtadapt.models.peers.stl import SingleTask
-from vtadapt.workflows.train.methods.base import Method
+from vtadapt.workflows.train.methods.base import Objective
 
 
-class Stl(Method):
+class Stl(Objective):
     """The plain loss; gradients are clipped network by network, so that each is trained as if it were alone.
 
     One thing is shared [ours]: of all evaluations the one with the best mean over tasks is kept, as for every method.

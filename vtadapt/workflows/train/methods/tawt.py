@@ -6,22 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vtadapt.affinity.troa import mirror_step
-from vtadapt.errors import ConfigError
-from vtadapt.models.peers.base import Peer
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.methods.base import Batch, Method
+from vtadapt.workflows.train.methods.base import Batch, Objective
 from vtadapt.workflows.train.troa import default_interval
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
 
-class Tawt(Method):
+class Tawt(Objective):
     """Target-aware weighted training (Chen, Crammer, He, Roth and Su, ICLR 2022, algorithm 1), joint training.
 
     Every ``tawt_every`` steps W[s, t] <- W[s, t] exp(eta c[s, t]) / Z_t with c the cosine of the gradients of source s
@@ -37,15 +36,11 @@ class Tawt(Method):
     would go to the identity, that is to equal weights, whatever the tasks.
     """
 
-    def __init__(self, settings: TrainSettings, model: nn.Module, tasks: Mapping[str, Task], fabric: Fabric) -> None:
-        """Start with W = 1/T.
-
-        Raises:
-            ConfigError: one task.
-        """
+    def __init__(
+        self, settings: TrainSettings, model: MultitaskModel, tasks: Mapping[str, Task], fabric: Fabric
+    ) -> None:
+        """Start with W = 1/T."""
         super().__init__(settings, model, tasks, fabric)
-        if len(tasks) < 2:
-            raise ConfigError(f"method 'tawt' weighs tasks against each other; found one, {', '.join(tasks)}")
         self.every = settings.tawt_every or default_interval(len(tasks))
         self.weights = torch.full((len(tasks), len(tasks)), 1 / len(tasks), dtype=torch.float64)
         self.factors = self._factors
@@ -89,7 +84,7 @@ class Tawt(Method):
 
     def _gradients(self, batch: Batch, part: slice) -> Iterator[Tensor | None]:
         """Gradient of each task's loss on part of a batch, flat; None where no process has a label of it there."""
-        shared = [p for p in cast(Peer, self.model).backbone.parameters() if p.requires_grad]
+        shared = [p for p in self.model.backbone.parameters() if p.requires_grad]
         logits = self.model(batch["image"][part])
         for name, task in self.tasks.items():
             loss = task.loss_fn(logits[name], batch["targets"][name][part])

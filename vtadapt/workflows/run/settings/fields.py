@@ -1,0 +1,269 @@
+"""The settings of a run, in groups: every field with its meaning, its bounds and its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from vtadapt.errors import near_matches
+from vtadapt.workflows.run.methods import DEFAULT, LR, METHODS
+from vtadapt.workflows.run.settings.parse import parse_size
+
+Side = Annotated[int, Field(ge=8)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Group(BaseModel):
+    """Settings that belong together; the docstring's first line is what ``vtadapt settings`` says of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSettings(Group):
+    """What is trained on, and what is done to the images."""
+
+    data: str = Field(description="data set, or several joined with '+'")
+    tasks: tuple[str, ...] | None = Field(None, description="tasks to train; default: all that the data declares")
+    data_dir: Path = Field(Path("data"), description="folder of the packs")
+    size: tuple[Side, Side] | None = Field(None, description="height, width of training crops; default: the pack's")
+    scale: tuple[float, float] = Field((1.0, 1.3), description="range of the random zoom")
+    flip: bool = Field(True, description="mirror half of the images")
+    colour_jitter: float = Field(0.2, ge=0, le=1, description="how far brightness, contrast and colours are moved")
+    cache: bool = Field(True, description="keep decoded samples in memory")
+    workers: int = Field(0, ge=0, description="processes that load data")
+
+
+class ModelSettings(Group):
+    """The network."""
+
+    method: str = Field(DEFAULT, description=", ".join(METHODS))
+    backbone: str | None = Field(
+        None, description="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm; default: the method's"
+    )
+    weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
+    decoder: Literal["light", "swin", "aspp"] | None = Field(
+        None, description="light, the paper's Swin decoder, or aspp (other systems only); default: the method's"
+    )
+    decoder_width: int = Field(48, ge=8, description="channels of the light and aspp decoders")
+
+
+class OptimisationSettings(Group):
+    """How the weights are fitted, and for how long."""
+
+    steps: int | None = Field(None, ge=1, description="end after so many steps, also within an epoch")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="epochs, each of as many images as the sets hold together; default: about 1000 steps a set",
+    )
+    batch_size: int = Field(8, ge=1, description="images per step and rank")
+    lr: float | None = Field(
+        None, gt=0, description="peak learning rate of what is added to the backbone; default: the method's"
+    )
+    backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
+    shared_lr_scale: float = Field(1.0, gt=0, description="factor on lr for what all tasks share")
+    own_first: float = Field(
+        0.0, ge=0, lt=1, description="share of the steps before which only what is of one task alone is trained"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's, of weights that are no vectors")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
+    clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
+    loss_weights: dict[str, Weight] = Field(default_factory=dict, description="task -> weight; default: the task's own")
+
+
+class AffinitySettings(Group):
+    """The matrix A, which mixes the task embeddings, and how TROA learns it."""
+
+    affinity: Literal["troa", "identity", "uniform", "start"] = Field(
+        "troa",
+        description="A: learned, each task alone, all alike, or that of the run that this one starts from, kept as it "
+        "is",
+    )
+    troa_weights: bool = Field(False, description="weight the losses by TROA's W")
+    troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
+    troa_momentum: float = Field(0.9, ge=0, lt=1, description="weight that the past keeps at each update of A")
+    troa_eta: float = Field(0.1, ge=0, description="step size of W")
+
+
+class TransferSettings(Group):
+    """Starting from another run, and adapting to images without labels."""
+
+    start: Path | None = Field(None, description="a finished run, by path or name, whose weights training starts from")
+    held: tuple[str, ...] = Field(
+        (),
+        description="tasks of that run whose labels are not used, and whose own weights (embedding, head, decoder of "
+        "its own) stay as they are",
+    )
+    rehearse: str | None = Field(
+        None,
+        description="with start: a data set that run was trained on, of which every step has a batch, too, with the "
+        "labels of all tasks whose heads are kept",
+    )
+    target: str | None = Field(None, description="adapt to this data set by its images alone, see vtadapt adapt")
+    label_space: str | None = Field(
+        None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
+    )
+    adversarial_weight: float = Field(0.005, ge=0, description="factor of the adversarial loss on target images")
+    adversarial_warmup: float = Field(
+        0.3, ge=0, lt=1, description="share of the steps in which that factor rises from 0, evenly"
+    )
+    class_ratios: bool = Field(
+        True,
+        description="adapt: weigh the source's classes by how much more often they are predicted on the target, once "
+        "lambda has risen and 25 steps are seen",
+    )
+    match_camera: bool = Field(
+        False,
+        description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
+    )
+    discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
+    discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
+
+
+class AdaptersSettings(Group):
+    """What is added to the backbone."""
+
+    embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
+    reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
+    adapted_blocks: int | None = Field(
+        None, ge=1, description="adapted blocks of the last stage but one; default: the last ceil(4/18) of it"
+    )
+    decoder_sharing: Literal["shared", "per_task"] = Field("shared", description="one decoder, or one per task")
+    train_blocks: Literal["adapters", "full", "all"] = Field(
+        "adapters", description="adapters only; with the adapted blocks; everything"
+    )
+
+
+class ConsistencySettings(Group):
+    """The networks from task to task."""
+
+    cross_task_share: float = Field(
+        0.5, gt=0, description="the cross-task networks are trained first, for this share of the steps"
+    )
+    cross_task_width: int = Field(12, ge=4, description="channels of the cross-task networks")
+
+
+class TawtSettings(Group):
+    """The weights of the tasks' losses."""
+
+    tawt_every: int | None = Field(None, ge=1, description="steps between mirror steps; default 6 (T + 1)")
+    tawt_eta: float = Field(1.0, ge=0, description="step size of the weights")
+
+
+class MultSettings(Group):
+    """The attention that all tasks' decoders share."""
+
+    reference: str | None = Field(None, description="the task whose attention all share; default: the first")
+
+
+class RunSettings(Group):
+    """Where and how it computes, and what it writes."""
+
+    run_dir: Path = Field(Path("runs"), description="folder of the runs")
+    seed: int = Field(0, ge=0, description="of initial values, order and augmentation")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: bf16 where the hardware has it, else float32"
+    )
+    accelerator: str = Field("auto", description="auto, cpu, gpu or mps")
+    devices: int = Field(1, ge=1, description="processes per node, one a device")
+    num_nodes: int = Field(1, ge=1, description="machines")
+    compile: bool = Field(False, description="compile the network with torch.compile")
+    evals: int = Field(6, ge=1, description="evaluations during training")
+    val_images: int | None = Field(100, ge=1, description="images of the evaluation after each epoch")
+    log_steps: int = Field(10, ge=1, description="steps between records of the losses")
+    checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints within an epoch")
+
+
+GROUPS: dict[str, type[Group]] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "optimisation": OptimisationSettings,
+    "affinity": AffinitySettings,
+    "transfer": TransferSettings,
+    "run": RunSettings,
+    "adapters": AdaptersSettings,
+    "consistency": ConsistencySettings,
+    "tawt": TawtSettings,
+    "mult": MultSettings,
+}
+"""Name -> fields, in the order in which they are listed; a method's own group has its name."""
+
+
+class TrainSettings(
+    DataSettings,
+    ModelSettings,
+    OptimisationSettings,
+    AffinitySettings,
+    TransferSettings,
+    RunSettings,
+    AdaptersSettings,
+    ConsistencySettings,
+    TawtSettings,
+    MultSettings,
+):
+    """Everything that decides a run, in one namespace; saved as ``settings.yaml`` in the run folder."""
+
+    @field_validator("tasks", "held", mode="before")
+    @classmethod
+    def _split_tasks(cls, value: Any) -> Any:
+        return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _split_size(cls, value: Any) -> Any:
+        return parse_size(value) if isinstance(value, str) else value
+
+    @field_validator("scale")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("wanted 0 < lowest <= highest")
+        return value
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(f"wanted one of {', '.join(METHODS)}.{near_matches(value, METHODS)}")
+        return value
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The data sets, in order."""
+        return tuple(name.strip() for name in self.data.split("+"))
+
+    @property
+    def encoder(self) -> str:
+        """The name of the backbone: what was asked for, else the method's default."""
+        return self.backbone or METHODS[self.method].encoder
+
+    @property
+    def peak_lr(self) -> float:
+        """The peak learning rate: what was asked for, else the method's."""
+        return self.lr or (METHODS[self.method].lr if self.train_blocks == "adapters" else LR)
+
+    def default(self, key: str) -> Any:
+        """The value of a setting unless it is given; None for what must be."""
+        return type(self).model_fields[key].get_default(call_default_factory=True)
+
+    def changed(self, key: str) -> bool:
+        """Whether a setting has another value than its default."""
+        field = type(self).model_fields[key]
+        return not field.is_required() and bool(getattr(self, key) != self.default(key))
+
+    def to_yaml(self) -> str:
+        """The settings as YAML text, group by group."""
+        content = self.model_dump(mode="json")
+        return yaml.safe_dump({key: content[key] for key in KEYS}, sort_keys=False)
+
+
+KEYS: tuple[str, ...] = tuple(key for group in GROUPS.values() for key in group.model_fields)
+"""All settings, group by group."""
+
+
+def group_of(key: str) -> str:
+    """The name of the group that a setting belongs to."""
+    return next(name for name, group in GROUPS.items() if key in group.model_fields)

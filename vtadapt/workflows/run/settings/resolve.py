@@ -1,0 +1,133 @@
+"""Where settings come from: flag > environment > file > default; what is unknown or not read is an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
+from vtadapt.workflows.run.settings.parse import parse_value
+from vtadapt.workflows.run.settings.reading import check_read
+
+ENV_PREFIX = "VTADAPT_"
+
+PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_camera": False}
+"""What turns off all that adapting does besides the paper's loss."""
+
+
+class Given(NamedTuple):
+    """A value that was given, and where."""
+
+    value: Any
+    source: Literal["flag", "environment", "file"]
+    place: str = ""
+    """The variable or the file, for messages."""
+
+
+def gather(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Given]:
+    """What was given, flags over environment over file.
+
+    Args:
+        flags: what was typed, and nothing else; a value may be None.
+        file: YAML file with any of the keys.
+        environ: variables ``VTADAPT_<KEY>`` are read; values are YAML. None: those of this process.
+
+    Raises:
+        ConfigError: an unreadable file.
+        UsageError: a variable that is no YAML.
+    """
+    environ = os.environ if environ is None else environ
+    given: dict[str, Given] = {}
+    if file is not None:
+        place = f"settings {os.fspath(file)!r}"
+        given.update({str(key): Given(value, "file", place) for key, value in _read(file).items()})
+    for key in KEYS:
+        if (name := ENV_PREFIX + key.upper()) in environ:
+            given[key] = Given(parse_value(environ[name], name), "environment", name)
+    return {**given, **{key: Given(value, "flag") for key, value in flags.items()}}
+
+
+def settings_of(given: Mapping[str, Given]) -> TrainSettings:
+    """The settings with these values, whether the run reads all of them or not.
+
+    Raises:
+        ConfigError: unknown key (with near matches), or a value that does not fit.
+        UsageError: no data set is named.
+    """
+    if "data" not in given:
+        raise UsageError("no data set given; type for example: vtadapt train rooms (known: vtadapt data-sets)")
+    places = {key: entry.place for key, entry in given.items() if entry.place}
+    return validate({key: entry.value for key, entry in given.items()}, "settings", places)
+
+
+def to_check(given: Mapping[str, Given], settings: TrainSettings) -> dict[str, str]:
+    """What must be read: setting -> where it was given.
+
+    A file may name settings at their defaults, as a run's ``settings.yaml`` does with all.
+    """
+    return {key: each.place for key, each in given.items() if each.source != "file" or settings.changed(key)}
+
+
+def resolve(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str] | None = None) -> TrainSettings:
+    """The settings of a run; arguments and errors as :func:`gather` and :func:`settings_of`.
+
+    Raises:
+        ConfigError: also a value given that the run does not read.
+    """
+    given = gather(flags, file, environ)
+    settings = settings_of(given)
+    check_read(to_check(given, settings), [settings])
+    return settings
+
+
+def validate(values: Mapping[str, Any], where: str, places: Mapping[str, str] | None = None) -> TrainSettings:
+    """Check values into settings; errors become one line that names the key.
+
+    Args:
+        values: by key.
+        where: they come from, for messages.
+        places: other places, of single keys.
+
+    Raises:
+        ConfigError: unknown key (with near matches), or a value that does not fit.
+    """
+    places = places or {}
+    for key in map(str, values):
+        if key not in TrainSettings.model_fields:
+            close = near_matches(key, KEYS) or " they are listed by vtadapt settings"
+            raise ConfigError(f"{places.get(key, where)}: unknown key {key!r};{close}")
+    try:
+        return TrainSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        place = places.get(str(first["loc"][0]) if first["loc"] else "", where)
+        raise ConfigError(f"{place}: {key} = {first.get('input')!r}: {reason}") from error
+
+
+def load(path: Path) -> TrainSettings:
+    """Read the ``settings.yaml`` of a run; what it does not name is what was done before there was a setting for it.
+
+    A run made before settings that it does not read were refused may have some: they had no effect, and have none.
+    """
+    found = _read(path)
+    before = PAPERS_ADAPTATION if found.get("target") else {}
+    return validate({"affinity": "identity", **before, **found}, f"settings {os.fspath(path)!r}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"cannot read settings {os.fspath(path)!r}: {reason}; wanted a YAML mapping") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"settings {os.fspath(path)!r} hold a {type(values).__name__}; wanted a YAML mapping of keys")
+    return values
