@@ -7,6 +7,7 @@ import pytest
 
 from vtadapt.viz.attention import (
     DIVERGING,
+    HEAT,
     OUTLINE,
     TokenMap,
     attention_panel,
@@ -18,7 +19,6 @@ from vtadapt.viz.attention import (
     outlined,
     spread,
 )
-from vtadapt.viz.palette import colour_table
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -46,8 +46,8 @@ def test_heat_leaves_the_dimmed_photograph_where_there_is_no_value():
     page = heat(rgb, values, 2.0, alpha=1.0)
     known = np.isfinite(values)
     assert np.array_equal(page[~known], dimmed(rgb)[~known])
-    assert page[1, 2].tolist() == colour_table("inferno")[-1].tolist()
-    assert page[2, 3].tolist() == colour_table("inferno")[0].tolist()
+    assert page[1, 2].tolist() == HEAT[-1].tolist()
+    assert page[2, 3].tolist() == HEAT[0].tolist()
     assert np.array_equal(heat(rgb, np.ones((4, 6)), 2.0, alpha=0.0), dimmed(rgb))
 
 
@@ -130,7 +130,7 @@ def test_a_panel_shows_the_bright_token_and_the_difference():
         blocks = [(r, c) for r, c in zip(rows, columns, strict=True) if (page[r : r + 60, c : c + 60] == colour).all()]
         return min(blocks)
 
-    bright = box(colour_table("inferno")[-1])
+    bright = box(HEAT[-1])
     red = box(DIVERGING[-1])
     top, left = np.argwhere((page == rgb[0, 0]).all(-1)).min(0)  # of the photograph; the task's map is the third
     assert bright[0] - top == 64

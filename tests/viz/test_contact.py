@@ -5,23 +5,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vtadapt.tasks.colour.palette import class_palette
+from vtadapt.tasks.colour.void import STRIPES
 from vtadapt.viz.contact.key import (
     ALARM,
     CLASSES,
     DIRECTIONS,
     FORBIDDEN,
-    HATCH,
     class_key,
     colour_word,
     direction_key,
     framed,
-    hatched,
     scale_key,
     sign_key,
 )
 from vtadapt.viz.contact.sheet import WIDTH, Column, Row, Shown, data_sheet, layout
-from vtadapt.viz.palette import class_palette
-from vtadapt.viz.panels import legend
+from vtadapt.viz.keys import legend
 
 RED = (201, 13, 57)
 BLUE = (20, 40, 210)
@@ -57,20 +56,20 @@ def test_pictures_are_scaled_whole_and_keep_their_shape() -> None:
     assert extent(sheet(plain(2048, 1024)), RED) == (320, 160)
 
 
-def test_missing_pixels_are_hatched_and_forbidden_ones_magenta() -> None:
+def test_missing_pixels_are_striped_and_forbidden_ones_magenta() -> None:
     missing, forbidden = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
     missing[:16], forbidden[48:] = True, True
     bare = sheet(plain(64, 64))
-    assert count(bare, FORBIDDEN) == count(bare, HATCH[1]) == 0
+    assert count(bare, FORBIDDEN) == count(bare, STRIPES[1]) == 0
     page = sheet(plain(64, 64, missing=missing, forbidden=forbidden))
     assert count(page, RED) == 320 * 160
     assert count(page, FORBIDDEN) == 320 * 80 + 15 * 45  # and the chip that names it
-    assert count(page, HATCH[0]) + count(page, HATCH[1]) >= 320 * 80
+    assert count(page, STRIPES[0]) + count(page, STRIPES[1]) >= 320 * 80
 
 
 def test_a_label_that_is_not_there_keeps_its_place() -> None:
     page = sheet(plain(64, 64), None)
-    assert count(page, HATCH[1]) > 30_000
+    assert count(page, STRIPES[1]) > 30_000
     with pytest.raises(ValueError, match="at least one picture"):
         sheet(None, None)
 
@@ -198,9 +197,6 @@ def test_columns_bring_their_keys() -> None:
 def test_signs_are_only_explained_where_they_occur() -> None:
     assert count(sign_key(missing=True, forbidden=False, width=500), FORBIDDEN) == 0
     assert count(sign_key(missing=True, forbidden=True, width=500), FORBIDDEN) == 15 * 45
-    stripes = hatched(40, 40)
-    assert {tuple(c) for c in stripes.reshape(-1, 3).tolist()} == set(HATCH)
-    assert 0.4 < (stripes[..., 0] == HATCH[0][0]).mean() < 0.6
 
 
 def test_smooth_columns_are_interpolated_and_others_gain_no_colour() -> None:

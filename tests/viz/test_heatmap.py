@@ -10,7 +10,7 @@ from vtadapt.viz.affinity.evolution import LINES
 from vtadapt.viz.affinity.heatmap import evolution, heatmap, heatmaps
 from vtadapt.viz.affinity.matrix import INKS, MARGIN, UNMEASURED, _ink_on, number_text, scale_of
 from vtadapt.viz.affinity.pixel_page import plain_look, shortened, text_width, wrapped
-from vtadapt.viz.palette import THEMES
+from vtadapt.viz.style import PAPER
 
 SDNE = ["semseg", "depth", "normals", "edges"]
 LONG = [f"a_task_with_quite_a_long_name_{i}" for i in range(12)]
@@ -31,24 +31,18 @@ def middle(mask: np.ndarray) -> tuple[float, float]:
     return float(rows.mean()), float(columns.mean())
 
 
-def frame_is_paper(page: np.ndarray, background: str = "light", width: int = MARGIN - 10) -> bool:
+def frame_is_paper(page: np.ndarray, width: int = MARGIN - 10) -> bool:
     """Nothing was drawn into the outermost pixels, where it would be cut off."""
     inner = np.zeros(page.shape[:2], dtype=bool)
     inner[width:-width, width:-width] = True
-    return bool(where(page, THEMES[background].paper)[~inner].all())
+    return bool(where(page, PAPER)[~inner].all())
 
 
 @pytest.mark.parametrize(
-    ("names", "background"),
-    [
-        (["depth"], "light"),
-        (["depth"], "dark"),
-        (SDNE, "dark"),
-        (LONG, "light"),
-        ([f"t{i}" for i in range(20)], "dark"),
-    ],
+    "names",
+    [["depth"], SDNE, LONG, [f"t{i}" for i in range(20)]],
 )
-def test_every_size_is_a_whole_picture(names, background):
+def test_every_size_is_a_whole_picture(names):
     count = len(names)
     values = np.random.default_rng(count).uniform(-1, 1, (count, count))
     page = heatmap(
@@ -58,11 +52,10 @@ def test_every_size_is_a_whole_picture(names, background):
         marked=values < 0,
         title="A title " * 30,
         footer="A long line in small print " * 20,
-        background=background,
     )
     assert page.dtype == np.uint8 and page.ndim == 3 and page.shape[2] == 3 and page.flags.writeable
     assert max(page.shape) < 2000
-    assert frame_is_paper(page, background)
+    assert frame_is_paper(page)
 
 
 def test_rows_are_sources_and_columns_targets():
@@ -224,15 +217,13 @@ def course(count: int, tasks: int = 4) -> np.ndarray:
     return np.random.default_rng(count).uniform(0, 1, (count, tasks, tasks))
 
 
-@pytest.mark.parametrize(
-    ("count", "tasks", "background"), [(1, 4, "dark"), (8, 1, "light"), (8, 4, "dark"), (40, 9, "light")]
-)
-def test_the_course_of_training_is_a_whole_picture(count, tasks, background):
+@pytest.mark.parametrize(("count", "tasks"), [(1, 4), (8, 1), (8, 4), (40, 9)])
+def test_the_course_of_training_is_a_whole_picture(count, tasks):
     names = LONG[:tasks]
-    page = evolution(np.arange(count) * 60, course(count, tasks), names, title="t", footer="f", background=background)
+    page = evolution(np.arange(count) * 60, course(count, tasks), names, title="t", footer="f")
     assert page.dtype == np.uint8 and page.shape[2] == 3
     assert max(page.shape) < 2200
-    assert frame_is_paper(page, background)
+    assert frame_is_paper(page)
 
 
 def test_a_line_is_in_its_targets_plot_and_rises_with_its_values():
@@ -276,7 +267,6 @@ def test_up_to_six_moments_are_shown_the_first_and_the_last_among_them():
         (lambda: heatmap(np.eye(2), ["a", "b"], marked=[True, False]), "marked must be"),
         (lambda: heatmap(np.eye(2), ["a", "b"], limits=(1, 0)), "limits"),
         (lambda: heatmap(np.eye(2), ["a", "b"], limits=(0, np.inf)), "limits"),
-        (lambda: heatmap(np.eye(2), ["a", "b"], background="pink"), "background"),
         (lambda: heatmaps([], ["a"]), "panels"),
         (lambda: heatmaps([("x", np.eye(2))], ["a"]), "matrix 'x'"),
         (lambda: evolution([], np.zeros((0, 1, 1)), ["a"]), "n >= 1"),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from vtadapt.tasks.colour import default_palette
 from vtadapt.tasks.delta_m import delta_m
 from vtadapt.tasks.kinds import KINDS
 from vtadapt.tasks.losses import Loss
@@ -19,7 +18,6 @@ __all__ = [
     "Loss",
     "Meter",
     "Task",
-    "default_palette",
     "delta_m",
     "make_task",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.tasks.colour import Picture
+from vtadapt.tasks.colour.draw import Picture
 from vtadapt.tasks.kinds import KINDS, find_kind
 from vtadapt.tasks.kinds.base import Kind, Limits
 from vtadapt.tasks.losses import Loss
@@ -131,8 +131,8 @@ class Task:
     def colour(self, x: Tensor | np.ndarray, value_range: tuple[float, float] | None = None) -> Picture:
         """Draw one target or prediction (no batch axis) as uint8 RGB (H, W, 3).
 
-        How, and what missing pixels look like, says its kind. Values are drawn over ``value_range``, or else over
-        ``self.value_range(x)``.
+        How says its kind; missing pixels are striped, see ``colour.void``. Values are drawn over ``value_range``, or
+        else over ``self.value_range(x)``.
         """
         return self.behaviour.colour(self, _array(x), value_range)
 
@@ -189,7 +189,7 @@ def make_task(
         name: the key of the task in batches, logits and reports.
         kind: a key of ``KINDS``: "classes", "regression", "unit_vector", "boundary".
         classes: names in the order of their ids, for kind "classes" (or ``num_classes``).
-        colours: one RGB triple per class; a fixed palette when there is none.
+        colours: one RGB triple per class; those of ``class_palette`` when there is none.
         units: for regression; "m" (or "metres") makes it a distance.
         loss: a name of ``KINDS[kind].losses``.
         **options: ``num_classes``, ``channels``, ``headline``, ``distance``, ``max_value``, ``typical``, ``weight``.

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from vtadapt.viz.palette import THEMES, Colour, colour_values, overlay, typeset
-from vtadapt.viz.panels import Cell, colour_bar, panel
+from vtadapt.tasks.spec import Colour
+from vtadapt.viz.keys import colour_bar
+from vtadapt.viz.panels import Cell, panel
+from vtadapt.viz.style import MUTED, PAPER, typeset
 
-HEAT = "inferno"
 OUTLINE: Colour = (80, 230, 255)  # cyan, which neither map contains
 DIMMED = 0.55  # brightness of the grey photograph that colours are laid over
 # Pictures are drawn at a size between these (height; width only bounds from above), so that outlines stay crisp.
@@ -27,6 +28,7 @@ def _diverging() -> np.ndarray:
     return np.rint(np.stack([np.interp(places, range(len(ends)), channel) for channel in ends.T], -1)).astype(np.uint8)
 
 
+HEAT = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]  # (256, 3) RGB
 DIVERGING = _diverging()
 
 
@@ -72,16 +74,20 @@ def dimmed(rgb: np.ndarray) -> np.ndarray:
 
 def heat(rgb: np.ndarray, values: np.ndarray, high: float, *, alpha: float = 0.6) -> np.ndarray:
     """Lay attention (H, W), from 0 to ``high``, over the dimmed photograph; nothing where it is not a number."""
-    share = np.where(np.isfinite(values), alpha, 0.0)
-    return overlay(dimmed(rgb), colour_values(values, lo=0.0, hi=high, name=HEAT), share)
+    return _laid_over(rgb, values / (high or 1.0), HEAT, alpha)
 
 
 def difference(rgb: np.ndarray, values: np.ndarray, limit: float, *, alpha: float = 0.6) -> np.ndarray:
     """Lay a difference (H, W) over the dimmed photograph: blue is less, red is more, ``limit`` the darkest of both."""
-    known = np.isfinite(values)
-    unit = np.clip(np.where(known, values, 0.0) / (limit or 1.0), -1, 1)
-    colours = DIVERGING[np.rint((unit + 1) / 2 * (len(DIVERGING) - 1)).astype(np.int64)]
-    return overlay(dimmed(rgb), colours, np.where(known, alpha, 0.0))
+    return _laid_over(rgb, (values / (limit or 1.0) + 1) / 2, DIVERGING, alpha)
+
+
+def _laid_over(rgb: np.ndarray, shares: np.ndarray, table: np.ndarray, alpha: float) -> np.ndarray:
+    """Lay the colours of ``table`` at shares 0..1 (H, W) over the dimmed photograph, ``alpha`` of each pixel."""
+    known = np.isfinite(shares)
+    index = np.rint(np.clip(np.where(known, shares, 0.0), 0.0, 1.0) * (len(table) - 1)).astype(np.int64)
+    alphas = np.where(known, alpha, 0.0)[..., None]
+    return np.rint(dimmed(rgb) * (1 - alphas) + table[index] * alphas).astype(np.uint8)
 
 
 def outlined(rgb: np.ndarray, inside: np.ndarray, colour: Colour = OUTLINE, width: int = 2) -> np.ndarray:
@@ -211,10 +217,9 @@ def _bars(width: int, high: float, limit: float, what: str) -> np.ndarray:
     each = min(BAR_WIDTH, width)
     parts = []
     for text, colours, low, top in ((what, HEAT, 0.0, high), ("task - regular", DIVERGING, -limit, limit)):
-        theme = THEMES["light"]
-        head = typeset(text, 13, each, 2).image(theme.muted, theme.paper)
+        head = typeset(text, 13, each, 2).image(MUTED)
         bar = colour_bar(colours, low, top, width=each)
-        canvas = Image.new("RGB", (each, head.height + 4 + bar.shape[0]), theme.paper)
+        canvas = Image.new("RGB", (each, head.height + 4 + bar.shape[0]), PAPER)
         canvas.paste(head, (0, 0))
         canvas.paste(Image.fromarray(bar), (0, head.height + 4))
         parts.append(np.asarray(canvas))

@@ -1,6 +1,6 @@
-"""Panels: grids of captioned pictures, legends, colour bars and contact sheets, and a safe way to save them.
+"""Panels: grids of captioned pictures with strips below them, and a safe way to save them.
 
-Everything here is handed pictures that are already coloured (see ``palette``) and returns (H, W, 3) uint8 RGB.
+Everything here is handed pictures that are already coloured and returns (H, W, 3) uint8 RGB.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vtadapt.atomic import whole_file
-from vtadapt.viz.palette import Colour, Text, Theme, colour_table, line_height, theme_of, to_rgb, typeset
+from vtadapt.tasks.colour.void import striped
+from vtadapt.viz.style import INK, MATTE, MUTED, PAPER, RULE, Text, typeset
 
 # Sizes in pixels. A cell without a given height stays between the first two; a page aims to stay under PAGE_WIDTH.
 MIN_HEIGHT, MAX_HEIGHT = 192, 480
@@ -54,19 +55,17 @@ def panel(
     title: str = "",
     footer: str = "",
     cell_height: int | None = None,
-    background: str = "light",
     strips: Sequence[Strip] = (),
 ) -> np.ndarray:
     """Draw a grid of cells and return the page, (H, W, 3) uint8 RGB.
 
     All cells of a panel are scaled to one height, ``cell_height`` or one chosen from the pictures (192 to 480 pixels;
     small pictures by a whole factor where possible), unless that makes them too wide; pictures of odd shapes are
-    centred on a plain surface. ``None`` in a row is drawn as an empty place. ``strips`` are drawn below the grid:
+    centred on a plain surface. ``None`` in a row is a place without a label. ``strips`` are drawn below the grid:
     functions from a width in pixels to a picture, e.g. ``functools.partial(legend, names, colours)``.
 
-    Raises ValueError where there is no cell, for more row titles than rows and for an unknown background.
+    Raises ValueError where there is no cell, and for more row titles than rows.
     """
-    theme = theme_of(background)
     cells = [cell for row in rows for cell in row if cell is not None]
     if not cells:
         raise ValueError("rows must hold at least one Cell, found none")
@@ -79,88 +78,19 @@ def panel(
     heads = [typeset(text, base, 12 * base, 3) for text in row_titles]
     head_width = max((head.width for head in heads), default=0) + (base if heads else 0)
     height = cell_height or _common_height(rows, room - head_width)
-    grid = _grid(rows, height, base, theme)
-    body = _with_heads(grid, heads, head_width, base, theme)
-    return _page(body, title, footer, strips, base, theme)
+    grid = _grid(rows, height, base)
+    body = _with_heads(grid, heads, head_width, base)
+    return _page(body, title, footer, strips, base)
 
 
-def contact_sheet(
-    cells: Sequence[Cell | None],
-    *,
-    columns: int | None = None,
-    title: str = "",
-    footer: str = "",
-    cell_height: int = MIN_HEIGHT,
-    background: str = "light",
-) -> np.ndarray:
-    """Lay out many cells in reading order, by default on a page about 3:2, and return it as ``panel`` does."""
-    if columns is None:
-        shown = [cell for cell in cells if cell is not None]
-        width = np.median([_fit(cell, cell_height)[0] for cell in shown]) if shown else cell_height
-        columns = round(float(np.sqrt(1.5 * len(cells) * cell_height / width)))
-        columns = min(columns, int((PAGE_WIDTH - 2 * MARGIN) // width))
-    columns = min(max(columns, 1), max(len(cells), 1))
-    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    return panel(rows, title=title, footer=footer, cell_height=cell_height, background=background)
-
-
-def legend(
-    names: Sequence[str], colours: Sequence[Colour], width: int, *, size: int = 15, background: str = "light"
-) -> np.ndarray:
-    """Draw one colour chip and name per class, in aligned columns, at most ``width`` pixels wide: (H, width, 3).
-
-    Pass only the classes that occur; ``size`` is that of the text in pixels. Raises ValueError where names and
-    colours differ in number.
-    """
-    if len(names) != len(colours):
-        raise ValueError(f"names and colours must be as many, found {len(names)} and {len(colours)}")
-    theme, chip, gap = theme_of(background), size, size // 2
-    texts = [typeset(name, size, max(width - chip - gap, 1), 1) for name in names]
-    cell = chip + gap + max((text.width for text in texts), default=0) + 18
-    columns = max(1, (width + 18) // cell)
-    step = line_height(size) + 5
-    count = max(1, -(-len(names) // columns))
-    canvas = Image.new("RGB", (max(width, 1), count * step), theme.paper)
-    for i, (text, colour) in enumerate(zip(texts, colours, strict=True)):
-        left, top = i % columns * cell, i // columns * step
-        y = top + (step - chip) // 2
-        ImageDraw.Draw(canvas).rectangle((left, y, left + chip - 1, y + chip - 1), fill=tuple(int(c) for c in colour))
-        text.draw(canvas, left + chip + gap, top + (step - line_height(size)) // 2, theme.ink)
-    return np.array(canvas)
-
-
-def colour_bar(
-    colours: str | np.ndarray | Callable[[np.ndarray], np.ndarray],
-    lo: float,
-    hi: float,
-    units: str = "",
-    *,
-    width: int = 320,
-    size: int = 13,
-    background: str = "light",
-) -> np.ndarray:
-    """Draw the scale of a coloured picture with its values: (H, width, 3).
-
-    ``colours`` is the name of a map of ``palette.COLOUR_MAPS``, an array (N, 3) uint8 from lowest to highest, or a
-    function from values (1, N) in ``lo``..``hi`` to (1, N, 3) uint8, e.g. the ``colour`` of a task.
-    """
-    theme, thickness = theme_of(background), size
-    width = max(width, 60)
-    values = np.linspace(lo, hi, width, dtype=np.float32)[None]
-    if callable(colours):
-        bar = np.asarray(colours(values), dtype=np.uint8).reshape(1, width, 3)
-    else:
-        table = colour_table(colours) if isinstance(colours, str) else np.asarray(colours, dtype=np.uint8)
-        bar = table[np.rint(np.linspace(0, len(table) - 1, width)).astype(int)][None]
-    canvas = Image.new("RGB", (width, thickness + 5 + line_height(size)), theme.paper)
-    canvas.paste(Image.fromarray(np.repeat(bar, thickness, axis=0)), (0, 0))
-    count = 5 if width >= 300 else 3 if width >= 160 else 2
-    for i, value in enumerate(np.linspace(lo, hi, count)):
-        last = i == count - 1
-        text = typeset(f"{value:.3g}" + (f" {units}" if last and units else ""), size, width, 1)
-        x = i * (width - 1) / (count - 1)
-        left = 0 if i == 0 else width - text.width if last else round(x - text.width / 2)
-        text.draw(canvas, left, thickness + 5, theme.muted)
+def unlabelled(height: int, width: int, size: int) -> np.ndarray:
+    """Return what stands in the place of a label that there is not: stripes and words of a size, (H, W, 3)."""
+    canvas = Image.fromarray(striped(height, width))
+    text = typeset("no label", size, width, 1)
+    left, top = (width - text.width) // 2, (height - text.height) // 2
+    box = (left - 8, top - 4, left + text.width + 7, top + text.height + 3)
+    ImageDraw.Draw(canvas).rectangle(box, fill=PAPER)
+    text.draw(canvas, left, top, MUTED)
     return np.array(canvas)
 
 
@@ -211,7 +141,7 @@ class _Row:
     height: int
 
 
-def _grid(rows: Sequence[Sequence[Cell | None]], height: int, base: int, theme: Theme) -> list[_Row]:
+def _grid(rows: Sequence[Sequence[Cell | None]], height: int, base: int) -> list[_Row]:
     """Draw every row; columns are as wide as their widest picture, rows as high as their highest."""
     pictures = [[_scaled(cell, *_fit(cell, height)) if cell else None for cell in row] for row in rows]
     narrowest = 8 * base  # so that a caption fits above a thin picture
@@ -220,12 +150,12 @@ def _grid(rows: Sequence[Sequence[Cell | None]], height: int, base: int, theme: 
         widths = [max(width, p.width if p else 0) for width, p in zip_longest(widths, row)]
     heights = [max((p.height for p in row if p), default=0) for row in pictures]
     return [
-        _draw_row(list(zip(row, drawn, widths, strict=False)), high or max(heights), base, theme)
+        _draw_row(list(zip(row, drawn, widths, strict=False)), high or max(heights), base)
         for row, drawn, high in zip(rows, pictures, heights, strict=True)
     ]
 
 
-def _draw_row(places: list[tuple[Cell | None, Image.Image | None, int]], height: int, base: int, theme: Theme) -> _Row:
+def _draw_row(places: list[tuple[Cell | None, Image.Image | None, int]], height: int, base: int) -> _Row:
     """Draw the places of a row, each a cell, its scaled picture and the width of its column."""
     gutter, small = base, max(base - 3, 12)
     captions = [typeset(cell.caption if cell else "", base, width, 2) for cell, _, width in places]
@@ -237,48 +167,47 @@ def _draw_row(places: list[tuple[Cell | None, Image.Image | None, int]], height:
     # One pixel of room around the pictures for a hairline, without which white pictures melt into white paper.
     above, below = above + 1, below + 1
     across = sum(width + gutter for _, _, width in places) - gutter + 2
-    canvas = Image.new("RGB", (max(across, 1), above + height + below), theme.paper)
+    canvas = Image.new("RGB", (max(across, 1), above + height + below), PAPER)
     left = 1
     for (_, picture, width), caption, note in zip(places, captions, notes, strict=True):
         frame = (left - 1, above - 1, left + width, above + height)
-        ImageDraw.Draw(canvas).rectangle(frame, fill=theme.matte, outline=theme.rule)
+        ImageDraw.Draw(canvas).rectangle(frame, fill=MATTE, outline=RULE)
         if picture is None:
-            empty = typeset("no data", small, width, 1)
-            empty.draw(canvas, left + (width - empty.width) // 2, above + (height - empty.height) // 2, theme.muted)
+            canvas.paste(Image.fromarray(unlabelled(height, width, small)), (left, above))
         else:
             corner = (left + (width - picture.width) // 2, above + (height - picture.height) // 2)
             canvas.paste(picture, corner)
-        caption.draw(canvas, left, above - 6 - caption.height, theme.ink)
-        note.draw(canvas, left, above + height + 5, theme.muted)
+        caption.draw(canvas, left, above - 6 - caption.height, INK)
+        note.draw(canvas, left, above + height + 5, MUTED)
         left += width + gutter
     return _Row(canvas, above, height)
 
 
-def _with_heads(grid: list[_Row], heads: list[Text], head_width: int, base: int, theme: Theme) -> Image.Image:
+def _with_heads(grid: list[_Row], heads: list[Text], head_width: int, base: int) -> Image.Image:
     """Put the rows below each other, each with its title at the left, level with the middle of the pictures."""
     gap = round(1.2 * base)
     width = head_width + max(row.canvas.width for row in grid)
-    canvas = Image.new("RGB", (width, sum(row.canvas.height for row in grid) + gap * (len(grid) - 1)), theme.paper)
+    canvas = Image.new("RGB", (width, sum(row.canvas.height for row in grid) + gap * (len(grid) - 1)), PAPER)
     top = 0
     for i, row in enumerate(grid):
         canvas.paste(row.canvas, (head_width, top))
         if i < len(heads):
-            heads[i].draw(canvas, 0, top + row.top + max(0, (row.height - heads[i].height) // 2), theme.ink)
+            heads[i].draw(canvas, 0, top + row.top + max(0, (row.height - heads[i].height) // 2), INK)
         top += row.canvas.height + gap
     return canvas
 
 
-def _page(body: Image.Image, title: str, footer: str, strips: Sequence[Strip], base: int, theme: Theme) -> np.ndarray:
+def _page(body: Image.Image, title: str, footer: str, strips: Sequence[Strip], base: int) -> np.ndarray:
     """Put title, grid, strips and footer below each other, aligned at the left, with even margins."""
     width = max(body.width, MIN_WIDTH)
-    parts = [body, *(Image.fromarray(to_rgb(strip(width))) for strip in strips)]
+    parts = [body, *(Image.fromarray(strip(width)) for strip in strips)]
     if title:
-        parts.insert(0, typeset(title, round(1.5 * base), width, 3).image(theme.ink, theme.paper))
+        parts.insert(0, typeset(title, round(1.5 * base), width, 3).image())
     if footer:
-        parts.append(typeset(footer, max(base - 3, 12), width, 6).image(theme.muted, theme.paper))
+        parts.append(typeset(footer, max(base - 3, 12), width, 6).image(MUTED))
     width = max([width, *(part.width for part in parts)])
     height = sum(part.height for part in parts) + base * (len(parts) - 1)
-    page = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), theme.paper)
+    page = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), PAPER)
     top = MARGIN
     for part in parts:
         page.paste(part, (MARGIN, top))

@@ -6,38 +6,36 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vtadapt.viz.palette import line_height, theme_of, to_rgb, typeset
+from vtadapt.viz.style import PAPER, line_height, typeset
 
 SIZE = 15  # of the names, in pixels
 PAD = 6
 
 
-def name_strip(names: Sequence[str], cell_width: int, *, background: str = "light") -> np.ndarray:
+def name_strip(names: Sequence[str], cell_width: int) -> np.ndarray:
     """Return the names of cells that stand side by side, each ``cell_width`` wide: (H, N x cell_width, 3) uint8 RGB."""
-    theme = theme_of(background)
     height = line_height(SIZE) + 2 * PAD
     strip = np.empty((height, cell_width * len(names), 3), np.uint8)
-    strip[:] = theme.paper
+    strip[:] = PAPER
     for i, name in enumerate(names):
         room = max(cell_width - 2 * PAD, 1)
-        text = np.asarray(typeset(name, SIZE, room, 1).image(theme.ink, theme.paper))[: height - PAD, :room]
+        text = np.asarray(typeset(name, SIZE, room, 1).image())[: height - PAD, :room]
         left = i * cell_width + min(PAD, cell_width - 1)
         part = strip[PAD : PAD + text.shape[0], left : (i + 1) * cell_width]
         part[:, : text.shape[1]] = text[:, : part.shape[1]]
     return strip
 
 
-def strips_below(strips: Sequence[Callable[[int], np.ndarray]], width: int, *, background: str = "light") -> np.ndarray:
+def strips_below(strips: Sequence[Callable[[int], np.ndarray]], width: int) -> np.ndarray:
     """Return strips (functions from a width to a picture, as for ``panel``) below each other: (H, width, 3).
 
     H is 0 where there is none.
     """
-    theme = theme_of(background)
     parts = [np.empty((0, width, 3), np.uint8)]
     for strip in strips:
-        picture = to_rgb(strip(max(width - 2 * PAD, 1)))
+        picture = strip(max(width - 2 * PAD, 1))
         part = np.empty((picture.shape[0] + 2 * PAD, width, 3), np.uint8)
-        part[:] = theme.paper
+        part[:] = PAPER
         left = min(PAD, width - 1)
         room = width - left
         part[PAD:-PAD, left : left + picture.shape[1]] = picture[:, :room]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.errors import ConfigError, near_matches
-from vtadapt.tasks.colour import Picture, draw_values, robust_range
+from vtadapt.tasks.colour.draw import Picture, draw_values, robust_range
 from vtadapt.tasks.labels import Labels
 from vtadapt.tasks.losses import Loss, LossFn, at_least_float32, no_valid_pixel
 from vtadapt.tasks.metrics import Meter

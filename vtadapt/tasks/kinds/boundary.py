@@ -15,7 +15,8 @@ from typing_extensions import override
 
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import edge_f
-from vtadapt.tasks.colour import PALE_BLUE, Picture
+from vtadapt.tasks.colour.draw import Picture
+from vtadapt.tasks.colour.void import hide
 from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
@@ -255,12 +256,10 @@ class Boundary(Kind):
 
     @override
     def colour(self, task: AnyTask, x: NDArray[Any], value_range: Range | None) -> Picture:
-        """Dark lines on white; missing is pale blue, which no probability looks like."""
+        """Dark lines on white."""
         values, valid = self.plane(task, x)
         grey = np.rint(255 * (1 - np.clip(np.where(valid, values, 0.0), 0.0, 1.0))).astype(np.uint8)
-        picture = np.repeat(grey[..., None], 3, axis=2)
-        picture[~valid] = PALE_BLUE
-        return picture
+        return hide(np.repeat(grey[..., None], 3, axis=2), ~valid)
 
     @override
     def key(self, task: AnyTask, samples: Sequence[NDArray[Any]], limits: Range | None) -> Key:

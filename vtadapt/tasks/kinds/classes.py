@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_ids, check_list, id_table, id_type, listed, no_class
-from vtadapt.tasks.colour import Picture, default_palette, draw_ids
+from vtadapt.tasks.colour.draw import Picture, draw_ids
+from vtadapt.tasks.colour.palette import class_palette
 from vtadapt.tasks.kinds.base import Key, Kind, Limits, Range
 from vtadapt.tasks.label_check import LabelCheck, labelled
 from vtadapt.tasks.labels import Storage
@@ -126,7 +127,7 @@ class Classes(Kind):
         if count is not None and names and count != len(names):
             raise ValueError(f"names {len(names)} classes but num_classes is {count}; drop one of them")
         names = names or tuple(f"class {i}" for i in range(count or 0))
-        own = {"channels": len(names) or 1, "classes": names, "colours": default_palette(len(names))}
+        own = {"channels": len(names) or 1, "classes": names, "colours": class_palette(len(names))}
         return super().complete({**own, **given, "classes": names})
 
     @override
@@ -266,7 +267,7 @@ class Classes(Kind):
 
     @override
     def colour(self, task: AnyTask, x: NDArray[Any], value_range: Range | None) -> Picture:
-        """The colour of each class; void is black."""
+        """The colour of each class."""
         labels = (x[0] if x.ndim == 3 else x).astype(np.int64)
         if (bad := no_class(labels, len(task.colours))).any():
             found = listed(np.unique(labels[bad]).tolist())

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from vtadapt.errors import DataError
-from vtadapt.tasks.colour import BLACK, Picture
+from vtadapt.tasks.colour.draw import Picture
+from vtadapt.tasks.colour.void import hide
 from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
@@ -241,7 +242,7 @@ class UnitVector(Kind):
 
     @override
     def colour(self, task: AnyTask, x: NDArray[Any], value_range: Range | None) -> Picture:
-        """((x, -y, -z) + 1) / 2 x 255; missing is black.
+        """((x, -y, -z) + 1) / 2 x 255.
 
         The field draws x right, y up, z to the viewer, so that a surface that faces the camera is (128, 128, 255),
         bluish.
@@ -251,8 +252,7 @@ class UnitVector(Kind):
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=0, keepdims=True), 1e-12)
         shown = (unit * np.array([1, -1, -1])[:, None, None] + 1) / 2 * 255
         picture = np.rint(np.clip(shown, 0, 255)).astype(np.uint8).transpose(1, 2, 0)
-        picture[~valid] = BLACK
-        return picture
+        return hide(np.ascontiguousarray(picture), ~valid)
 
     @override
     def key(self, task: AnyTask, samples: Sequence[NDArray[Any]], limits: Range | None) -> Key:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtadapt.tasks.spec import Colour
 from vtadapt.viz.affinity.matrix import MARGIN, Scale, ticks
 from vtadapt.viz.affinity.pixel_page import Page, line_step, ratio, shortened, text_width
-from vtadapt.viz.palette import Colour, Theme
+from vtadapt.viz.style import MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,8 +73,7 @@ class Course:
 
 def draw_course(page: Page, top: float, course: Course, scale: Scale) -> None:
     """Draw the key to the sources and one plot per target."""
-    muted = page.theme.muted
-    page.text(MARGIN, top, "A line per source; the thick one is the target itself.", SMALL, color=ratio(muted))
+    page.text(MARGIN, top, "A line per source; the thick one is the target itself.", SMALL, color=ratio(MUTED))
     for row in course.key(page.width - 2 * MARGIN):
         top += line_step(SMALL) + 2
         for left, source, name in row:
@@ -92,13 +92,13 @@ def draw_course(page: Page, top: float, course: Course, scale: Scale) -> None:
         y = top + row_number * (PLOT[1] + above + GAP[1])
         page.text(left, y, shortened(f"target {name}", NAME, round(0.87 * wide)), NAME, weight="bold")  # bold is wider
         ax = page.axes(left, y + above, wide, PLOT[1])
-        _draw_lines(ax, page.theme, course, target, scale)
+        _draw_lines(ax, course, target, scale)
         ax.tick_params(labelleft=column == 0, labelbottom=target + course.columns >= len(course.names))
         if column == 0:
-            ax.set_ylabel("affinity", fontsize=12, color=ratio(muted))
+            ax.set_ylabel("affinity", fontsize=12, color=ratio(MUTED))
             ax.yaxis.set_label_coords(-42 / wide, 0.5)
         if target + course.columns >= len(course.names):
-            ax.set_xlabel("step", fontsize=12, color=ratio(muted), labelpad=2)
+            ax.set_xlabel("step", fontsize=12, color=ratio(MUTED), labelpad=2)
 
 
 def _line(source: int) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def _line(source: int) -> dict[str, Any]:
     return {"color": ratio(colour), "linestyle": dash, "linewidth": 1.8}
 
 
-def _draw_lines(ax: Axes, theme: Theme, course: Course, target: int, scale: Scale) -> None:
+def _draw_lines(ax: Axes, course: Course, target: int, scale: Scale) -> None:
     """Draw the column of one target over the steps: a line per source, gaps where there is no number."""
-    ax.set_facecolor(ratio(theme.paper))
+    ax.set_facecolor(ratio(PAPER))
     for source in range(len(course.names)):
         values = course.matrices[:, source, target]
         known = np.isfinite(np.concatenate([[np.nan], values, [np.nan]]))
@@ -129,10 +129,10 @@ def _draw_lines(ax: Axes, theme: Theme, course: Course, target: int, scale: Scal
         ax.set_xticks(course.steps)
     ax.yaxis.set_major_locator(ticks(4))
     ax.ticklabel_format(style="plain", useOffset=False, axis="x")
-    ax.grid(color=ratio(theme.rule), linewidth=1)
+    ax.grid(color=ratio(RULE), linewidth=1)
     if scale.low < 0:
-        ax.axhline(0, color=ratio(theme.muted), linewidth=1)
+        ax.axhline(0, color=ratio(MUTED), linewidth=1)
     ax.set_axisbelow(True)
     for side in ("top", "right", "left", "bottom"):
-        ax.spines[side].set(visible=side in ("left", "bottom"), color=ratio(theme.muted))
-    ax.tick_params(labelsize=11, length=3, color=ratio(theme.muted), labelcolor=ratio(theme.muted))
+        ax.spines[side].set(visible=side in ("left", "bottom"), color=ratio(MUTED))
+    ax.tick_params(labelsize=11, length=3, color=ratio(MUTED), labelcolor=ratio(MUTED))

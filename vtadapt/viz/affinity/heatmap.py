@@ -24,7 +24,7 @@ from vtadapt.viz.affinity.matrix import (
     scale_of,
 )
 from vtadapt.viz.affinity.pixel_page import Page, line_step, plain_look, ratio, wrapped
-from vtadapt.viz.palette import theme_of
+from vtadapt.viz.style import INK, MUTED
 
 MIN_WIDTH = 420  # of what a title and a note may use
 TITLE, NOTE, FOOTER = 20, 13, 12  # sizes of type
@@ -39,7 +39,6 @@ def heatmap(
     title: str = "",
     footer: str = "",
     limits: tuple[float, float] | None = None,
-    background: str = "light",
 ) -> np.ndarray:
     """Draw one matrix (T, T), sources down and targets across, with its values: (H, W, 3) uint8 RGB.
 
@@ -50,7 +49,7 @@ def heatmap(
     symmetric about 0 and reaches the larger of the two limits, by default the largest value. What lies beyond gets
     the colour of the end, and the bar a tip.
 
-    Raises ValueError for a shape that does not fit, limits that are no range, and an unknown background.
+    Raises ValueError for a shape that does not fit, and for limits that are no range.
     """
     block = Block("", _numbers(matrix, names, "matrix"))
     if error is not None:
@@ -60,7 +59,7 @@ def heatmap(
     with plain_look():
         cell = min(max(round(860 / len(names)), 56), 116)
         plan = plan_blocks(names, cell, 1)
-        return _picture([block], plan, _Head(title, footer), scale_of([block.values], limits), background)
+        return _picture([block], plan, _Head(title, footer), scale_of([block.values], limits))
 
 
 def heatmaps(
@@ -70,7 +69,6 @@ def heatmaps(
     title: str = "",
     footer: str = "",
     limits: tuple[float, float] | None = None,
-    background: str = "light",
 ) -> np.ndarray:
     """Draw several matrices (T, T), each with a caption, small and on one colour scale: (H, W, 3) uint8 RGB.
 
@@ -83,7 +81,7 @@ def heatmaps(
     blocks = [Block(caption, _numbers(matrix, names, f"matrix {caption!r}")) for caption, matrix in panels]
     with plain_look():
         plan = plan_small(names, len(blocks))
-        return _picture(blocks, plan, _Head(title, footer), scale_of([b.values for b in blocks], limits), background)
+        return _picture(blocks, plan, _Head(title, footer), scale_of([b.values for b in blocks], limits))
 
 
 def evolution(
@@ -93,7 +91,6 @@ def evolution(
     *,
     title: str = "",
     footer: str = "",
-    background: str = "light",
 ) -> np.ndarray:
     """Draw how a matrix changed over training: (H, W, 3) uint8 RGB.
 
@@ -114,7 +111,7 @@ def evolution(
     course = Course(moments, stack, tuple(names))
     with plain_look():
         scale = scale_of([_numbers(matrix, names, "matrix") for matrix in stack])
-        return _picture(blocks, plan_small(names, len(blocks)), _Head(title, footer, course), scale, background)
+        return _picture(blocks, plan_small(names, len(blocks)), _Head(title, footer, course), scale)
 
 
 def _numbers(matrix: Any, names: Sequence[str], what: str) -> np.ndarray:
@@ -156,15 +153,14 @@ def _draw_note(page: Page, top: float, kind: str, words: str) -> None:
         ax.set(xlim=(0, 18), ylim=(0, 14))
         box = Rectangle((1, 1), 16, 12, facecolor=ratio(UNMEASURED), linewidth=0)
         if kind == "frame":
-            box = Rectangle((1, 1), 16, 12, fill=False, edgecolor=ratio(page.theme.ink), linewidth=1.4)
+            box = Rectangle((1, 1), 16, 12, fill=False, edgecolor=ratio(INK), linewidth=1.4)
             box.set_linestyle((0, (3, 2.2)))
         ax.add_patch(box)
-    page.text(MARGIN + (26 if kind else 0), top, words, NOTE, color=ratio(page.theme.muted))
+    page.text(MARGIN + (26 if kind else 0), top, words, NOTE, color=ratio(MUTED))
 
 
-def _picture(blocks: Sequence[Block], plan: Plan, head: _Head, scale: Scale, background: str) -> np.ndarray:
+def _picture(blocks: Sequence[Block], plan: Plan, head: _Head, scale: Scale) -> np.ndarray:
     """Put title, lines, blocks, notes and footer below each other."""
-    theme = theme_of(background)
     width = max(plan.width(len(blocks)), MIN_WIDTH, head.course.width if head.course else 0)
     title, footer = wrapped(head.title, TITLE, width), wrapped(head.footer, FOOTER, width)
     notes = _notes(blocks)
@@ -172,12 +168,12 @@ def _picture(blocks: Sequence[Block], plan: Plan, head: _Head, scale: Scale, bac
     middle = top + (head.course.height(width) if head.course else 0)
     below = middle + plan.height(blocks) + (18 if notes or footer else 0)
     end = below + len(notes) * line_step(NOTE) + (8 if notes and footer else 0)
-    page = Page(width + 2 * MARGIN, end + len(footer) * line_step(FOOTER) + MARGIN, theme)
-    page.lines(MARGIN, MARGIN, title, TITLE, theme.ink)
+    page = Page(width + 2 * MARGIN, end + len(footer) * line_step(FOOTER) + MARGIN)
+    page.lines(MARGIN, MARGIN, title, TITLE, INK)
     if head.course:
         draw_course(page, top, head.course, scale)
     draw_blocks(page, middle, blocks, plan, scale)
     for i, (kind, words) in enumerate(notes):
         _draw_note(page, below + i * line_step(NOTE), kind, words)
-    page.lines(MARGIN, end, footer, FOOTER, theme.muted)
+    page.lines(MARGIN, end, footer, FOOTER, MUTED)
     return page.picture()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtadapt.tasks.spec import Colour
 from vtadapt.viz.affinity.pixel_page import Page, line_step, ratio, shortened, text_width
-from vtadapt.viz.palette import Colour
+from vtadapt.viz.style import MUTED, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +149,7 @@ def draw_blocks(page: Page, top: float, blocks: Sequence[Block], plan: Plan, sca
         cells_top = y + caption + plan.above
         _draw_names(page, left, cells_top, plan, sources=column == 0)
         ax = page.axes(left, cells_top, plan.span, plan.span)
-        _draw_cells(ax, block, plan, scale, page.theme.paper)
+        _draw_cells(ax, block, plan, scale)
     columns = min(len(blocks), plan.columns)
     right = MARGIN + plan.side + columns * plan.span + (columns - 1) * plan.gap
     _draw_bar(page, right + 26, top + caption + plan.above, max(plan.span, 72), scale)
@@ -156,7 +157,7 @@ def draw_blocks(page: Page, top: float, blocks: Sequence[Block], plan: Plan, sca
 
 def _draw_names(page: Page, left: float, top: float, plan: Plan, *, sources: bool) -> None:
     """Write the names around the cells whose corner is (left, top), and the titles of the axes."""
-    muted = ratio(page.theme.muted)
+    muted = ratio(MUTED)
     for i, name in enumerate(plan.names):
         middle = (i + 0.5) * plan.cell
         if plan.slanted:
@@ -171,7 +172,7 @@ def _draw_names(page: Page, left: float, top: float, plan: Plan, *, sources: boo
         page.text(MARGIN, top + plan.span / 2, "source", plan.size, color=muted, rotation=90, va="center")
 
 
-def _draw_cells(ax: Axes, block: Block, plan: Plan, scale: Scale, paper: Colour) -> None:
+def _draw_cells(ax: Axes, block: Block, plan: Plan, scale: Scale) -> None:
     """Fill the axes with the cells, lines of paper between them, their values, errors and marks."""
     from matplotlib.patches import Rectangle
 
@@ -181,7 +182,7 @@ def _draw_cells(ax: Axes, block: Block, plan: Plan, scale: Scale, paper: Colour)
     colours = scale.mappable().to_rgba(np.nan_to_num(block.values))[..., :3]
     colours[np.isnan(block.values)] = ratio(UNMEASURED)
     edges = np.arange(count + 1)
-    ax.pcolormesh(edges, edges, colours, edgecolors=[ratio(paper)], linewidth=2)
+    ax.pcolormesh(edges, edges, colours, edgecolors=[ratio(PAPER)], linewidth=2)
     texts = _Texts.of(block, plan.cell, scale)
     for s, t in np.ndindex(count, count):
         ink = _ink_on(colours[s, t])
@@ -269,7 +270,7 @@ def _draw_bar(page: Page, left: float, top: float, height: float, scale: Scale) 
     bar.locator = ticks(6 if height > 200 else 3)
     bar.update_ticks()
     bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.ax.tick_params(labelsize=12, length=3, color=ratio(page.theme.muted), labelcolor=ratio(page.theme.muted))
+    bar.ax.tick_params(labelsize=12, length=3, color=ratio(MUTED), labelcolor=ratio(MUTED))
 
 
 def ticks(count: int, *, whole: bool = False) -> Any:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtadapt.viz.palette import Colour, Theme
+from vtadapt.tasks.spec import Colour
+from vtadapt.viz.style import INK, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,17 +90,17 @@ def shortened(text: str, size: float, width: int) -> str:
 class Page:
     """A page of a given size; places count in pixels from the top left corner."""
 
-    def __init__(self, width: int, height: int, theme: Theme) -> None:
+    def __init__(self, width: int, height: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self.width, self.height, self.theme = width, height, theme
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=ratio(theme.paper))
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=ratio(PAPER))
         self._canvas = FigureCanvasAgg(self.figure)
 
     def text(self, x: float, y: float, text: str, size: float, **how: Any) -> None:
         """Write text with its anchor at (x, y), by default the left end of its top; ``how`` as for Figure.text."""
-        how = {"ha": "left", "va": "top", "color": ratio(self.theme.ink), "parse_math": False, **how}
+        how = {"ha": "left", "va": "top", "color": ratio(INK), "parse_math": False, **how}
         self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, **how)
 
     def lines(self, x: float, y: float, lines: list[str], size: float, colour: Colour) -> float:

@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vtadapt.viz.palette import THEMES, Colour, Text, line_height, typeset
-from vtadapt.viz.panels import colour_bar, legend
+from vtadapt.tasks.colour.void import striped
+from vtadapt.tasks.spec import Colour
+from vtadapt.viz.keys import colour_bar, legend
+from vtadapt.viz.style import INK, MUTED, PAPER, Text, line_height, typeset
 
 Paint = Callable[[np.ndarray], np.ndarray]
 """(H, W, 3) float32 unit vectors, or (1, N) values -> uint8 RGB of that height and width."""
 
 SIZE = 15  # of text, in pixels
-HATCH: tuple[Colour, Colour] = ((250, 250, 250), (168, 172, 178))  # stripes where a label is missing
-STRIPE = 4
 FORBIDDEN: Colour = (255, 0, 200)  # values that must not be; no map and no palette comes near it
 ALARM: Colour = (214, 24, 34)
 BAR_WIDTH = 420
@@ -52,17 +52,11 @@ def colour_word(colour: Sequence[int]) -> str:
     return list(_NAMED)[int(np.square(lab[1:] - lab[0]).sum(axis=-1).argmin())]
 
 
-def hatched(height: int, width: int) -> np.ndarray:
-    """Diagonal grey stripes, (H, W, 3): the sign for "no label here"."""
-    rows, columns = np.mgrid[:height, :width]
-    return np.array(HATCH, dtype=np.uint8)[(rows + columns) // STRIPE % 2]
-
-
 def stacked(parts: Sequence[np.ndarray], width: int, gap: int = 6) -> np.ndarray:
     """Pictures below each other, flush left, on paper ``width`` wide (or as wide as the widest)."""
     width = max([width, *(part.shape[1] for part in parts)])
     height = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1)
-    page = np.full((max(height, 1), width, 3), THEMES["light"].paper, np.uint8)
+    page = np.full((max(height, 1), width, 3), PAPER, np.uint8)
     top = 0
     for part in parts:
         page[top : top + part.shape[0], : part.shape[1]] = part
@@ -85,7 +79,7 @@ def beside(parts: Sequence[np.ndarray], width: int, gap: int = 36) -> np.ndarray
 
 def _line(parts: Sequence[np.ndarray], gap: int) -> np.ndarray:
     height, across = max(p.shape[0] for p in parts), sum(p.shape[1] for p in parts) + gap * (len(parts) - 1)
-    page = np.full((height, across, 3), THEMES["light"].paper, np.uint8)
+    page = np.full((height, across, 3), PAPER, np.uint8)
     left = 0
     for part in parts:
         page[: part.shape[0], left : left + part.shape[1]] = part
@@ -93,9 +87,9 @@ def _line(parts: Sequence[np.ndarray], gap: int) -> np.ndarray:
     return page
 
 
-def heading(text: str, width: int, colour: Colour = THEMES["light"].ink, size: int = SIZE) -> np.ndarray:
+def heading(text: str, width: int, colour: Colour = INK, size: int = SIZE) -> np.ndarray:
     """A line or several of text."""
-    return np.array(typeset(text, size, width, 4).image(colour, THEMES["light"].paper))
+    return np.array(typeset(text, size, width, 4).image(colour))
 
 
 def class_key(title: str, classes: Sequence[tuple[str, Colour]], hidden: int, width: int) -> np.ndarray:
@@ -112,7 +106,7 @@ def class_key(title: str, classes: Sequence[tuple[str, Colour]], hidden: int, wi
     if shown:
         parts.append(legend([n for n, _ in shown], [c for _, c in shown], width, size=SIZE))
     if rest := hidden + len(classes) - len(shown):
-        parts.append(heading(f"and {rest} more", width, THEMES["light"].muted))
+        parts.append(heading(f"and {rest} more", width, MUTED))
     return stacked(parts, 1)
 
 
@@ -124,7 +118,7 @@ def scale_key(title: str, paint: Paint, limits: tuple[float, float], units: str)
 
 def sign_key(*, missing: bool, forbidden: bool, width: int) -> np.ndarray:
     """What the hatching and the forbidden colour mean, of those that occur."""
-    signs = [(hatched(SIZE, 3 * SIZE), "no label here (missing, void)")] if missing else []
+    signs = [(striped(SIZE, 3 * SIZE, 4), "no label here (missing, void)")] if missing else []
     if forbidden:
         block = np.full((SIZE, 3 * SIZE, 3), FORBIDDEN, np.uint8)
         signs.append((block, "values that must not be (not finite, not unit, no class)"))
@@ -151,7 +145,6 @@ def direction_key(title: str, paint: Paint, width: int) -> np.ndarray:
 
 def _sphere(paint: Paint) -> np.ndarray:
     """The half of a sphere that is seen, with the directions written around it."""
-    theme = THEMES["light"]
     texts = {name: typeset(name, SIZE - 2, 200, 1) for name, _, _ in DIRECTIONS}
     side = max(texts["faces left"].width, texts["faces right"].width) + 8
     line = line_height(SIZE - 2) + 4
@@ -160,32 +153,21 @@ def _sphere(paint: Paint) -> np.ndarray:
     inside = x * x + y * y < 1
     z = -np.sqrt(np.clip(1 - x * x - y * y, 0, None))
     vectors = np.where(inside[..., None], np.stack([x, y, z], axis=-1), np.array([0, 0, -1], np.float32))
-    page = np.full((height, width, 3), theme.paper, np.uint8)
+    page = np.full((height, width, 3), PAPER, np.uint8)
     page[line : line + SPHERE, side : side + SPHERE][inside] = paint(vectors)[inside]
     canvas = Image.fromarray(page)
     middle = (width // 2, height // 2)
-    _write(canvas, texts["faces up"], middle[0], line // 2, theme.ink)
-    _write(canvas, texts["faces down"], middle[0], height - line // 2, theme.ink)
-    _write(canvas, texts["faces left"], (side - 8) // 2, middle[1], theme.ink)
-    _write(canvas, texts["faces right"], width - (side - 8) // 2, middle[1], theme.ink)
-    _write(canvas, texts["faces you"], *middle, theme.ink)
+    _write(canvas, texts["faces up"], middle[0], line // 2, INK)
+    _write(canvas, texts["faces down"], middle[0], height - line // 2, INK)
+    _write(canvas, texts["faces left"], (side - 8) // 2, middle[1], INK)
+    _write(canvas, texts["faces right"], width - (side - 8) // 2, middle[1], INK)
+    _write(canvas, texts["faces you"], *middle, INK)
     return np.array(canvas)
 
 
 def _write(canvas: Image.Image, text: Text, x: int, y: int, colour: Colour) -> None:
     """Write one line with its middle at (x, y)."""
     text.draw(canvas, x - text.width // 2, y - text.height // 2, colour)
-
-
-def unlabelled(height: int, width: int) -> np.ndarray:
-    """What stands in the place of a label that a sample has not: stripes with words, (H, W, 3)."""
-    canvas = Image.fromarray(hatched(height, width))
-    text = typeset("no label", SIZE, width, 1)
-    left, top = (width - text.width) // 2, (height - text.height) // 2
-    box = (left - 8, top - 4, left + text.width + 7, top + text.height + 3)
-    ImageDraw.Draw(canvas).rectangle(box, fill=THEMES["light"].paper)
-    text.draw(canvas, left, top, THEMES["light"].muted)
-    return np.array(canvas)
 
 
 def framed(rgb: np.ndarray, words: str) -> np.ndarray:

@@ -13,22 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from vtadapt.tasks.colour.void import striped
+from vtadapt.tasks.spec import Colour
 from vtadapt.viz.contact.key import (
     FORBIDDEN,
+    SIZE,
     Paint,
     beside,
     class_key,
     direction_key,
     framed,
-    hatched,
     heading,
     scale_key,
     sign_key,
     stacked,
-    unlabelled,
 )
-from vtadapt.viz.palette import THEMES, Colour
-from vtadapt.viz.panels import MARGIN, MAX_WIDTH, Cell, panel
+from vtadapt.viz.panels import MARGIN, MAX_WIDTH, Cell, panel, unlabelled
+from vtadapt.viz.style import MATTE, PAPER
 
 WIDTH = 2000  # of the page, in pixels
 GUTTER = 18  # between columns, at most, as ``panels`` draws them
@@ -48,7 +49,7 @@ class Shown:
 
     Attributes:
         rgb: (H, W, 3) uint8, coloured.
-        missing: (H, W) bool, pixels without a label; they are hatched.
+        missing: (H, W) bool, pixels without a label; they are striped.
         forbidden: (H, W) bool, pixels with values that must not be.
         note: in small print below.
         alarm: what is wrong with it; it then gets a red frame with these words.
@@ -95,7 +96,7 @@ def data_sheet(columns: Sequence[Column], rows: Sequence[Row], *, title: str = "
     """Draw the sheet: (H, W, 3) uint8 RGB, about 2000 pixels wide at most.
 
     Pictures are scaled to one height; where many or wide columns would make them small they are broken into several
-    lines per sample. Missing pixels are hatched, those that must not be magenta.
+    lines per sample. Missing pixels are striped, those that must not be magenta.
 
     Raises:
         ValueError: no picture at all, or a row that has not one entry per column.
@@ -124,7 +125,7 @@ def data_sheet(columns: Sequence[Column], rows: Sequence[Row], *, title: str = "
 def _with_margins(picture: np.ndarray, width: int) -> np.ndarray:
     """The picture on paper of this width, with the page's margin above and at the left; below comes the next part's."""
     size = picture.shape[0] + MARGIN, max(width, picture.shape[1] + MARGIN), 3
-    page = np.full(size, THEMES["light"].paper, np.uint8)
+    page = np.full(size, PAPER, np.uint8)
     page[MARGIN:, MARGIN : MARGIN + picture.shape[1]] = picture
     return page
 
@@ -172,7 +173,7 @@ def _cell(column: Column, shown: Shown | None, box: tuple[int, int], headed: boo
     height, width = box
     caption = f"{column.name}\n{column.about}".rstrip() if headed else ""
     if shown is None:
-        return Cell(unlabelled(height, max(NARROWEST, min(width, 2 * height))), caption, smooth=False)
+        return Cell(unlabelled(height, max(NARROWEST, min(width, 2 * height)), SIZE), caption, smooth=False)
     rows, across = shown.rgb.shape[:2]
     scale = min(height / rows, width / across)
     size = max(1, round(across * scale)), max(1, round(rows * scale))
@@ -180,12 +181,12 @@ def _cell(column: Column, shown: Shown | None, box: tuple[int, int], headed: boo
     picture = np.array(Image.fromarray(shown.rgb).resize(size, method))
     if shown.missing is not None:
         hidden = _resized(shown.missing, size)
-        picture[hidden] = hatched(size[1], size[0])[hidden]
+        picture[hidden] = striped(size[1], size[0])[hidden]
     if shown.forbidden is not None:
         picture[_resized(shown.forbidden, size)] = FORBIDDEN
     if shown.alarm:
         picture = framed(picture, shown.alarm)
-    whole = np.full((height, size[0], 3), THEMES["light"].matte, np.uint8)
+    whole = np.full((height, size[0], 3), MATTE, np.uint8)
     top = (height - size[1]) // 2
     whole[top : top + size[1]] = picture
     return Cell(whole, caption, shown.note, smooth=False)

@@ -18,7 +18,8 @@ from vtadapt.atomic import write_json
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
-from vtadapt.viz.panels import Cell, Strip, legend, panel, save_png
+from vtadapt.viz.keys import legend
+from vtadapt.viz.panels import Cell, Strip, panel, save_png
 from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
