@@ -21,6 +21,7 @@ from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.run.settings.reading import check_read
+from vtadapt.workflows.sizing.size import Sizing
 from vtadapt.workflows.train.train import train as train_run
 
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor"
@@ -54,32 +55,36 @@ class Model:
         return self._loaded.model
 
     @overload
-    def predict(self, image: list[Picture], *, size: str = "auto") -> list[Predictions]: ...
+    def predict(self, image: list[Picture], *, size: str = "auto", tile: str = "auto") -> list[Predictions]: ...
 
     @overload
-    def predict(self, image: Picture, *, size: str = "auto") -> Predictions: ...
+    def predict(self, image: Picture, *, size: str = "auto", tile: str = "auto") -> Predictions: ...
 
-    def predict(self, image: Picture | list[Picture], *, size: str = "auto") -> Predictions | list[Predictions]:
+    def predict(
+        self, image: Picture | list[Picture], *, size: str = "auto", tile: str = "auto"
+    ) -> Predictions | list[Predictions]:
         """What the run says of a photograph.
 
         Args:
             image: a path, a PIL image, an array (H, W, 3) or (H, W) uint8, a tensor (3, H, W) of uint8 or of floats in
                 0..1; or several: a list of those, or a tensor (B, 3, H, W).
             size: the size to work at, as for ``vtadapt predict --size``.
+            tile: whether in tiles, as for ``vtadapt predict --tile``.
 
         Returns:
             Task name -> array as large as the photograph: class ids (H, W), a number in the task's units (H, W), a unit
             vector (H, W, 3), or the probability of an edge (H, W). For several photographs a list of those.
 
         Raises:
-            UsageError: something that is no picture, or a size that is none.
+            UsageError: something that is no picture, or a size or tile that is none.
             DataError: a file that cannot be read.
         """
         if isinstance(image, Tensor) and image.dim() == 4:
-            return [self.predict(one, size=size) for one in image]
+            return [self.predict(one, size=size, tile=tile) for one in image]
         if isinstance(image, list | tuple):
-            return [self.predict(one, size=size) for one in image]
-        return as_arrays(self._loaded.tasks, predict_image(self._loaded, as_rgb(image), size, self._device))
+            return [self.predict(one, size=size, tile=tile) for one in image]
+        found = predict_image(self._loaded, as_rgb(image), Sizing(size, tile), self._device)
+        return as_arrays(self._loaded.tasks, found)
 
 
 def load(run: str | os.PathLike[str] | None = None, *, run_dir: str | os.PathLike[str] = "runs") -> Model:

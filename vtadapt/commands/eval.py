@@ -17,6 +17,8 @@ def eval_(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
+    size: Annotated[str, typer.Option(help="To work at: native (as stored), auto or HEIGHTxWIDTH.")] = "native",
+    tile: Annotated[str, typer.Option(help="In tiles that overlap: none, auto, N or HEIGHTxWIDTH.")] = "none",
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
     data_dir: DataDir = None,
     run_dir: RunDir = None,
@@ -30,6 +32,14 @@ def eval_(
     folder = run_dir or RUNS
     found = find_run(run, folder)
     results = evaluate_run(
-        found, data=data, split=split, data_dir=data_dir, limit=limit, accelerator=accelerator, folder=folder
+        found,
+        data=data,
+        split=split,
+        data_dir=data_dir,
+        limit=limit,
+        size=size,
+        tile=tile,
+        accelerator=accelerator,
+        folder=folder,
     )
     show_results(results, json_)

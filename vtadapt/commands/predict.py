@@ -16,6 +16,7 @@ def predict(
     run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the panels.")] = Path("predictions"),
     size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
+    tile: Annotated[str, typer.Option(help="In tiles that overlap: auto, none, N or HEIGHTxWIDTH.")] = "auto",
     raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
     every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
@@ -30,7 +31,8 @@ def predict(
     from vtadapt.workflows.tables import show_pictures
 
     chosen = VideoOptions(every, limit)
-    results = work(images, find_run(run, run_dir or RUNS), out, size=size, raw=raw, device=device, video=chosen)
+    found = find_run(run, run_dir or RUNS)
+    results = work(images, found, out, size=size, tile=tile, raw=raw, device=device, video=chosen)
     show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)

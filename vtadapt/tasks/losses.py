@@ -33,6 +33,13 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def log_finite(x: Tensor) -> Tensor:
+    """Return the logarithm, that of 0 the lowest of any number."""
+    import torch
+
+    return x.clamp_min(torch.finfo(x.dtype).tiny).log()
+
+
 def no_valid_pixel(logits: Tensor) -> Loss:
     """Return a zero that is connected to ``logits`` (gradient exactly 0), for a batch without a single label."""
     # The product comes before the sum: the sum of huge finite values may be inf, and inf * 0 is NaN.

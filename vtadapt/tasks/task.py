@@ -107,6 +107,18 @@ class Task:
         """
         return self.behaviour.limits(self, target)
 
+    def for_blending(self, logits: Tensor) -> Tensor:
+        """Return what is averaged where several predictions of one pixel become one: (B, channels, H, W) float32.
+
+        Probabilities of classes and of boundaries, metres (or what else is measured), unit vectors. The average is
+        brought back by :meth:`from_blended`.
+        """
+        return self.behaviour.for_blending(self, logits)
+
+    def from_blended(self, mean: Tensor) -> Tensor:
+        """Return logits that decode to an average of :meth:`for_blending`; that of unit vectors is normalised."""
+        return self.behaviour.from_blended(self, mean)
+
     def capped(self, max_value: float | None) -> Task:
         """Return this task with ``max_value`` as its cap where that is lower; its metric keys then name it."""
         if max_value is None or (self.max_value is not None and self.max_value <= max_value):

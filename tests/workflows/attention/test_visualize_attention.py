@@ -19,6 +19,7 @@ from vtadapt.workflows.attention.hint import whole_windows
 from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
 from vtadapt.workflows.predict.predict import network_input, read_image
 from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.sizing.size import parse_run_size
 from vtadapt.workflows.train.train import train
 
 
@@ -38,7 +39,8 @@ def test_files_and_raw_maps(tiny: Any, tmp_path: Path) -> None:
     assert (entry["mode"], entry["query"], entry["head"]) == ("received", None, "mean")
     assert entry["on_padding"]["taa_depth"] == 0
     loaded = load_run(tiny.run)
-    batch = network_input(read_image(image), "native", loaded.size)
+    rgb = read_image(image)
+    batch = network_input(rgb, rgb.shape[:2])
     _, found = task_attention(loaded.model, batch, 1)
     with np.load(entry["raw"]) as arrays:
         assert set(arrays) == {"regular", "pixels_per_token", *(f"taa_{name}" for name in loaded.tasks)}
@@ -186,7 +188,8 @@ def test_regular_is_the_backbone_before_training(tiny: Any, tmp_path: Path) -> N
     image = save(tmp_path / "a.png", 48, 48)
     entry = visualize_attention([image], run, tmp_path / "out")[0]
     untouched, trained = load_run(tiny.run), load_run(run)  # of one seed: the same random weights
-    batch = network_input(read_image(image), "auto", trained.size)
+    rgb = read_image(image)
+    batch = network_input(rgb, parse_run_size("auto", rgb.shape[:2], trained.size))
     first = untouched.model.backbone.net.layers[3].blocks[1].attn.qkv.weight
     assert not torch.equal(first, trained.model.backbone.net.layers[3].blocks[1].attn.qkv.weight)
     wanted = regular_attention(untouched.model.backbone, batch)[0].received()

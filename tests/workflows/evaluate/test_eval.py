@@ -39,6 +39,24 @@ def test_the_same_numbers_as_at_the_end_of_training(tiny: Any, run: Path) -> Non
         assert panel.width > 200
 
 
+def test_other_working_sizes(run: Path) -> None:
+    stored = evaluate_run(run)
+    assert stored["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [48, 48], "tiles": 1}]}
+    same = evaluate_run(run, size="48x48", tile="128")
+    assert same["metrics"] == stored["metrics"]
+    larger = evaluate_run(run, size="200x160", limit=2)
+    tiled = evaluate_run(run, size="200x160", tile="128", limit=2)
+    assert larger["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [200, 160], "tiles": 1}]}
+    assert tiled["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [200, 160], "tiles": 4}]}
+    depths = [found["metrics"]["tiny"]["depth"]["rmse/pixel"] for found in (larger, tiled)]
+    assert depths[0] != depths[1]
+    assert depths[0] == pytest.approx(depths[1], rel=0.05)
+    assert larger["counts"]["tiny"]["depth"]["pixels"] == 2 * 48 * 48
+    names = ("-at-48x48-tiles-128", "-2images-at-200x160", "-2images-at-200x160-tiles-128", "")
+    assert all((run / f"eval-val{name}.json").is_file() for name in names)
+    assert all((run / f"panel-tiny-val{name}.png").is_file() for name in names)
+
+
 def test_another_split_and_other_data(run: Path) -> None:
     train = evaluate_run(run, split="train", limit=5)
     assert train["images"] == {"tiny": 5}

@@ -17,6 +17,7 @@ from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.workflows.predict.image import enough_memory
 from vtadapt.workflows.predict.predict import find_images, predict, predict_image, read_image
 from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.sizing.size import Sizing
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -42,7 +43,7 @@ def loaded(tiny: Any) -> Loaded:
 @pytest.mark.parametrize(("height", "width"), [(33, 517), (517, 33), (1, 1), (7, 9), (1, 300)])
 @pytest.mark.parametrize("size", ["auto", "native", "64x96"])
 def test_any_size(loaded: Loaded, height: int, width: int, size: str) -> None:
-    found = predict_image(loaded, photo(height, width), size)
+    found = predict_image(loaded, photo(height, width), Sizing(size))
     assert {name: tuple(value.shape) for name, value in found.items()} == {
         "semseg": (height, width),
         "depth": (1, height, width),
@@ -56,6 +57,7 @@ def test_any_size(loaded: Loaded, height: int, width: int, size: str) -> None:
 def test_a_large_photograph(tiny: Any, tmp_path: Path, height: int, width: int) -> None:
     result = predict([save(tmp_path / "large.jpg", height, width)], tiny.run, tmp_path / "out")
     assert result[0]["size"] == [height, width]
+    assert (result[0]["run_size"], result[0]["tiles"]) == ([42, 55], 1)
     with Image.open(result[0]["panel"]) as panel:
         assert panel.width > 500
 
@@ -168,7 +170,8 @@ def test_no_memory_is_one_line(
         command, save(tmp_path / "a.png", 60, 80), "--run", tiny.run, "--out", tmp_path / "out", "--size", "native"
     )
     assert (ran.code, ran.out) == (5, "")
-    assert ran.err.splitlines()[-1] == "vtadapt: error: not enough memory at 60 x 80; use --size auto or HxW"
+    tiles = "--tile auto, or " if command == "predict" else ""
+    assert ran.err.splitlines()[-1] == f"vtadapt: error: not enough memory at 60 x 80; use {tiles}--size auto or HxW"
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -157,6 +157,14 @@ class Kind(Labels):
         """Return the range of a batch of labels that ``for_discriminator`` scales by, None for kinds without one."""
         return None
 
+    def for_blending(self, task: AnyTask, logits: Tensor) -> Tensor:
+        """Return what is averaged where several predictions of one pixel become one, (B, C, H, W) float32."""
+        return self.for_loss(task, at_least_float32(logits))
+
+    def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:  # noqa: ARG002
+        """Return logits that decode to an average of :meth:`for_blending`."""
+        return mean
+
     def label_map(self, task: AnyTask, target: Tensor) -> Tensor:
         """Return a target as a map (B, C, H, W) float32 of the order of 1, which another network can read."""
         return target.float() / task.typical

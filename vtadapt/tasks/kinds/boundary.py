@@ -20,7 +20,7 @@ from vtadapt.tasks.colour.void import hide
 from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
-from vtadapt.tasks.losses import at_least_float32
+from vtadapt.tasks.losses import at_least_float32, log_finite
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.nearest import nearest, nearest_pixels
 from vtadapt.tasks.spec import AnyTask, Declared
@@ -244,6 +244,14 @@ class Boundary(Kind):
     @override
     def decode(self, task: AnyTask, logits: Tensor) -> Tensor:
         return at_least_float32(logits).sigmoid()
+
+    @override
+    def for_blending(self, task: AnyTask, logits: Tensor) -> Tensor:
+        return self.decode(task, logits)
+
+    @override
+    def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:
+        return log_finite(mean) - log_finite(1 - mean)
 
     @override
     def constant(self, task: AnyTask, mean: Tensor) -> Tensor:

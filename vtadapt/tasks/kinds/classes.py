@@ -21,7 +21,7 @@ from vtadapt.tasks.colour.palette import class_palette
 from vtadapt.tasks.kinds.base import Key, Kind, Limits, Range
 from vtadapt.tasks.label_check import LabelCheck, labelled
 from vtadapt.tasks.labels import Storage
-from vtadapt.tasks.losses import Loss, at_least_float32, cross_entropy, no_valid_pixel
+from vtadapt.tasks.losses import Loss, at_least_float32, cross_entropy, log_finite, no_valid_pixel
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.spec import AnyTask, Camera, Declared
 
@@ -221,6 +221,14 @@ class Classes(Kind):
     @override
     def decode(self, task: AnyTask, logits: Tensor) -> Tensor:
         return logits.argmax(1)
+
+    @override
+    def for_blending(self, task: AnyTask, logits: Tensor) -> Tensor:
+        return at_least_float32(logits).softmax(1)
+
+    @override
+    def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:
+        return log_finite(mean)
 
     @override
     def loss(self, task: AnyTask, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:

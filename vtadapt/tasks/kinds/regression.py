@@ -266,6 +266,10 @@ class Regression(Kind):
         return value if task.max_value is None else value.clamp(max=task.max_value)
 
     @override
+    def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:
+        return distances.to_logits(mean, task.typical) if task.distance else mean
+
+    @override
     def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None) -> Tensor:
         import torch
 

@@ -226,6 +226,11 @@ class UnitVector(Kind):
         return F.normalize(logits + logits.new_tensor(FACING).view(1, 3, 1, 1), dim=1, eps=1e-4)
 
     @override
+    def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:
+        """What decodes to the direction of the mean vector."""
+        return mean - mean.new_tensor(FACING).view(1, 3, 1, 1)
+
+    @override
     def target_for_loss(self, target: Tensor) -> Tensor:
         import torch.nn.functional as F  # noqa: N812
 

@@ -27,7 +27,6 @@ from vtadapt.workflows.predict.predict import (
     find_images,
     leave_out,
     network_input,
-    parse_run_size,
     read_image,
     unique_stems,
     write_arrays,
@@ -36,6 +35,7 @@ from vtadapt.workflows.predict.video import is_video
 from vtadapt.workflows.run.build import load_encoder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.methods import listed, those
+from vtadapt.workflows.sizing.size import parse_run_size
 
 __all__ = ["AttentionOptions", "visualize_attention"]
 
@@ -147,7 +147,7 @@ def _show(
     run_h, run_w = parse_run_size(plan.size, (h, w), loaded.size)
     through = plan.mode == ROLLOUT
     with enough_memory((run_h, run_w)):
-        image = network_input(rgb, plan.size, loaded.size)
+        image = network_input(rgb, (run_h, run_w))
         regular = regular_attention(backbone, image, plan.block, head=plan.head, from_stage=through)
         _, found = task_attention(model, image, plan.block, tasks=plan.tasks, head=plan.head, from_stage=through)
     cell = regular[-1].stride * h / run_h, regular[-1].stride * w / run_w

@@ -25,6 +25,8 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.sizing.network import SizedNetwork
+from vtadapt.workflows.sizing.size import Sizing, units_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -100,6 +102,8 @@ def evaluate_run(
     split: str = "val",
     data_dir: Path | None = None,
     limit: int | None = None,
+    size: str = "native",
+    tile: str = "none",
     accelerator: str | None = None,
     folder: Path = Path("runs"),
 ) -> dict[str, Any]:
@@ -111,21 +115,27 @@ def evaluate_run(
         split: of them.
         data_dir: folder of the packs; None for the run's own.
         limit: at most so many images of each, evenly spaced.
+        size: that the network works at: "native" (as stored), "auto" or "HxW"; predictions are brought back to the
+            stored size, at which they are measured.
+        tile: "none", "auto" or the size of tiles, see :class:`vtadapt.workflows.sizing.size.Sizing`.
         accelerator: None for the run's own.
         folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
 
     Returns:
-        {"run", "split", "images": {data set: number}, "metrics": {data set: {task: {key: value}}},
-        "counts": {data set: {task: {"pixels", "images"}}}, "panels": [paths]}. On data with other classes than the
+        {"run", "split", "images": {data set: number}, "sizes": {data set: [{"size" (stored), "run_size", "tiles"}]},
+        "metrics": {data set: {task: {key: value}}}, "counts": {data set: {task: {"pixels", "images"}}}, "panels":
+        [paths]}. On data with other classes than the
         run's, means are over the classes that both have, and "classes": {data set: {task: {"label_set", "shared",
         "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too;
         "left_out": {data set: {task: why}} names tasks whose classes have nothing in common.
 
     Raises:
+        UsageError: a size or tile that is none, or too small for the network.
         DataError: a pack is missing or broken, or has no label of any of the run's tasks.
         ConfigError: the run does not load, a task is of another kind or unit there, or its classes have no map to the
             run's or none in common with them.
     """
+    sizing = Sizing(size, tile)
     loaded = load_run(run)
     if data_dir is not None:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
@@ -142,14 +152,18 @@ def evaluate_run(
     readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
-    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "metrics": {}, "counts": {}, "panels": []}
+    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "sizes": {}}
+    results |= {"metrics": {}, "counts": {}, "panels": []}
     tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
+    tag += _sized_tag(sizing)
     for recipe in recipes:
         name, reader = recipe.name, readers[recipe.name]
         view = view_of(loaded, recipe)
         loader = build_eval(reader, view.tasks, settings.batch_size, limit, view.label_maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
-        measured = evaluate(view.model, loader, view.tasks, fabric)
+        network = SizedNetwork(view.model, view.tasks, sizing, loaded.size, units_of(loaded.model))
+        measured = evaluate(network, loader, view.tasks, fabric)
+        results["sizes"][name] = [{"size": list(own), **plan.report} for own, plan in network.plans.items()]
         results["metrics"][name], results["counts"][name] = measured
         if not measured.metrics:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
@@ -160,10 +174,19 @@ def evaluate_run(
             results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
             print(*tell_classes(name, results["classes"][name]), sep="\n", file=sys.stderr)
         picture = out / f"panel-{name}-{split}{tag}.png"
-        results["panels"].append(str(draw_panel(view.model, reader, view.tasks, picture, label_maps=view.label_maps)))
+        words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
+        footer = f"Run {run.name} at {words}."
+        draw_panel(network, reader, view.tasks, picture, label_maps=view.label_maps, footer=footer)
+        results["panels"].append(str(picture))
     other = "" if data is None else "-" + "+".join(readers)
     write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results
+
+
+def _sized_tag(sizing: Sizing) -> str:
+    """What sets apart the files of another working size than the stored one."""
+    size = "" if sizing.size == "native" else f"-at-{sizing.size}"
+    return size + ("" if sizing.tile == "none" else f"-tiles-{sizing.tile}")
 
 
 def draw_panel(
@@ -174,6 +197,7 @@ def draw_panel(
     *,
     images: int = 4,
     label_maps: Mapping[str, Sequence[int]] | None = None,
+    footer: str = "",
 ) -> Path:
     """Write a picture: per image one row of predictions over one row of ground truth."""
     device = next(model.parameters()).device
@@ -196,7 +220,7 @@ def draw_panel(
             rows.append([Cell(np.full_like(image, 255)), *truth_cells(tasks, truth, ranges)])
             titles += ["prediction", "ground truth"]
     model.train(training)
-    save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, strips=legends(tasks)))
+    save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, footer=footer, strips=legends(tasks)))
     return path
 
 

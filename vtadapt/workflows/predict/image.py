@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vtadapt.data.readers.raw.picture import read_rgb
-from vtadapt.errors import DataError, UsageError, VtadaptError
+from vtadapt.errors import DataError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.sizing.size import Plan, Sizing, resize, units_of
+from vtadapt.workflows.sizing.tiled import blended, resized, rows_resized
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif")
+BAND = 2_000_000  # pixels of class maps that are decoded together, about
 # What torch says where it has no memory, on the CPU of Unix and of Windows, and on devices.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
@@ -46,28 +48,47 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def predict_image(
-    loaded: Loaded, rgb: np.ndarray, size: str = "auto", device: str = "cpu", shown: tuple[int, int] | None = None
+    loaded: Loaded,
+    rgb: np.ndarray,
+    sizing: Sizing | None = None,
+    device: str = "cpu",
+    shown: tuple[int, int] | None = None,
 ) -> dict[str, Tensor]:
     """Decoded predictions of every task, on the CPU.
 
     Args:
         loaded: the run.
         rgb: (H, W, 3) uint8.
-        size: "auto" (resized to about as many pixels as the training crops, aspect kept), "native", or "HxW".
+        sizing: the size that the network works at, and in which tiles; None for the defaults.
         device: where the model is.
         shown: (height, width) of the predictions; None for the photograph's own.
 
     Raises:
+        UsageError: tiles that are too small for the network.
         VtadaptError: not enough memory.
     """
     own = rgb.shape[0], rgb.shape[1]
-    with enough_memory(parse_run_size(size, own, loaded.size)), torch.no_grad():
-        logits = loaded.model(network_input(rgb, size, loaded.size).to(device))
-        return {name: _decode(task, logits[name].float().cpu(), shown or own) for name, task in loaded.tasks.items()}
+    plan, shown = plan_of(loaded, own, sizing or Sizing()), shown or own
+    with enough_memory(plan.pieces, "--tile auto, or --size auto or HxW"), torch.no_grad():
+        if plan.grid is None:
+            logits = loaded.model(network_input(rgb, plan.size).to(device))
+            return {name: _decode(task, logits[name].float().cpu(), shown) for name, task in loaded.tasks.items()}
+        image = _planes(rgb) if plan.size == own else network_input(rgb, plan.size)
+        bands = blended(lambda tiles: loaded.model(tiles.to(device)), image, loaded.tasks, plan.grid)
+        return _join(loaded.tasks, resized(bands, plan.size, shown), shown)
+
+
+def plan_of(loaded: Loaded, own: tuple[int, int], sizing: Sizing) -> Plan:
+    """What a run does with a picture of the size ``own`` (height, width).
+
+    Raises:
+        UsageError: tiles that are too small for the network.
+    """
+    return sizing.plan(own, loaded.size, units_of(loaded.model))
 
 
 @contextlib.contextmanager
-def enough_memory(size: tuple[int, int]) -> Iterator[None]:
+def enough_memory(size: tuple[int, int], advice: str = "--size auto or HxW") -> Iterator[None]:
     """Turn the errors of a model that runs out of memory at ``size`` (height, width) into a VtadaptError."""
     try:
         yield
@@ -75,64 +96,42 @@ def enough_memory(size: tuple[int, int]) -> Iterator[None]:
         known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if not known and not any(words in str(error) for words in _NO_MEMORY):
             raise
-        raise VtadaptError(f"not enough memory at {size[0]} x {size[1]}; use --size auto or HxW") from error
+        raise VtadaptError(f"not enough memory at {size[0]} x {size[1]}; use {advice}") from error
 
 
-def network_input(rgb: np.ndarray, size: str, trained: tuple[int, int]) -> Tensor:
-    """The photograph (H, W, 3) uint8 as the network is given it: (1, 3, H', W') in 0..1, at the size asked for.
+def network_input(rgb: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """The photograph (H, W, 3) uint8 as the network is given it: (1, 3, *size) in 0..1."""
+    return resize(_planes(rgb).float().div_(255), size)
 
-    Args:
-        rgb: (H, W, 3) uint8.
-        size: see :func:`predict_image`.
-        trained: (height, width) of the run's training crops.
-    """
-    h, w = rgb.shape[:2]
-    height, width = parse_run_size(size, (h, w), trained)
-    image = torch.from_numpy(np.require(rgb, requirements="W")).permute(2, 0, 1)[None].float().div_(255)
-    if (height, width) != (h, w):
-        shrinks = height < h or width < w
-        image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=shrinks, align_corners=False)
-    return image
+
+def _planes(rgb: np.ndarray) -> Tensor:
+    """(H, W, 3) -> (1, 3, H, W), uint8."""
+    return torch.from_numpy(np.require(rgb, requirements="W")).permute(2, 0, 1)[None]
 
 
 def _decode(task: Task, logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring logits to a size and decode them: (C, H, W) or (H, W)."""
-    if logits.shape[-2:] == size:
+    own = logits.shape[-2], logits.shape[-1]
+    if own == size:
         return task.decode(logits)[0]
     if task.behaviour.scores_classes:
         # K full-size maps of a large photograph are gigabytes; decoding rows in bands keeps it small.
-        bands = torch.linspace(0, size[0], max(2, size[0] * size[1] // 2_000_000 + 2)).round().long().tolist()
-        whole = [_band(logits, size, a, b) for a, b in zip(bands, bands[1:], strict=False) if b > a]
-        return torch.cat([task.decode(band)[0] for band in whole], dim=-2)
+        count = max(2, size[0] * size[1] // BAND + 2)
+        bands = torch.linspace(0, size[0], count).round().long().tolist()
+        rows = [(a, b) for a, b in zip(bands, bands[1:], strict=False) if b > a]
+        return torch.cat([task.decode(rows_resized(logits, 0, own, size, each))[0] for each in rows], dim=-2)
     return task.decode(F.interpolate(logits, size=size, mode="bilinear", align_corners=False))[0]
 
 
-def _band(logits: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
-    """Rows ``top`` to ``bottom`` of ``logits`` resized to ``size``, bilinear, borders repeated."""
-    h, w = logits.shape[-2:]
-    y = ((torch.arange(top, bottom) + 0.5) * h / size[0] - 0.5).clamp(0, h - 1)
-    low = y.floor().long()
-    high = (low + 1).clamp_max(h - 1)
-    part = (y - low).view(-1, 1)
-    rows = logits[..., low, :] * (1 - part) + logits[..., high, :] * part
-    return F.interpolate(rows, size=(bottom - top, size[1]), mode="bilinear", align_corners=False)
-
-
-def parse_run_size(text: str, image: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
-    """The size to run at, (height, width), from "auto", "native" or "HxW".
-
-    Raises:
-        UsageError: something else.
-    """
-    if text == "native":
-        return image
-    if text == "auto":
-        factor = math.sqrt(trained[0] * trained[1] / (image[0] * image[1]))
-        return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError as error:
-        raise UsageError(f"size {text!r}; wanted auto, native or HEIGHTxWIDTH such as 240x320") from error
-    if min(height, width) < 1 or max(height, width) > 16384:
-        raise UsageError(f"size {text!r}; wanted sides from 1 to 16384")
-    return height, width
+def _join(tasks: Mapping[str, Task], bands: Iterable[Mapping[str, Tensor]], size: tuple[int, int]) -> dict[str, Tensor]:
+    """Decode bands of rows as they come and put them below each other, to a picture of ``size`` (height, width)."""
+    joined: dict[str, Tensor] = {}
+    top = 0
+    for band in bands:
+        for name, task in tasks.items():
+            part = task.decode(band[name])[0]
+            if name not in joined:
+                joined[name] = part.new_empty(*part.shape[:-2], *size)
+            joined[name][..., top : top + part.shape[-2], :] = part
+        top += part.shape[-2]
+    return joined

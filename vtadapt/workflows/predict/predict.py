@@ -21,7 +21,7 @@ from vtadapt.workflows.predict.image import (
     SUFFIXES,
     BrokenImageError,
     network_input,
-    parse_run_size,
+    plan_of,
     predict_image,
     read_image,
 )
@@ -29,6 +29,7 @@ from vtadapt.workflows.predict.video import SUFFIXES as VIDEOS
 from vtadapt.workflows.predict.video import BrokenVideoError, VideoOptions, is_video, predict_video
 from vtadapt.workflows.run.files import write_arrays
 from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.sizing.size import Plan, Sizing
 
 __all__ = [
     "SUFFIXES",
@@ -39,7 +40,6 @@ __all__ = [
     "find_images",
     "leave_out",
     "network_input",
-    "parse_run_size",
     "predict",
     "predict_image",
     "read_image",
@@ -57,6 +57,7 @@ def predict(
     out: Path,
     *,
     size: str = "auto",
+    tile: str = "auto",
     raw: bool = False,
     device: str = "cpu",
     video: VideoOptions | None = None,
@@ -69,21 +70,25 @@ def predict(
         out: folder of the panels; made if needed.
         size: "auto" (resized to about as many pixels as the training crops, aspect kept), "native", or "HxW".
             The predictions are brought back to the photograph's own size.
+        tile: "auto" (in overlapping tiles where that has more than a million pixels), "none", or their size, "N" or
+            "HxW"; see :class:`vtadapt.workflows.sizing.size.Sizing`.
         raw: also write NAME.npz with the decoded predictions (H, W[, C]) of a photograph.
         device: torch device.
         video: which frames of videos; None for all.
 
     Returns:
-        For each photograph {"image", "panel", "size": [H, W], "seconds", "images_per_second"[, "raw"]}, for each video
-        what :func:`vtadapt.workflows.predict.video.predict_video` returns. Of several files one that cannot be read is
-        told on stderr and stands as {"image", "error"}; see :func:`failure_of`.
+        For each photograph {"image", "panel", "size": [H, W], "run_size": [H, W], "tiles" (1 for the whole), "seconds",
+        "images_per_second"[, "raw"]}, for each video what :func:`vtadapt.workflows.predict.video.predict_video`
+        returns. Of several files one that cannot be read is told on stderr and stands as {"image", "error"}; see
+        :func:`failure_of`.
 
     Raises:
         DataError: no photograph found, or the only file cannot be read.
-        UsageError: a size that is none, a device that is not there, or ``out`` is the folder of a photograph.
+        UsageError: a size or tile that is none or too small, a device that is not there, or ``out`` is the folder of a
+            photograph.
         VtadaptError: not enough memory.
     """
-    parse_run_size(size, (1, 1), (1, 1))  # a wrong size is told before any work
+    sizing = Sizing(size, tile)
     files = list(find_images(images, (*SUFFIXES, *VIDEOS)))
     check_out(files, out)
     if raw and any(map(is_video, files)):
@@ -96,15 +101,15 @@ def predict(
     for name, file in zip(unique_stems(files), files, strict=True):
         try:
             if is_video(file):
-                entry = predict_video(loaded, file, out / f"{name}_panel", size, device, video or VideoOptions())
+                entry = predict_video(loaded, file, out / f"{name}_panel", sizing, device, video or VideoOptions())
             else:
-                entry = _photograph(loaded, file, out / name, size, device, raw)
+                entry = _photograph(loaded, file, out / name, sizing, device, raw)
         except _UNREADABLE as error:
             if len(files) == 1:
                 raise
             results.append(leave_out(file, error))
             continue
-        print(f"{file} -> {entry['panel']} ({entry['images_per_second']:.3g} images/s)", file=sys.stderr)
+        print(f"{file} -> {entry['panel']} ({_how(entry)})", file=sys.stderr)
         results.append(entry)
     return results
 
@@ -136,13 +141,21 @@ def failure_of(results: Sequence[Mapping[str, Any]]) -> str | None:
     return f"{len(names)} of {len(results)} files could not be read and were left out: {shown}"
 
 
-def _photograph(loaded: Loaded, file: Path, out: Path, size: str, device: str, raw: bool) -> dict[str, Any]:
+def _how(entry: Mapping[str, Any]) -> str:
+    """In which size, in how many tiles and how fast a file was predicted."""
+    height, width = entry["run_size"]
+    tiles = "" if entry["tiles"] == 1 else f", {entry['tiles']} tiles"
+    return f"at {height} x {width}{tiles}, {entry['images_per_second']:.3g} images/s"
+
+
+def _photograph(loaded: Loaded, file: Path, out: Path, sizing: Sizing, device: str, raw: bool) -> dict[str, Any]:
     started = time.perf_counter()
     rgb = read_image(file)
-    predictions = predict_image(loaded, rgb, size, device)
+    plan = plan_of(loaded, (rgb.shape[0], rgb.shape[1]), sizing)
+    predictions = predict_image(loaded, rgb, sizing, device)
     path = out.with_name(f"{out.name}_panel.png")
-    save_png(path, _draw(loaded.tasks, rgb, predictions, file.name))
-    entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2])}
+    save_png(path, _draw(loaded, rgb, predictions, file.name, plan))
+    entry: dict[str, Any] = {"image": str(file), "panel": str(path), "size": list(rgb.shape[:2]), **plan.report}
     if raw:
         entry["raw"] = str(write_arrays(out.with_name(f"{out.name}.npz"), as_arrays(loaded.tasks, predictions)))
     seconds = time.perf_counter() - started
@@ -197,13 +210,15 @@ def unique_stems(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _draw(tasks: Mapping[str, Task], rgb: np.ndarray, predictions: Mapping[str, Tensor], title: str) -> np.ndarray:
+def _draw(loaded: Loaded, rgb: np.ndarray, predictions: Mapping[str, Tensor], title: str, plan: Plan) -> np.ndarray:
+    tasks = loaded.tasks
     ranges = {name: task.value_range(predictions[name]) for name, task in tasks.items()}
     cells = [
         Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}"),
         *prediction_cells(tasks, predictions, ranges),
     ]
-    return panel([cells], title=title, strips=legends(tasks))
+    footer = f"Run {loaded.path.name} at {plan.words((rgb.shape[0], rgb.shape[1]))}, height x width."
+    return panel([cells], title=title, footer=footer, strips=legends(tasks))
 
 
 def as_arrays(tasks: Mapping[str, Task], predictions: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

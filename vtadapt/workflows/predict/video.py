@@ -21,9 +21,10 @@ from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.viz.video_strips import name_strip, strips_below
 from vtadapt.workflows.evaluate.evaluate import legends
-from vtadapt.workflows.predict.image import predict_image
+from vtadapt.workflows.predict.image import plan_of, predict_image
 from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.sizing.size import Sizing
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))  # what is tried, in this order; every OpenCV writes the second
@@ -56,7 +57,7 @@ def is_video(path: Path) -> bool:
 
 
 def predict_video(
-    loaded: Loaded, path: Path, out: Path, size: str, device: str, options: VideoOptions, *, quiet: bool = False
+    loaded: Loaded, path: Path, out: Path, sizing: Sizing, device: str, options: VideoOptions, *, quiet: bool = False
 ) -> dict[str, Any]:
     """Write ``out`` with the suffix of its format: per frame image | one cell per task, names above, classes below.
 
@@ -66,14 +67,14 @@ def predict_video(
         loaded: the run, its model on ``device``.
         path: the video.
         out: path of the result without a suffix.
-        size: size that the network runs at, as for photographs.
+        sizing: the size that the network works at, and in which tiles, as for photographs.
         device: torch device.
         options: which frames.
         quiet: no progress.
 
     Returns:
-        {"image", "panel", "size": [H, W], "frames", "frames_per_second" (of the result), "seconds",
-        "images_per_second"}.
+        {"image", "panel", "size": [H, W], "run_size": [H, W], "tiles", "frames", "frames_per_second" (of the result),
+        "seconds", "images_per_second"}.
 
     Raises:
         BrokenVideoError: no frame can be read.
@@ -92,7 +93,7 @@ def predict_video(
             draw = Drawing(loaded.tasks, first.shape[0], first.shape[1])
             frame: np.ndarray | None = first
             while frame is not None:
-                writer.add(draw(frame, predict_image(loaded, frame, size, device, draw.cell)))
+                writer.add(draw(frame, predict_image(loaded, frame, sizing, device, draw.cell)))
                 speed = writer.count / (time.perf_counter() - started)
                 bar.update(writer.count, {"images/s": speed})
                 frame = next(frames, None)
@@ -105,6 +106,7 @@ def predict_video(
         "image": str(path),
         "panel": str(writer.path),
         "size": list(first.shape[:2]),
+        **plan_of(loaded, (first.shape[0], first.shape[1]), sizing).report,
         "frames": writer.count,
         "frames_per_second": round(rate, 3),
         "seconds": round(seconds, 3),

@@ -1,0 +1,135 @@
+"""Photographs worked through in tiles: what is said of it, no seams, bounded memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vtadapt.synthetic.rooms.rooms import render_room
+from vtadapt.workflows.predict import predict as module
+from vtadapt.workflows.predict.image import plan_of, predict_image
+from vtadapt.workflows.predict.predict import predict
+from vtadapt.workflows.run.folder import find_run
+from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.sizing.size import Sizing
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Loaded:
+    return load_run(find_run("demo", Path("runs")))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (170, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_the_working_size_is_said(
+    cli: Callable[..., Any], tiny: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    footers = []
+    drawn = module.panel
+    monkeypatch.setattr(module, "panel", lambda rows, **words: footers.append(words["footer"]) or drawn(rows, **words))
+    common = ("predict", photo, "--run", tiny.run, "--out", tmp_path / "out", "--json")
+    sizes = [(), ("--size", "native"), ("--size", "native", "--tile", "128"), ("--size", "85x150", "--tile", "none")]
+    ran = [cli(*common, *options) for options in sizes]
+    assert [(e["run_size"], e["tiles"]) for r in ran for e in json.loads(r.out)] == [
+        ([36, 64], 1),
+        ([170, 300], 1),
+        ([170, 300], 6),
+        ([85, 150], 1),
+    ]
+    assert footers == [
+        "Run tiny-0001 at 36 x 64 (its own size is 170 x 300), height x width.",
+        "Run tiny-0001 at 170 x 300, its own size, height x width.",
+        "Run tiny-0001 at 170 x 300, its own size, in 6 tiles of 128 x 128, height x width.",
+        "Run tiny-0001 at 85 x 150 (its own size is 170 x 300), height x width.",
+    ]
+    assert [part for part in ("at 36 x 64,", "at 170 x 300, 6 tiles,") if any(part in r.err for r in ran)] == [
+        "at 36 x 64,",
+        "at 170 x 300, 6 tiles,",
+    ]
+
+
+@pytest.mark.parametrize(("tile", "words"), [("64", "128 pixels"), ("big", "wanted auto, none"), ("0", "wanted auto")])
+def test_tiles_that_do_not_fit(
+    cli: Callable[..., Any], tiny: Any, photo: Path, tmp_path: Path, tile: str, words: str
+) -> None:
+    ran = cli("predict", photo, "--run", tiny.run, "--out", tmp_path / "out", "--size", "native", "--tile", tile)
+    assert ran.code == 2
+    assert f"tile '{tile}'" in ran.err
+    assert words in ran.err
+
+
+def test_raw_arrays_of_tiles_have_the_photographs_size(tiny: Any, photo: Path, tmp_path: Path) -> None:
+    for size in ("native", "200x260", "140x500"):
+        entry = predict([photo], tiny.run, tmp_path / "out", size=size, tile="128", raw=True)[0]
+        assert entry["tiles"] > 1
+        with np.load(entry["raw"]) as arrays:
+            assert {name: (arrays[name].shape, str(arrays[name].dtype)) for name in arrays} == {
+                "semseg": ((170, 300), "uint8"),
+                "depth": ((170, 300), "float32"),
+                "normals": ((170, 300, 3), "float32"),
+                "edges": ((170, 300), "float32"),
+            }
+            assert np.allclose(np.linalg.norm(arrays["normals"], axis=-1), 1, atol=1e-5)
+
+
+def test_no_seam_where_tiles_meet(demo: Loaded) -> None:
+    # Where tiles overlap, what they say less what the whole says jumps from no column to the next by more than it does
+    # inside of tiles; with tiles put side by side it jumps four times as much.
+    rgb = render_room(7, (256, 1100))["image"]
+    sizing = Sizing("native", "512")
+    plan = plan_of(demo, (256, 1100), sizing)
+    whole = predict_image(demo, rgb, Sizing("native", "none"))
+    tiled = predict_image(demo, rgb, sizing)
+    assert plan.grid is not None
+    spans = plan.grid.columns.spans
+    assert len(spans) == 3
+    shared = torch.zeros(1099, dtype=torch.bool)
+    for (_, end), (begin, _) in zip(spans, spans[1:], strict=False):
+        shared[begin - 1 : end] = True
+    for name in ("depth", "normals", "edges"):
+        apart = tiled[name] - whole[name]
+        jumps = apart.diff(dim=-1).abs().mean((0, 1))
+        assert jumps[shared].max() <= jumps[~shared].max(), name
+        assert apart.abs().mean() < 0.03 * whole[name].abs().mean(), name
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from vtadapt.workflows.predict.image import predict_image
+from vtadapt.workflows.run.folder import find_run
+from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.sizing.size import Sizing
+loaded = load_run(find_run("demo", Path("runs")))
+rgb = np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), dtype=np.uint8)
+unit = 1 if sys.platform == "darwin" else 1024
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = predict_image(loaded, rgb, Sizing("native", "auto"))
+assert found["normals"].shape == (3, 3000, 4000)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
+def test_memory_of_a_large_photograph_is_bounded() -> None:
+    done = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True)
+    # The four maps and the photograph are 0.4 GB; the whole at once takes more than 5 GB.
+    assert int(done.stdout) < 1.5e9
