@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +19,10 @@ from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.viz.report.markup import number
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.report import report as workflow
-from vtadapt.workflows.report.facts import affinities_of, train_command
+from vtadapt.workflows.report.facts import affinities_of
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
-from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.records import curves_of, read_records
 from vtadapt.workflows.train.train import train
 
@@ -253,25 +251,6 @@ def test_long_curves_are_averaged() -> None:
     assert len(curves["loss"]["a"]) == 250
     assert curves["loss"]["a"][0] == [2.5, 2.5]
     json.dumps(curves, allow_nan=False)
-
-
-def test_the_command_gives_the_same_settings(
-    tiny: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes = {"tasks": ("depth", "edges"), "size": (32, 40), "scale": (1.0, 1.5), "flip": False, "val_images": None}
-    settings = tiny.other(Path("some where"), loss_weights={"depth": 2.5}, troa_weights=True, **changes)
-    seen: list[TrainSettings] = []
-
-    def record(settings: TrainSettings, **_: Any) -> dict[str, Any]:
-        seen.append(settings)
-        return {"metrics": {}, "run": "x"}
-
-    monkeypatch.setattr("vtadapt.workflows.train.train.train", record)
-    words = shlex.split(train_command(settings))
-    assert words[:3] == ["vtadapt", "train", "tiny"]
-    assert cli(*words[1:]).code == 0
-    assert seen == [settings]
-    assert train_command(TrainSettings(data="rooms")) == "vtadapt train rooms"
 
 
 def test_the_command_line(cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:

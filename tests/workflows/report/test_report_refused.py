@@ -117,14 +117,6 @@ def test_nulls_are_dashes_without_a_bar(run: Path) -> None:
     assert chart.index("some") < chart.index("none") < chart.index(">-<")
 
 
-def test_only_what_can_be_resumed_is_offered(run: Path) -> None:
-    commands = [entry["command"] for entry in report(run, options=PLAIN, quiet=True)["commands"]]
-    assert f"vtadapt train --resume {run}" in commands
-    shutil.rmtree(run / "checkpoints" / "last")
-    commands = [entry["command"] for entry in report(run, options=PLAIN, quiet=True)["commands"]]
-    assert not any("--resume" in command for command in commands)
-
-
 def test_a_column_of_nothing_is_left_out(run: Path) -> None:
     for counts, shown in ({"tiny": {"depth": {"images": 6}}}, True), ({}, False):
         (run / "results.json").write_text(edited(run, counts=counts))

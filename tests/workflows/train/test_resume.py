@@ -60,7 +60,7 @@ def assert_same(run: Path, reference: Path) -> None:
     """Weights, optimiser state, best checkpoint, log and results are equal, bit for bit."""
     for name in ("model.safetensors", "checkpoints/best/model.safetensors", "checkpoints/last/state.safetensors"):
         (found, about), (wanted, wanted_about) = (checkpoint.read_tensors(path / name) for path in (run, reference))
-        assert about == wanted_about
+        assert {**about, "seconds": 0} == {**wanted_about, "seconds": 0}
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[key], wanted[key]) for key in wanted), name
     assert (run / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
@@ -142,7 +142,36 @@ def test_a_finished_run_is_only_measured_again(tiny: Any, tmp_path: Path) -> Non
     log = (Path(first["run"]) / "metrics.jsonl").read_text()
     again = train(tiny.settings, resume=Path(first["run"]), quiet=True)
     assert again["metrics"] == first["metrics"]
+    assert again["train_seconds"] == pytest.approx(first["train_seconds"], abs=0.2)
     assert (Path(first["run"]) / "metrics.jsonl").read_text() == log
+
+
+def test_seconds_add_up_over_the_sessions_of_a_run(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step takes 100 seconds on a clock that is not the one on the wall, which goes back."""
+    now, wall, step = [1000.0], [2e9], Trainer._step
+
+    def slow(self: Trainer, batch: Any) -> Any:
+        now[0] += 100
+        wall[0] -= 1e6
+        return step(self, batch)
+
+    monkeypatch.setattr("vtadapt.workflows.train.cost.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("vtadapt.workflows.train.cost.time.time", lambda: wall[0])
+    monkeypatch.setattr(Trainer, "_step", slow)
+    with monkeypatch.context() as patch:
+        cut(patch, "_epoch", lambda t: t.step == 3)
+        with pytest.raises(CutError):
+            train(tiny.other(tmp_path, val_images=2), quiet=True)
+    run = tmp_path / "tiny-0001"
+    now[0] = 5.0  # another process, whose clock begins elsewhere
+    results = train(tiny.settings, resume=run, quiet=True)
+    assert results["train_seconds"] == 600
+    state = checkpoint.load_state(run / LAST)
+    assert state.about["seconds"] == 600
+    # A checkpoint from before seconds were counted still loads.
+    tensors, about = checkpoint.read_tensors(run / LAST)
+    checkpoint.write_tensors(run / LAST, tensors, {key: about[key] for key in ("step", "best")})
+    assert train(tiny.settings, resume=run, quiet=True)["train_seconds"] == 0
 
 
 def test_a_full_disk_while_training_keeps_the_last_checkpoint(

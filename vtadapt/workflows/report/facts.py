@@ -22,6 +22,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.fields import KEYS
 from vtadapt.workflows.run.settings.reading import is_read
 from vtadapt.workflows.train.records import BROKEN, broken
+from vtadapt.workflows.train.train import default_epochs
 from vtadapt.workflows.train.trainer import LAST
 
 MOMENTS = 120  # of the affinity's history at most
@@ -88,20 +89,21 @@ def _duration(seconds: float) -> str:
     whole = round(seconds)
     parts = [(whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
     shown = " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 s"
-    return f"{shown} of training (since the last resume, if there was one)"
+    return f"{shown} of training"
 
 
-def commands_of(loaded: Loaded, *, adapters: bool) -> list[dict[str, str]]:
+def commands_of(loaded: Loaded, asked: TrainSettings, *, adapters: bool) -> list[dict[str, str]]:
     """The command that made the run, then those to go on with.
 
     Args:
         loaded: the run.
+        asked: its settings as they were asked for, see :func:`as_asked`.
         adapters: whether it has adapters.
     """
     bundled = is_bundled(loaded.path)
     here = shlex.quote(DEMO if bundled else str(loaded.path))
-    found = [("Training with the same settings", train_command(loaded.settings))]
-    if not bundled and (loaded.path / LAST).is_file():
+    found = [("Training with the same settings", train_command(asked))]
+    if not bundled and (loaded.path / LAST).is_file() and not (loaded.path / files.RESULTS).is_file():
         found.append(("Go on where training was interrupted", f"vtadapt train --resume {here}"))
     found += [
         ("Measure it again, with --split or --data on something else", f"vtadapt eval {here}"),
@@ -116,15 +118,34 @@ def commands_of(loaded: Loaded, *, adapters: bool) -> list[dict[str, str]]:
     return [{"what": what, "command": command} for what, command in found]
 
 
+def as_asked(settings: TrainSettings, totals: Mapping[str, float | None], epochs: int | None) -> TrainSettings:
+    """A run's settings without those that were filled in: what the run chooses by itself where nothing is asked for.
+
+    Args:
+        settings: of the run.
+        totals: see :func:`vtadapt.workflows.train.records.totals_of`.
+        epochs: begun in training, also the one that ``steps`` cut short; None where nothing tells.
+    """
+    method = METHODS[settings.method]
+    own = {"backbone": method.encoder, "decoder": next(iter(method.decoders), None)}
+    asked = settings.model_copy(update={key: None for key, value in own.items() if getattr(settings, key) == value})
+    steps, begun = totals.get("steps"), epochs if settings.steps else settings.epochs
+    if steps and begun:
+        batches = math.ceil(steps / begun)  # of an epoch, or as many as give the same number of epochs
+        if default_epochs(settings, batches) == settings.epochs:
+            asked = asked.model_copy(update={"epochs": None})
+    return asked
+
+
 def train_command(settings: TrainSettings) -> str:
     """The ``vtadapt train`` line that gives these settings; defaults are left out, and what the run does not read."""
     words = ["vtadapt", "train", settings.data]
     plain = settings.model_dump(mode="json")
-    for entry in settings_of(settings):
+    for entry in settings_of(settings, settings):
         key, value = entry["key"], plain[entry["key"]]
         if not entry["changed"] or not is_read(key, settings):
             continue
-        if key not in FLAGS:
+        if key not in FLAGS or (key == "tasks" and any("," in name for name in value)):
             words += ["--set", f"{key}={_yaml(value)}"]
         else:
             joined = {"tasks": ",", "size": "x"}.get(key, "")
@@ -138,8 +159,8 @@ def _yaml(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def settings_of(settings: TrainSettings) -> list[dict[str, Any]]:
-    """All settings with their defaults, as text, and whether they differ."""
+def settings_of(settings: TrainSettings, asked: TrainSettings) -> list[dict[str, Any]]:
+    """All settings with their defaults, as text, and whether another value was asked for."""
     plain = settings.model_dump(mode="json")
     rows = []
     for key in KEYS:
@@ -149,7 +170,7 @@ def settings_of(settings: TrainSettings) -> list[dict[str, Any]]:
                 "key": key,
                 "value": _yaml(plain[key]),
                 "default": "" if field.is_required() else _yaml(_plain(settings.default(key))),
-                "changed": settings.changed(key),
+                "changed": asked.changed(key),
                 "what": field.description or "",
             }
         )

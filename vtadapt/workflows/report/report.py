@@ -149,6 +149,8 @@ def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
         for by_task in entry["metrics"].values():
             for name, values in by_task.items():
                 keys.setdefault(name, set()).update(values)
+    epochs = [record["epoch"] + 1 for record in lines if isinstance(record.get("epoch"), int)]
+    asked = facts.as_asked(settings, totals, max(epochs, default=None))
     return {
         "format": FORMAT,
         "vtadapt": __version__,
@@ -157,11 +159,11 @@ def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
         "data": settings.data,
         "tasks": facts.tasks_of(loaded.tasks, keys),
         "facts": facts.facts_of(loaded, totals),
-        "commands": facts.commands_of(loaded, adapters=adapters),
+        "commands": facts.commands_of(loaded, asked, adapters=adapters),
         "measured": measured,
         "curves": curves,
         "affinity": affinity,
-        "settings": facts.settings_of(settings),
+        "settings": facts.settings_of(settings, asked),
         "missing": {section: texts for section, texts in missing.items() if texts},
     }
 

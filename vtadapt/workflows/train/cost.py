@@ -1,4 +1,4 @@
-"""What a training run costs: seconds per step and the most memory."""
+"""What a training run costs: seconds in all and per step, and the most memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,25 @@ from pathlib import Path
 import torch
 
 WARM_UP = 3  # steps that are not counted where there are more: memory is first touched there, kernels are chosen
+
+
+class Clock:
+    """Seconds of a run over all its sessions, by a clock that nobody sets: resuming adds to what was there."""
+
+    def __init__(self) -> None:
+        """A session begins."""
+        self.before = 0.0  # of earlier sessions, up to the checkpoint that this one goes on from
+        self.started = time.perf_counter()
+
+    @property
+    def session(self) -> float:
+        """Seconds of this session."""
+        return time.perf_counter() - self.started
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run."""
+        return self.before + self.session
 
 
 class Stopwatch:

@@ -84,10 +84,15 @@ def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet:
     else:
         data = build_train(settings, recipes, origin.trained, fabric, origin.label_maps)
     if settings.epochs is None:
-        steps = settings.steps or STEPS * len(recipes)
-        whole = math.ceil(steps / data.sampler.batches) if settings.steps else round(steps / data.sampler.batches)
-        settings = settings.model_copy(update={"epochs": max(1, whole)})
+        settings = settings.model_copy(update={"epochs": default_epochs(settings, data.sampler.batches)})
     return Trainer(settings, recipes, tasks, data, fabric, origin)
+
+
+def default_epochs(settings: TrainSettings, batches: int) -> int:
+    """The epochs of a run that asks for no number of them, of ``batches`` steps each."""
+    if settings.steps:
+        return math.ceil(settings.steps / batches)
+    return max(1, round(STEPS * len(settings.data_names) / batches))
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:

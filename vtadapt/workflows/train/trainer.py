@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +23,7 @@ from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.load import describe
 from vtadapt.workflows.run.loaders import TrainData, build_eval
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.cost import Stopwatch, peak_memory
+from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates
 from vtadapt.workflows.train.methods import build_objective
@@ -73,23 +72,24 @@ class Trainer:
         if self.core.supervised_levels > 1:
             self.model.mark_forward_method("levels")
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
-        self.stopwatch = Stopwatch()
+        self.clock, self.stopwatch = Clock(), Stopwatch()
         self.prepared: dict[str, Any] = {}
         self.step, self.best = 0, -math.inf
         self.board: Any = None
 
     def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
         """Train to the end and write the run's results into ``path``."""
-        self.path = path
+        self.path, self.clock = path, Clock()
         if resume:
             self._restore()
         if self.fabric.is_global_zero:
             self.board = _board(path, self.step)
         settings, batches = self.settings, self.data.sampler.batches
         every = math.ceil(self.epochs / settings.evals)
-        started = time.time()
         quiet = quiet or not self.fabric.is_global_zero
         self.prepared = self.objective.prepare(self.data, self.loader, path, self.total, quiet)
+        if not self.step:  # a session that was cut while preparing left no checkpoint of the loop
+            self.clock.before = max(0.0, self.prepared.get("seconds", 0.0) - self.clock.session)
         with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
             for epoch in range(self.step // batches, self.epochs):
                 if self.step == self.total:  # within the last epoch
@@ -98,7 +98,7 @@ class Trainer:
                 if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
                     self._validate(epoch, bar)
                 self._checkpoint()
-        return self._finish(time.time() - started)
+        return self._finish(self.clock.seconds)
 
     def measure(self, path: Path) -> dict[str, Any]:
         """Train without evaluation, to see what it costs; nothing but scratch files is written into ``path``.
@@ -192,7 +192,8 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         if self.fabric.is_global_zero:
-            about = {"step": self.step, "best": None if self.best == -math.inf else self.best}
+            best, seconds = None if self.best == -math.inf else self.best, round(self.clock.seconds, 3)
+            about = {"step": self.step, "best": best, "seconds": seconds}
             optimiser = self.optimiser.optimizer.state_dict()
             troa, method = self.troa.state.state(), self.objective.state()
             checkpoint.save_state(self.path / LAST, self.core.saved_state(), optimiser, troa, about, method)
@@ -222,6 +223,7 @@ class Trainer:
             self.objective.load_state(method)
         self.step = int(about["step"])
         self.best = -math.inf if about["best"] is None else float(about["best"])
+        self.clock.before = float(about.get("seconds", 0.0))  # checkpoints of old did not count
 
     def _finish(self, seconds: float) -> dict[str, Any]:
         """Evaluate the best weights on the whole validation split; write model, results and a panel."""
