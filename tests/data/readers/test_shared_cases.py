@@ -1,4 +1,4 @@
-"""The inputs that once failed, where they lie beside us: each gives the right value, or one line that names what is odd."""
+"""Inputs that once failed, where they lie beside us: each gives the right value, or one line that names what is odd."""
 
 from __future__ import annotations
 
