@@ -59,7 +59,7 @@ def adapt(
         raise UsageError(f"--set {key}=...: the data sets are the two arguments, SOURCE TARGET; leave it out")
     if "method" in common:
         raise UsageError("--set method=...: what is adapted is named with --method; leave it out")
-    found = gather({**{key: value for key, value in given.items() if value is not None}, **common}, config)
+    found = gather({key: value for key, value in given.items() if value is not None}, config, assigned=common)
     settings = settings_of(found)
     options = AdaptOptions(method, seeds, jobs, own, out, oracle, images, to_check(found, settings))
     result = work(settings, options, quiet=quiet or json_)

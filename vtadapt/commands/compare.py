@@ -55,7 +55,7 @@ def compare(
     common, own = parse_by_method(set_ or [])
     if "method" in common:
         raise UsageError("--set method=...: what is compared is named with --methods; leave it out")
-    found = gather({**{key: value for key, value in given.items() if value is not None}, **common}, config)
+    found = gather({key: value for key, value in given.items() if value is not None}, config, assigned=common)
     settings = settings_of(found)
     options = CompareOptions(methods, seeds, budget, jobs, own, out, images, to_check(found, settings))
     result = work(settings, options, quiet=quiet or json_)

@@ -28,7 +28,8 @@ def info(
     wanted = parse_size(size)
     if data is not None:
         typed = {"data": data} if tasks is None else {"data": data, "tasks": tasks}
-        result = workflow.info_of_settings(resolve({**typed, **parse_assignments(set_ or [])}, None), wanted)
+        settings = resolve(typed, None, assigned=parse_assignments(set_ or []))
+        result = workflow.info_of_settings(settings, wanted)
     elif tasks is not None or set_:
         raise UsageError("--tasks and --set describe a model to be; add --data NAME, or leave them out")
     else:

@@ -53,7 +53,7 @@ def train(
 
     flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}
     if resume is None:
-        folder, settings = None, resolve({**flags, **parse_assignments(set_ or [])}, config)
+        folder, settings = None, resolve(flags, config, assigned=parse_assignments(set_ or []))
     else:
         if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir", "json_", "quiet")]:
             named = ", ".join(others).replace("set_", "--set")

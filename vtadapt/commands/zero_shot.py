@@ -56,13 +56,16 @@ def zero_shot(
     """
     from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.run.settings import parse_assignments, parse_list
+    from vtadapt.workflows.run.settings.resolve import check_agree
     from vtadapt.workflows.tables import print_json, print_tables
     from vtadapt.workflows.zero_shot.tables import notes, zero_shot_table
     from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions
     from vtadapt.workflows.zero_shot.zero_shot import zero_shot as work
 
     typed: dict[str, Any] = {k: v for k, v in {"steps": steps, "lr": lr}.items() if v is not None}
-    changes = {**parse_assignments(set_ or []), **typed}
+    assigned = parse_assignments(set_ or [])
+    check_agree(typed, assigned)
+    changes = {**assigned, **typed}
     folder = run_dir or RUNS
     named: Sequence[str | None] = parse_list(from_) or [None]
     sources = [find_run(name, folder) for name in named]

@@ -150,3 +150,66 @@ def test_runs_adapted_before_there_were_settings_for_it_were_adapted_as_the_pape
     assert (found.adversarial_warmup, found.class_ratios, found.match_camera) == (0, False, False)
     path.write_text(yaml.safe_dump({**old, "target": None}))
     assert load(path) == TrainSettings(data="rooms"), "without a target it makes no difference"
+
+
+def refused(text: str, tmp_path) -> str:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as caught:
+        resolve({"data": "rooms"}, file, {})
+    assert str(file) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_key_twice_in_a_file_is_named_with_both_lines(tmp_path):
+    said = refused("lr: 0.1\nseed: 1\nlr: 0.2\n", tmp_path)
+    assert "'lr'" in said
+    assert "lines 1 and 3" in said
+    assert "'depth'" in refused("loss_weights: {depth: 1, depth: 2}\n", tmp_path)
+    assert "UTF-16" in refused("lr: 1\n".encode("utf-16"), tmp_path)
+    assert "40" in refused("tasks: " + "[" * 100_000, tmp_path)
+
+
+def test_a_key_twice_on_the_command_line_names_both():
+    with pytest.raises(UsageError, match=r"'lr'.*lr=0\.1.*lr = 0\.2"):
+        parse_assignments(["lr=0.1", "seed=1", "lr = 0.2"])
+    with pytest.raises(UsageError, match=r"'batch_size'.*'4' by --batch-size.*'8' by --set batch_size"):
+        resolve({"data": "rooms", "batch_size": 4}, None, {}, {"batch_size": 8})
+    with pytest.raises(UsageError, match=r"'rooms' by the argument DATA.*'camvid'"):
+        resolve({"data": "rooms"}, None, {}, {"data": "camvid"})
+    with pytest.raises(UsageError, match="stands twice"):
+        parse_assignments(["loss_weights={depth: 1, depth: 2}"])
+
+
+def test_the_same_value_twice_is_fine_however_it_is_written():
+    same = {"tasks": ["depth", "semseg"], "size": [32, 48], "lr": "1e-3"}
+    flags = {"data": "rooms", "tasks": "depth,semseg", "size": "32x48", "lr": 0.001}
+    assert resolve(flags, None, {}, same).tasks == ("depth", "semseg")
+
+
+def test_a_variable_that_an_option_reads_was_not_typed():
+    """Options such as --data-dir take their variable themselves; --set is above it, as it is above every variable."""
+    settings = resolve({"data": "rooms", "data_dir": Path("a")}, None, {"VTADAPT_DATA_DIR": "a"}, {"data_dir": "b"})
+    assert settings.data_dir == Path("b")
+    with pytest.raises(UsageError, match="--data-dir"):
+        resolve({"data": "rooms", "data_dir": Path("c")}, None, {"VTADAPT_DATA_DIR": "a"}, {"data_dir": "b"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("1E-3", 0.001), ("2e+1", 20), (".5e1", 5), ("1.e-2", 0.01)]
+)
+def test_numbers_with_an_exponent_are_numbers(tmp_path, text, value):
+    """YAML 1.1 takes most of them for text."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"lr: {text}\nloss_weights: {{depth: {text}}}\nscale: [{text}, 1e2]\n")
+    found = resolve({"data": "rooms"}, file, {})
+    assert (found.lr, found.loss_weights, found.scale) == (value, {"depth": value}, (value, 100))
+    assert resolve({"data": "rooms"}, None, {"VTADAPT_LR": text}).lr == value
+
+
+def test_whole_numbers_with_an_exponent_are_whole_numbers():
+    for key in ("steps", "batch_size", "val_images", "seed"):
+        assert getattr(resolve({"data": "rooms"}, None, {}, parse_assignments([f"{key}=1e3"])), key) == 1000
+    assert resolve({"data": "rooms"}, None, {}, parse_assignments(["size=[1e2, 96]"])).size == (100, 96)
+    with pytest.raises(ConfigError, match=r"steps = .*15\.5"):
+        resolve({"data": "rooms"}, None, {}, parse_assignments(["steps=1.55e1"]))

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 from vtadapt.workflows.affinity.measure import LEARNED
@@ -20,6 +18,7 @@ from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.fields import KEYS
+from vtadapt.workflows.run.settings.parse import value_text
 from vtadapt.workflows.run.settings.reading import is_read
 from vtadapt.workflows.train.records import BROKEN, broken
 from vtadapt.workflows.train.train import default_epochs
@@ -146,17 +145,12 @@ def train_command(settings: TrainSettings) -> str:
         if not entry["changed"] or not is_read(key, settings):
             continue
         if key not in FLAGS or (key == "tasks" and any("," in name for name in value)):
-            words += ["--set", f"{key}={_yaml(value)}"]
+            words += ["--set", f"{key}={value_text(value)}"]
         else:
             joined = {"tasks": ",", "size": "x"}.get(key, "")
             text = joined.join(map(str, value)) if isinstance(value, list) else str(value)
             words += [f"--{key.replace('_', '-')}", text]
     return shlex.join(words)
-
-
-def _yaml(value: Any) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def settings_of(settings: TrainSettings, asked: TrainSettings) -> list[dict[str, Any]]:
@@ -168,8 +162,8 @@ def settings_of(settings: TrainSettings, asked: TrainSettings) -> list[dict[str,
         rows.append(
             {
                 "key": key,
-                "value": _yaml(plain[key]),
-                "default": "" if field.is_required() else _yaml(_plain(settings.default(key))),
+                "value": value_text(plain[key]),
+                "default": "" if field.is_required() else value_text(_plain(settings.default(key))),
                 "changed": asked.changed(key),
                 "what": field.description or "",
             }

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from vtadapt.errors import near_matches
 from vtadapt.workflows.run.methods import DEFAULT, LR, METHODS
 from vtadapt.workflows.run.settings.parse import parse_size
 
-Side = Annotated[int, Field(ge=8)]
+
+def _number(value: Any) -> Any:
+    """1e3 is text to YAML 1.1, and a number to everybody else; of floats pydantic knows that itself."""
+    with suppress(ValueError):
+        return float(value) if isinstance(value, str) else value
+    return value
+
+
+Side = Annotated[int, BeforeValidator(_number), Field(ge=8)]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -20,6 +29,12 @@ class Group(BaseModel):
     """Settings that belong together; the docstring's first line is what ``vtadapt settings`` says of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _exponents(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        return _number(value) if int in (wanted, *get_args(wanted)) else value
 
 
 class DataSettings(Group):

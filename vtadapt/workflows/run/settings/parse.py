@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from vtadapt.errors import UsageError
+from vtadapt.strict_yaml import StrictYamlError, parse_yaml
 
 
 def parse_list(text: str | None) -> list[str] | None:
@@ -35,14 +36,18 @@ def parse_assignments(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
     """Read the KEY=VALUE of ``--set`` (or another ``flag``); values are YAML.
 
     Raises:
-        UsageError: no equals sign, or a value that is not YAML.
+        UsageError: no equals sign, a value that is not YAML, or a key given twice.
     """
     values: dict[str, Any] = {}
+    typed: dict[str, str] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"{flag} {pair!r}; wanted KEY=VALUE, for example --set decoder_width=64")
-        values[key.strip()] = parse_value(text, f"{flag} {key.strip()}")
+        name, equals, text = pair.partition("=")
+        key = name.strip()
+        if not equals or not key:
+            raise UsageError(f"{flag} {pair!r}; wanted KEY=VALUE, for example {flag} decoder_width=64")
+        if key in typed:
+            raise UsageError(f"{key!r} is given twice, by {flag} {typed[key]} and by {flag} {pair}; keep one of them")
+        values[key], typed[key] = parse_value(text, f"{flag} {key}"), pair
     return values
 
 
@@ -71,6 +76,12 @@ def parse_value(text: str, where: str) -> Any:
         UsageError: it is none.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{where} = {text!r}: not a YAML value ({str(error).splitlines()[0]}); quote it") from error
+        return parse_yaml(text)
+    except StrictYamlError as error:
+        raise UsageError(f"{where} = {text!r}: not a YAML value ({error}); quote it") from error
+
+
+def value_text(value: Any) -> str:
+    """A value of plain Python types as one types it after ``--set KEY=``."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,4 +1,4 @@
-"""Where settings come from: flag > environment > file > default; what is unknown or not read is an error."""
+"""Where settings come from: typed > environment > file > default; what is unknown or not read is an error."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from pydantic import ValidationError
 
 from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
 from vtadapt.workflows.run.settings.parse import parse_value
 from vtadapt.workflows.run.settings.reading import check_read
 
 ENV_PREFIX = "VTADAPT_"
+
+ARGUMENTS = ("data", "target")
+"""Settings that are typed without an option before them, where a command has them."""
 
 PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_camera": False}
 """What turns off all that adapting does besides the paper's loss."""
@@ -25,22 +28,28 @@ class Given(NamedTuple):
     """A value that was given, and where."""
 
     value: Any
-    source: Literal["flag", "environment", "file"]
+    source: Literal["flag", "--set", "environment", "file"]
     place: str = ""
     """The variable or the file, for messages."""
 
 
-def gather(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Given]:
-    """What was given, flags over environment over file.
+def gather(
+    flags: Mapping[str, Any],
+    file: Path | None,
+    environ: Mapping[str, str] | None = None,
+    assigned: Mapping[str, Any] | None = None,
+) -> dict[str, Given]:
+    """What was given: what was typed over environment over file.
 
     Args:
-        flags: what was typed, and nothing else; a value may be None.
+        flags: options and arguments that were typed, and nothing else; a value may be None.
         file: YAML file with any of the keys.
         environ: variables ``VTADAPT_<KEY>`` are read; values are YAML. None: those of this process.
+        assigned: by ``--set``.
 
     Raises:
         ConfigError: an unreadable file.
-        UsageError: a variable that is no YAML.
+        UsageError: a variable that is no YAML, or two values for one key, by an option and by ``--set``.
     """
     environ = os.environ if environ is None else environ
     given: dict[str, Given] = {}
@@ -50,7 +59,33 @@ def gather(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, st
     for key in KEYS:
         if (name := ENV_PREFIX + key.upper()) in environ:
             given[key] = Given(parse_value(environ[name], name), "environment", name)
-    return {**given, **{key: Given(value, "flag") for key, value in flags.items()}}
+    # Some options read their variable themselves: then nobody typed that.
+    typed = {key: value for key, value in flags.items() if environ.get(ENV_PREFIX + key.upper()) != str(value)}
+    check_agree(typed, assigned or {})
+    given.update({key: Given(value, "flag") for key, value in typed.items()})
+    given.update({key: Given(value, "--set") for key, value in (assigned or {}).items()})
+    return given
+
+
+def check_agree(flags: Mapping[str, Any], assigned: Mapping[str, Any]) -> None:
+    """Refuse a setting that an option and ``--set`` give different values.
+
+    Raises:
+        UsageError: names both.
+    """
+    for key in sorted(flags.keys() & assigned.keys()):
+        if _as_setting(key, flags[key]) != _as_setting(key, assigned[key]):
+            option = f"the argument {key.upper()}" if key in ARGUMENTS else f"--{key.replace('_', '-')}"
+            found = f"{str(flags[key])!r} by {option} and {str(assigned[key])!r} by --set {key}"
+            raise UsageError(f"{key!r} is given twice: {found}; keep one of them")
+
+
+def _as_setting(key: str, value: Any) -> Any:
+    """A value as the settings hold it, so that "a,b" and [a, b] are the same; as it is where it does not fit."""
+    try:
+        return getattr(TrainSettings(**{"data": "", key: value}), key, value)
+    except ValidationError:
+        return value
 
 
 def settings_of(given: Mapping[str, Given]) -> TrainSettings:
@@ -74,13 +109,18 @@ def to_check(given: Mapping[str, Given], settings: TrainSettings) -> dict[str, s
     return {key: each.place for key, each in given.items() if each.source != "file" or settings.changed(key)}
 
 
-def resolve(flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str] | None = None) -> TrainSettings:
+def resolve(
+    flags: Mapping[str, Any],
+    file: Path | None,
+    environ: Mapping[str, str] | None = None,
+    assigned: Mapping[str, Any] | None = None,
+) -> TrainSettings:
     """The settings of a run; arguments and errors as :func:`gather` and :func:`settings_of`.
 
     Raises:
         ConfigError: also a value given that the run does not read.
     """
-    given = gather(flags, file, environ)
+    given = gather(flags, file, environ, assigned)
     settings = settings_of(given)
     check_read(to_check(given, settings), [settings])
     return settings
@@ -124,10 +164,10 @@ def load(path: Path) -> TrainSettings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+        values = read_yaml(path)
+    except (OSError, StrictYamlError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise ConfigError(f"cannot read settings {os.fspath(path)!r}: {reason}; wanted a YAML mapping") from error
-    if not isinstance(values, dict):
+    if values is not None and not isinstance(values, dict):
         raise ConfigError(f"settings {os.fspath(path)!r} hold a {type(values).__name__}; wanted a YAML mapping of keys")
-    return values
+    return values or {}
