@@ -20,7 +20,7 @@ from PIL import Image
 from vtadapt import __version__
 
 COMMANDS = ("prepare-data", "train", "eval", "predict", "affinity", "visualize-attention", "report", "info")
-COMMANDS += ("data-sets", "demo", "compare", "zero-shot")
+COMMANDS += ("data-sets", "demo", "compare", "zero-shot", "adapt", "settings")
 
 SMALL = {"WEIGHTS": "random", "BATCH_SIZE": "6", "EPOCHS": "1", "ACCELERATOR": "cpu", "PRECISION": "32-true"}
 
