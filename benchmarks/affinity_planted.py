@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from vtadapt.workflows.tables import affinity_table, print_tables
 
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.training.dataset import PackDataset
@@ -20,7 +21,6 @@ from vtadapt.workflows.affinity.measure import AffinityOptions
 from vtadapt.workflows.affinity.run_affinity import affinity_of_run
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.tables import affinity_table, print_tables
 from vtadapt.workflows.train.train import train
 
 NAMES = ("a", "copy", "negative", "random", "other")

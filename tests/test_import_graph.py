@@ -24,7 +24,7 @@ ROOMS = {
         **dict.fromkeys(("train", "predict"), 4),
         **dict.fromkeys(("evaluate", "prepare", "info"), 3),
         "run": 2,
-        **dict.fromkeys(("progress", "sizing", "tables"), 1),
+        **dict.fromkeys(("terminal", "sizing"), 1),
     },
     "data": {
         "check": 5,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vtadapt.version import __version__
+
 if TYPE_CHECKING:
     from vtadapt.api import Model, load, train
     from vtadapt.tasks import Task, make_task
 
 __all__ = ["Model", "Task", "__version__", "load", "make_task", "train"]
-__version__ = "0.1.0"
 
 _HOMES = {
     "Model": "vtadapt.api",

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vtadapt.errors import DataError
+from vtadapt.errors import DataError, VtadaptError
 
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _LEFT = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)\.partial(\.\w+)?", re.DOTALL)
@@ -168,11 +168,11 @@ def disk_error(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder_lock(path: Path) -> Iterator[None]:
+def folder_lock(path: Path, busy: VtadaptError | None = None) -> Iterator[None]:
     """Hold ``path`` as a lock file; the system lets go of it when the process ends, however it ends.
 
     Raises:
-        DataError: another process holds it.
+        VtadaptError: ``busy``, where another process holds it; without it, that a data set is being prepared.
     """
     try:
         import fcntl
@@ -185,7 +185,8 @@ def folder_lock(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DataError(f"another run is preparing the same data set ({path} is locked); wait for it") from error
+            told = f"another run is preparing the same data set ({path} is locked); wait for it"
+            raise busy or DataError(told) from error
         yield
     finally:
         os.close(handle)

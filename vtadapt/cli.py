@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from vtadapt import __version__
 from vtadapt.commands import find_commands
-from vtadapt.errors import VtadaptError, printable
+from vtadapt.errors import VtadaptError
+from vtadapt.version import __version__
+from vtadapt.workflows.terminal.interrupt import ended_by_signals, told
+from vtadapt.workflows.terminal.text import guarded_streams, say, show
 
 app = typer.Typer(
     name="vtadapt",
@@ -27,7 +31,7 @@ DEBUG = "--debug"
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"vtadapt {__version__}")
+        show(f"vtadapt {__version__}")
         raise typer.Exit
 
 
@@ -40,23 +44,39 @@ def options(
     del debug, version  # main() takes --debug out of the arguments; --version has done its work
 
 
+def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``command``, which says how to go on when it is interrupted: click would only say "Aborted!"."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except KeyboardInterrupt as end:
+            if _debug():
+                traceback.print_exc()
+            say(f"vtadapt: {told(end)}")
+            raise typer.Exit(getattr(end, "exit_code", 130)) from end
+
+    return guarded
+
+
 for _name, _function in find_commands().items():
-    app.command(_name)(_function)
+    app.command(_name)(_guarded(_function))
+
+
+def _debug() -> bool:
+    return DEBUG in sys.argv[1:] or bool(os.environ.get("VTADAPT_DEBUG"))
 
 
 def main() -> None:
     """Run the command line; expected errors are one line on stderr and an exit code."""
-    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
-    debug = DEBUG in sys.argv[1:] or bool(os.environ.get("VTADAPT_DEBUG"))
-    try:
-        app(arguments)
-    except VtadaptError as error:
-        if debug:
-            traceback.print_exc()
-        rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
-        where = "" if rank == "0" else f" in process {rank}"
-        print(f"vtadapt: error{where}: {printable(' '.join(str(error).split()))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("vtadapt: interrupted", file=sys.stderr)
-        sys.exit(130)
+    with guarded_streams(), ended_by_signals():
+        try:
+            app([argument for argument in sys.argv[1:] if argument != DEBUG])
+        except VtadaptError as error:
+            if _debug():
+                traceback.print_exc()
+            rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
+            where = "" if rank == "0" else f" in process {rank}"
+            say(f"vtadapt: error{where}: {' '.join(str(error).split())}")
+            sys.exit(error.exit_code)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import DataDir, Json, Quiet, RunDir
-from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.errors import UsageError
 from vtadapt.workflows.run.methods import listed, those
 
 
@@ -52,7 +52,7 @@ def adapt(
     from vtadapt.workflows.adapt.tables import adaptation_tables, notes
     from vtadapt.workflows.run.settings import parse_by_method
     from vtadapt.workflows.run.settings.resolve import gather, settings_of, to_check
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.sweep.show import show_sweep
 
     common, own = parse_by_method(set_ or [])
     for key in {"data", "target"} & common.keys():
@@ -63,12 +63,4 @@ def adapt(
     settings = settings_of(found)
     options = AdaptOptions(method, seeds, jobs, own, out, oracle, images, to_check(found, settings))
     result = work(settings, options, quiet=quiet or json_)
-    if json_:
-        print_json(result)
-    else:
-        print_tables(adaptation_tables(result))
-        for line in [*notes(result), f"adapt: {result['folder']}", *result["panels"]]:
-            typer.echo(line)
-    if result["failed"]:
-        name, error = next(iter(result["failed"].items()))
-        raise VtadaptError(f"{len(result['failed'])} runs failed; the first, {name}: {error}")
+    show_sweep(result, json_, "adapt", adaptation_tables, notes)

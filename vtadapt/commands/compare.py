@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import DataDir, Json, Quiet, RunDir
-from vtadapt.errors import UsageError, VtadaptError
+from vtadapt.errors import UsageError
 from vtadapt.workflows.run.methods import METHODS
 
 
@@ -50,7 +50,7 @@ def compare(
     from vtadapt.workflows.compare.tables import comparison_table, notes
     from vtadapt.workflows.run.settings import parse_by_method
     from vtadapt.workflows.run.settings.resolve import gather, settings_of, to_check
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.sweep.show import show_sweep
 
     common, own = parse_by_method(set_ or [])
     if "method" in common:
@@ -59,13 +59,4 @@ def compare(
     settings = settings_of(found)
     options = CompareOptions(methods, seeds, budget, jobs, own, out, images, to_check(found, settings))
     result = work(settings, options, quiet=quiet or json_)
-    if json_:
-        print_json(result)
-    else:
-        print_tables([comparison_table(result)])
-        for line in [*notes(result), f"compare: {result['folder']}", *result["panels"]]:
-            typer.echo(line)
-    if result["failed"]:
-        name, error = next(iter(result["failed"].items()))
-        cells = sum(len(entry["cells"]) for entry in result["methods"].values())
-        raise VtadaptError(f"{len(result['failed'])} of {cells} cells failed; the first, {name}: {error}")
+    show_sweep(result, json_, "compare", lambda r: [comparison_table(r)], notes)

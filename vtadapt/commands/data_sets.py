@@ -17,16 +17,14 @@ def data_sets(
     from vtadapt.data.prepare.dry_run import describe
     from vtadapt.data.recipe.recipe import list_recipes, load_recipe
     from vtadapt.workflows.prepare.tables import description_tables
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.terminal.tables import show_result
 
     if name is not None:
         known = describe(load_recipe(name))
-        print_json(known) if json_ else print_tables(description_tables(known))
+        show_result(known, json_, lambda: description_tables(known))
         return
     recipes = [load_recipe(one) for one in list_recipes()]
-    if json_:
-        print_json([{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes])
-        return
     width = max(len(recipe.name) for recipe in recipes)
-    for recipe in recipes:
-        typer.echo(f"{recipe.name:<{width}}  {recipe.title} ({', '.join(recipe.tasks)})")
+    lines = [f"{recipe.name:<{width}}  {recipe.title} ({', '.join(recipe.tasks)})" for recipe in recipes]
+    listed = [{"name": r.name, "title": r.title, "licence": r.licence, "tasks": list(r.tasks)} for r in recipes]
+    show_result(listed, json_, lambda: lines)

@@ -26,8 +26,8 @@ def eval_(
 ) -> None:
     """Measure a run on a split and draw its predictions beside the truth."""
     from vtadapt.workflows.evaluate.evaluate import evaluate_run
+    from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import show_results
 
     folder = run_dir or RUNS
     found = find_run(run, folder)

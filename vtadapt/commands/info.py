@@ -21,9 +21,9 @@ def info(
 ) -> None:
     """Count parameters by component, operations and memory."""
     from vtadapt.workflows import info as workflow
-    from vtadapt.workflows import tables
     from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.run.settings import parse_assignments, parse_size, resolve
+    from vtadapt.workflows.terminal.tables import show_result
 
     wanted = parse_size(size)
     if data is not None:
@@ -34,7 +34,4 @@ def info(
         raise UsageError("--tasks and --set describe a model to be; add --data NAME, or leave them out")
     else:
         result = workflow.info_of_run(find_run(run, run_dir or RUNS), wanted)
-    if json_:
-        tables.print_json(result)
-    else:
-        tables.print_tables(tables.info_tables(result))
+    show_result(result, json_, lambda: workflow.info_tables(result))

@@ -27,8 +27,8 @@ def predict(
     """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
     from vtadapt.workflows.predict.predict import VideoOptions, failure_of
     from vtadapt.workflows.predict.predict import predict as work
+    from vtadapt.workflows.predict.tables import show_pictures
     from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import show_pictures
 
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,8 +42,6 @@ def prepare_data(
     quiet: Quiet = False,
 ) -> None:
     """Convert a data set to a pack: DATA_DIR/NAME/{train,val,test}.h5 and manifest.json."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no UTF-8 could not be printed
-        sys.stdout.reconfigure(errors="backslashreplace")
     from vtadapt.data.prepare.options import PrepareOptions
     from vtadapt.workflows.run.settings import parse_assignments, parse_list, parse_size
 
@@ -82,28 +78,20 @@ def _prepare(
 ) -> None:
     from vtadapt.workflows.prepare.prepare_data import prepare_data as work
     from vtadapt.workflows.prepare.tables import manifest_table, notes
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.terminal.tables import show_result
 
     manifest = work(name, given, folder, chosen, download=download, quiet=quiet or json_)
-    if json_:
-        print_json(manifest)
-        return
-    print_tables([manifest_table(manifest)])
-    for line in notes(manifest):
-        typer.echo(line)
-    typer.echo(f"pack: {folder / manifest['name']}")
+    pack = f"pack: {folder / manifest['name']}"
+    show_result(manifest, json_, lambda: [manifest_table(manifest), *notes(manifest), pack])
 
 
 def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet: bool) -> None:
     from vtadapt.workflows.prepare.prepare_data import dry_run as work
     from vtadapt.workflows.prepare.tables import survey_tables
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.terminal.tables import show_result
 
     result = work(name, given, chosen, quiet=quiet or json_)
-    if json_:
-        print_json(result)
-    else:
-        print_tables(survey_tables(result))
+    show_result(result, json_, lambda: survey_tables(result))
     if result["problems"]:
         more = f" ({len(result['problems']) - 1} more problems above)" if len(result["problems"]) > 1 else ""
         raise DataError(f"{name} cannot be prepared from this: {result['problems'][0]}{more}")

@@ -25,12 +25,9 @@ def report(
     from vtadapt.workflows.report.report import ReportOptions
     from vtadapt.workflows.report.report import report as work
     from vtadapt.workflows.run.folder import find_run
-    from vtadapt.workflows.tables import print_json
+    from vtadapt.workflows.terminal.tables import show_result
 
     chosen = ReportOptions(split, images, data_dir, accelerator)
     folder = run_dir or RUNS
     document = work(find_run(run, folder), out, chosen, folder=folder, quiet=quiet or json_)
-    if json_:
-        print_json(document)
-    else:
-        typer.echo(document["files"]["html"])
+    show_result(document, json_, lambda: [document["files"]["html"]])

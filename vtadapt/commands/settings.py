@@ -23,14 +23,13 @@ def settings(
     from vtadapt.workflows.run.settings.listing import list_settings, method_lines
     from vtadapt.workflows.run.settings.resolve import gather
     from vtadapt.workflows.run.settings.tables import setting_lines, setting_tables
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.terminal.tables import show_result
 
     flags = {} if method is None else {"method": method}
     found = list_settings(gather(flags, config, assigned=parse_assignments(set_ or [])), name)
-    if json_:
-        print_json([entry.to_dict() for entry in found])
-    elif len(found) == 1:
-        for line in [*setting_lines(found[0]), *(method_lines() if found[0].key == "method" else [])]:
-            typer.echo(line)
+    listed_all = [entry.to_dict() for entry in found]
+    if len(found) > 1:
+        show_result(listed_all, json_, lambda: setting_tables(found))
     else:
-        print_tables(setting_tables(found))
+        methods = method_lines() if found[0].key == "method" else []
+        show_result(listed_all, json_, lambda: [*setting_lines(found[0]), *methods])

@@ -44,11 +44,11 @@ def train(
 ) -> None:
     """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
     typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
+    from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.devices import is_first_rank
     from vtadapt.workflows.run.files import SETTINGS
     from vtadapt.workflows.run.folder import find_unfinished
     from vtadapt.workflows.run.settings import load, parse_assignments, resolve
-    from vtadapt.workflows.tables import show_results
     from vtadapt.workflows.train.train import train as work
 
     flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}

@@ -33,9 +33,9 @@ def visualize_attention(
         from vtadapt.workflows.attention.visualize import AttentionOptions
         from vtadapt.workflows.attention.visualize import visualize_attention as work
         from vtadapt.workflows.predict.predict import failure_of
+        from vtadapt.workflows.predict.tables import show_pictures
         from vtadapt.workflows.run.folder import find_run
         from vtadapt.workflows.run.settings import parse_list
-        from vtadapt.workflows.tables import show_pictures
 
     chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
-from vtadapt.errors import VtadaptError
 from vtadapt.workflows.run.methods import listed, those
 
 
@@ -57,7 +56,7 @@ def zero_shot(
     from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.run.settings import parse_assignments, parse_list
     from vtadapt.workflows.run.settings.resolve import check_agree
-    from vtadapt.workflows.tables import print_json, print_tables
+    from vtadapt.workflows.sweep.show import show_sweep
     from vtadapt.workflows.zero_shot.tables import notes, zero_shot_table
     from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions
     from vtadapt.workflows.zero_shot.zero_shot import zero_shot as work
@@ -71,13 +70,4 @@ def zero_shot(
     sources = [find_run(name, folder) for name in named]
     options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images, rehearse)
     result = work(target, sources, options, data_dir=data_dir, run_dir=folder, quiet=quiet or json_)
-    if json_:
-        print_json(result)
-    else:
-        print_tables([zero_shot_table(result)])
-        for line in [*notes(result), f"zero-shot: {result['folder']}", *result["panels"]]:
-            typer.echo(line)
-    if result["failed"]:
-        name, error = next(iter(result["failed"].items()))
-        count = f"{len(result['failed'])} of {len(result['cells'])}"
-        raise VtadaptError(f"{count} trainings failed; the first, {name}: {error}")
+    show_sweep(result, json_, "zero-shot", lambda r: [zero_shot_table(r)], notes)

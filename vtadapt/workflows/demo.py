@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.train import train
 
 IMAGES = 640
@@ -48,20 +48,20 @@ def demo(
     started = time.perf_counter()
     recipe = load_recipe("rooms")
 
-    def say(text: str) -> None:
+    def tell(text: str) -> None:
         if not quiet:
-            print(text, file=sys.stderr)
+            say(text)
 
-    say(f"1/4 prepare: {images} synthetic rooms")
+    tell(f"1/4 prepare: {images} synthetic rooms")
     prepare_data("rooms", None, out / "data", PrepareOptions(size=size, limit=images, workers=workers), quiet=quiet)
-    say(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico")
+    tell(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico")
     settings = TrainSettings(
         data="rooms", data_dir=out / "data", run_dir=out / "runs", weights=weights, epochs=epochs, evals=1
     )
     run = Path(train(settings, quiet=quiet)["run"])
-    say("3/4 evaluate")
+    tell("3/4 evaluate")
     results = evaluate_run(run)
-    say("4/4 draw")
+    tell("4/4 draw")
     reader = open_reader(settings, "rooms", "val")
     save_png(out / "room.png", reader.read(0)["image"])
     panel = predict([out / "room.png"], run, out / "predictions")[0]["panel"]

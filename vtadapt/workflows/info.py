@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.tables import Table
 
 
 def info_of_run(run: Path, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -56,3 +58,22 @@ def describe_model(model: MultitaskModel, tasks: dict[str, Task], size: tuple[in
         "forward_gflops": round(counter.get_total_flops() / 1e9, 4),
         "bytes": {"weights": total * 4, "gradients": trained * 4, "adamw": trained * 8},
     }
+
+
+def info_tables(info: Mapping[str, Any]) -> list[Table]:
+    """The parameter ledger, and a table of totals."""
+    ledger = Table(str(info.get("run", info.get("data"))))
+    for column in ("component", "what", "parameters", "trained"):
+        ledger.add_column(column, justify="right" if column == "parameters" else "left")
+    for row in info["components"]:
+        ledger.add_row(row["component"], row["what"], f"{row['parameters']:,}", "yes" if row["trained"] else "frozen")
+    height, width = info["size"]
+    totals = Table(show_header=False)
+    totals.add_row("parameters", f"{info['parameters']['total']:,}")
+    totals.add_row("trained", f"{info['parameters']['trained']:,}")
+    totals.add_row(
+        f"forward, one image of {height}x{width}, {len(info['tasks'])} tasks", f"{info['forward_gflops']:.3f} GFLOP"
+    )
+    for name, count in info["bytes"].items():
+        totals.add_row(f"memory: {name}", f"{count / 2**20:.1f} MiB")
+    return [ledger, totals]

@@ -17,7 +17,6 @@ from vtadapt.workflows.adapt.notes import about_adapted, about_domains
 from vtadapt.workflows.adapt.picture import draw_adaptation
 from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
 from vtadapt.workflows.evaluate.evaluate import evaluate_run, summary
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.label_space import label_space
 from vtadapt.workflows.run.methods import METHODS, those
@@ -25,6 +24,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
 from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
+from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.train.train import STEPS
 
 FORMAT = 1

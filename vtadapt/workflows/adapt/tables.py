@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from rich.table import Table
-
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.shared_classes import Agreement
 from vtadapt.tasks import Task
 from vtadapt.workflows.sweep.spread import Spread, spread
 from vtadapt.workflows.sweep.trials import Trial
+from vtadapt.workflows.terminal.tables import Table, markdown_table
 
 SOURCE_ONLY, ADAPTED, ORACLE = "source-only", "adapted", "oracle"
 SETTINGS = (SOURCE_ONLY, ADAPTED, ORACLE)
@@ -183,7 +182,7 @@ def adaptation_tables(result: Results) -> list[Table]:
     tables = []
     for label in result["methods"]:
         title = f"{label}: {result['source']} to {result['target']}, mean +- sd over seeds {result['seeds']}"
-        table = Table(title=title, title_justify="left")
+        table = Table(title)
         table.add_column("")
         for name in (*SETTINGS, "gap closed"):
             table.add_column(name, justify="right")
@@ -196,10 +195,7 @@ def adaptation_tables(result: Results) -> list[Table]:
 def markdown(result: Results) -> str:
     """One table over all methods as Markdown, one row per method and setting, and what must be known to read it."""
     heads = list(dict.fromkeys(head for label in result["methods"] for head, _ in _rows(result, label)))
-    lines = [
-        "| " + " | ".join(["method", "setting", *heads, "steps", "s/step"]) + " |",
-        "|" + "---|" * (len(heads) + 4),
-    ]
+    lines: list[list[str]] = []
     for label, entry in result["methods"].items():
         rows = dict(_rows(result, label))
         for index, setting in enumerate(SETTINGS):
@@ -207,10 +203,11 @@ def markdown(result: Results) -> str:
                 found = entry[setting]
                 cost = [str(found["steps"] or "-"), _text(found["seconds_per_step"])]
                 trials = [rows[head][index] if head in rows else "-" for head in heads]
-                lines.append("| " + " | ".join([label, setting, *trials, *cost]) + " |")
+                lines.append([label, setting, *trials, *cost])
         closed = [rows[head][len(SETTINGS)] if head in rows else "-" for head in heads]
-        lines.append("| " + " | ".join([label, "gap closed", *closed, "", ""]) + " |")
-    return "\n".join([*lines, "", *notes(result)]) + "\n"
+        lines.append([label, "gap closed", *closed, "", ""])
+    table = markdown_table(["method", "setting", *heads, "steps", "s/step"], lines)
+    return "\n".join([*table, "", *notes(result)]) + "\n"
 
 
 def notes(result: Results) -> list[str]:

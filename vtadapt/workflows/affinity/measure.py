@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,14 @@ from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, rows
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import load_recipes, open_reader
 from vtadapt.workflows.run.methods import listed, those
+from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.troa import Sums, batch_cosines, reduce_sums
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _history(run: Path, loaded: Loaded) -> dict[str, Any]:
         return {"history": read_affinity(path, tuple(loaded.tasks))["history"]}
     except (ConfigError, KeyError) as error:
         if is_first_rank():
-            print(f"warning: without the history of training: {error}", file=sys.stderr)
+            warn(f"without the history of training: {error}")
         return {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from vtadapt.workflows.run.devices import is_first_rank
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.terminal.text import say, warn
 
 RELIABLE = 0.9  # correlation of two halves below which a matrix is called noise
 
@@ -72,10 +72,9 @@ def chosen(run: Path, options: AffinityOptions) -> AffinityOptions:
     missing = [name for name in names if not has_pack(options.data_dir or settings.data_dir, name)]
     if not missing or options.particular or not (run / files.AFFINITY).is_file():
         return replace(options, measure="troa")
-    print(
+    say(
         f"{', '.join(missing)} is not prepared here: showing the affinity that the run's training learned; "
-        f"--measure troa measures it (vtadapt prepare-data {missing[0]} first)",
-        file=sys.stderr,
+        f"--measure troa measures it (vtadapt prepare-data {missing[0]} first)"
     )
     return replace(options, measure=LEARNED)
 
@@ -184,5 +183,5 @@ def run_affinity(
         return None
     save(result, out or output_folder(run, folder) / "affinity" / options.measure, plot)
     for line in warnings_of(result):
-        print(f"warning: {line}", file=sys.stderr)
+        warn(line)
     return result

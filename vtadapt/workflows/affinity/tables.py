@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from vtadapt.workflows.tables import print_json, print_tables
+from vtadapt.workflows.terminal.tables import Table, show_result
 
 
 def show_affinity(result: Mapping[str, Any], as_json: bool) -> None:
     """Print an affinity matrix in colour, what it says about grouping, and where it was written."""
-    if as_json:
-        print_json(result)
-        return
-    print_tables([affinity_table(result)])
-    if "groups" in result:
-        found = result["groups"]
-        print(f"groups for {found['budget']}: " + " | ".join(" + ".join(group) for group in found["groups"]))
-        if found["lead"] is not None:
-            second = " | ".join(" + ".join(group) for group in found["runner_up"])
-            error = "" if found["lead_error"] is None else f" +- {found['lead_error']:.3f}"
-            print(f"  total affinity {found['total']:.3f}, {found['lead']:.3f}{error} above the next best: {second}")
-    for path in result["files"].values():
-        print(path)
+    lines = _group_lines(result["groups"]) if "groups" in result else []
+    show_result(result, as_json, lambda: [affinity_table(result), *lines, *result["files"].values()])
+
+
+def _group_lines(found: Mapping[str, Any]) -> list[str]:
+    lines = [f"groups for {found['budget']}: " + " | ".join(" + ".join(group) for group in found["groups"])]
+    if found["lead"] is not None:
+        second = " | ".join(" + ".join(group) for group in found["runner_up"])
+        error = "" if found["lead_error"] is None else f" +- {found['lead_error']:.3f}"
+        lines.append(f"  total affinity {found['total']:.3f}, {found['lead']:.3f}{error} above the next best: {second}")
+    return lines
 
 
 def affinity_table(result: Mapping[str, Any]) -> Table:
@@ -33,7 +30,7 @@ def affinity_table(result: Mapping[str, Any]) -> Table:
     from vtadapt.workflows.affinity.pictures import displayed, footer_of  # matplotlib comes with it
 
     title = f"source (down) helps target (across), +- standard error\n{result['measure']}: {footer_of(result)}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title)
     table.add_column("")
     for task in result["tasks"]:
         table.add_column(task, justify="right")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +35,7 @@ from vtadapt.workflows.run.build import load_encoder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.methods import listed, those
 from vtadapt.workflows.sizing.size import parse_run_size
+from vtadapt.workflows.terminal.text import say
 
 __all__ = ["AttentionOptions", "visualize_attention"]
 
@@ -103,10 +103,10 @@ def visualize_attention(
         path, raw = out / f"{stem}_attention.png", out / f"{stem}_attention.npz"
         save_png(path, page)
         write_arrays(raw, arrays)
-        print(f"{file} -> {path}", file=sys.stderr)
+        say(f"{file} -> {path}")
         results.append({"image": str(file), "panel": str(path), "raw": str(raw), **entry})
         if not hint and (hint := finer(model, plan.block, entry)):
-            print(f"{file.name}: {hint}", file=sys.stderr)
+            say(f"{file.name}: {hint}")
     return results
 
 
@@ -154,7 +154,7 @@ def _show(
     pixel, how = _query_pixel(plan, regular[-1], cell, (h, w))
     token = None if pixel is None else _token(pixel, cell, regular[-1].shown)
     if how:
-        print(f"{file.name}: {how}", file=sys.stderr)
+        say(f"{file.name}: {how}")
     maps = {"regular": regular, **{f"taa_{name}": each for name, each in found.items()}}
     pictures = {name: _picture(each, plan.mode, token, cell) for name, each in maps.items()}
     entry = {

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import BASELINE
 from vtadapt.workflows.sweep.constant_baseline import not_beaten
 from vtadapt.workflows.sweep.spread import Results, Spread, overall_delta_m, spread
 from vtadapt.workflows.sweep.trials import Trial, Variant
+from vtadapt.workflows.terminal.tables import Table, markdown_table
 
 
 def summarise(
@@ -140,7 +139,7 @@ def _millions(count: int | None) -> str:
 def comparison_table(result: Results) -> Table:
     """The table for a terminal: one column per method, as there are more numbers than methods."""
     heads, rows = _rows(result)
-    table = Table(title=f"{result['data']}, mean +- sd over seeds {result['seeds']}", title_justify="left")
+    table = Table(f"{result['data']}, mean +- sd over seeds {result['seeds']}")
     table.add_column("")
     for row in rows:
         table.add_column(row[0], justify="right")
@@ -152,9 +151,7 @@ def comparison_table(result: Results) -> Table:
 def markdown(result: Results) -> str:
     """The table as Markdown, one row per method, and what must be known to read it."""
     heads, rows = _rows(result)
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", *notes(result)]) + "\n"
+    return "\n".join([*markdown_table(heads, rows), "", *notes(result)]) + "\n"
 
 
 def notes(result: Results) -> list[str]:

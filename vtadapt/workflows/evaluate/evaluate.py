@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.sizing.network import SizedNetwork
 from vtadapt.workflows.sizing.size import Sizing, units_of
+from vtadapt.workflows.terminal.text import say
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -169,10 +169,10 @@ def evaluate_run(
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
         if view.left_out:
             results.setdefault("left_out", {})[name] = view.left_out
-            print(*(f"left out: {why}" for why in view.left_out.values()), sep="\n", file=sys.stderr)
+            say(*(f"left out: {why}" for why in view.left_out.values()))
         if view.classes:
             results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
-            print(*tell_classes(name, results["classes"][name]), sep="\n", file=sys.stderr)
+            say(*tell_classes(name, results["classes"][name]))
         picture = out / f"panel-{name}-{split}{tag}.png"
         words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
         footer = f"Run {run.name} at {words}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from vtadapt.workflows.predict.video import BrokenVideoError, VideoOptions, is_v
 from vtadapt.workflows.run.files import write_arrays
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.sizing.size import Plan, Sizing
+from vtadapt.workflows.terminal.text import say, warn
 
 __all__ = [
     "SUFFIXES",
@@ -92,7 +92,7 @@ def predict(
     files = list(find_images(images, (*SUFFIXES, *VIDEOS)))
     check_out(files, out)
     if raw and any(map(is_video, files)):
-        print("warning: --raw is for photographs; of a video only the panels are written", file=sys.stderr)
+        warn("--raw is for photographs; of a video only the panels are written")
     loaded = load_run(run)
     _move(loaded, device)
     with disk_error(out):
@@ -109,7 +109,7 @@ def predict(
                 raise
             results.append(leave_out(file, error))
             continue
-        print(f"{file} -> {entry['panel']} ({_how(entry)})", file=sys.stderr)
+        say(f"{file} -> {entry['panel']} ({_how(entry)})")
         results.append(entry)
     return results
 
@@ -117,7 +117,7 @@ def predict(
 def leave_out(file: Path, error: DataError) -> dict[str, str]:
     """Tell on stderr that a file is left out; returns its {"image", "error"}."""
     reason = " ".join(str(error).split())
-    print(f"left out: {reason}", file=sys.stderr)
+    say(f"left out: {reason}")
     return {"image": str(file), "error": reason}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ from vtadapt.tasks import Task
 from vtadapt.viz.video_strips import name_strip, strips_below
 from vtadapt.workflows.evaluate.evaluate import legends
 from vtadapt.workflows.predict.image import plan_of, predict_image
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.sizing.size import Sizing
+from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.terminal.text import warn
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))  # what is tried, in this order; every OpenCV writes the second
@@ -100,7 +100,7 @@ def predict_video(
     finally:
         capture.release()
     if writer.count < total:
-        print(f"warning: {path} ends after {writer.count} of {total} frames (cut short?)", file=sys.stderr)
+        warn(f"{path} ends after {writer.count} of {total} frames (cut short?)")
     seconds = time.perf_counter() - started
     return {
         "image": str(path),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from vtadapt.errors import DataError
 from vtadapt.viz.contact.key import colour_word
 from vtadapt.viz.contact.sheet import Column, Row, Shown, data_sheet
 from vtadapt.viz.panels import save_png
-from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.terminal.text import say
 
 if TYPE_CHECKING:
     from vtadapt.data.pack.pack import PackReader
@@ -59,7 +59,7 @@ def check_data(
     recipe = manifest_recipe(manifest)
     report: Found = {"name": name, "folder": str(locate(data_dir, name)), "problems": [], "warnings": []}
     if not quiet:
-        print(f"check {name}: checksums", file=sys.stderr)
+        say(f"check {name}: checksums")
     report["problems"] += verify(data_dir, name)
     compared = normals_checks(recipe, manifest["tasks"])
     found: Findings = ([], [])

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from vtadapt.workflows.tables import plain, print_json, print_tables
+from vtadapt.workflows.terminal.tables import Table, show_result
 
 CLASSES = 40  # rows of a table of classes
 SIZES = 3  # named in a row
@@ -16,19 +13,13 @@ SIZES = 3  # named in a row
 
 def show_check(report: Mapping[str, Any], as_json: bool) -> None:
     """Print a report of :func:`vtadapt.workflows.prepare.check_data.check_data`; as one JSON document if so asked."""
-    if as_json:
-        print_json(report)
-        return
-    report = plain(report)
-    print_tables(check_tables(report))
-    for line in report["warnings"]:
-        print(f"warning: {line}")
-    for line in report["problems"]:
-        print(f"problem: {line}")
+    lines = [f"warning: {line}" for line in report["warnings"]]
+    lines += [f"problem: {line}" for line in report["problems"]]
     if not report["problems"]:
-        print("no problems" if report["warnings"] else "no problems, no warnings")
+        lines.append("no problems" if report["warnings"] else "no problems, no warnings")
     if report["picture"]:
-        print(f"contact sheet: {report['picture']}")
+        lines.append(f"contact sheet: {report['picture']}")
+    show_result(report, as_json, lambda: [*check_tables(report), *lines])
 
 
 def check_tables(report: Mapping[str, Any]) -> list[Table]:
@@ -40,7 +31,7 @@ def check_tables(report: Mapping[str, Any]) -> list[Table]:
 
 
 def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title)
     for column in left:
         table.add_column(column)
     for column in right:
@@ -56,7 +47,7 @@ def _splits(report: Mapping[str, Any]) -> Table:
         more = f" and {len(sizes) - SIZES} more" if len(sizes) > SIZES else ""
         image = entry["image"]
         numbers = (f"{image['mean']:.1f}", f"{image['sd']:.1f}", str(image["repeated"]))
-        table.add_row(escape(split), named + more, str(entry["samples"]), *numbers)
+        table.add_row(split, named + more, str(entry["samples"]), *numbers)
     return table
 
 
@@ -71,7 +62,7 @@ def _labels(report: Mapping[str, Any]) -> Table:
             limits = "" if ids else f"{found['min']:.4g} .. {found['max']:.4g}"
             cells = [_number(found.get(key)) for key in ("median", "mean")]
             last = index == len(entry["tasks"]) - 1
-            names = (escape(split) if index == 0 else "", escape(task + units))
+            names = (split if index == 0 else "", task + units)
             table.add_row(*names, str(found["samples"]), share, limits, *cells, end_section=last)
     return table
 
@@ -97,15 +88,13 @@ def _classes(report: Mapping[str, Any], task: str) -> Table:
         names.sort(key=lambda name: -sum(entry["pixels_per_class"][name] for entry in found.values()))
     hidden = len(names) - CLASSES
     title = f"{task}: classes" + (f" (the {CLASSES} most frequent, {hidden} more)" if hidden > 0 else "")
-    table = _table(
-        title, ("class",), tuple(escape(f"{split} {what}") for split in found for what in ("pixels", "images"))
-    )
+    table = _table(title, ("class",), tuple(f"{split} {what}" for split in found for what in ("pixels", "images")))
     for name in names[:CLASSES]:
         cells: list[str] = []
         for split, entry in found.items():
             pixels = entry["pixels_per_class"][name]
             cells += [f"{100 * pixels / totals[split]:.2f} %" if pixels else "-", str(entry["images_per_class"][name])]
-        table.add_row(escape(name), *cells)
+        table.add_row(name, *cells)
     return table
 
 

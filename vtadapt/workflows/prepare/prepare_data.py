@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +19,8 @@ from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
 from vtadapt.data.source.source import called, open_source, skeleton
 from vtadapt.errors import DataError
-from vtadapt.workflows.progress import Progress
+from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.terminal.text import say
 
 
 def prepare_data(
@@ -49,7 +49,7 @@ def prepare_data(
         given = [*given, *_download(recipe, out_dir, (options or PrepareOptions()).tasks, quiet)]
     manifest = _prepare(recipe, given, out_dir, options, quiet)
     if manifest.get("kept") and not quiet:
-        print(f"kept {out_dir / manifest['name']}: nothing changed; --force prepares it again", file=sys.stderr)
+        say(f"kept {out_dir / manifest['name']}: nothing changed; --force prepares it again")
     return manifest
 
 
@@ -183,5 +183,5 @@ def _download(recipe: Recipe, out_dir: Path, tasks: Sequence[str] | None, quiet:
     with _Shown("download", quiet, "bytes") as show:
         files = download(recipe, folder, show.move, tasks=tasks)
     for line in by_hand(recipe, folder, tasks=tasks):
-        print(f"to fetch by hand into {folder}: {line}", file=sys.stderr)
+        say(f"to fetch by hand into {folder}: {line}")
     return files

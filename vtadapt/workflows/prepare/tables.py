@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from vtadapt.workflows.tables import plain
+from vtadapt.workflows.terminal.tables import Table
 
 
 def manifest_table(manifest: Mapping[str, Any]) -> Table:
     """Samples and labels per split, with the range of what was measured."""
-    manifest = plain(manifest)
-    table = Table(title=escape(str(manifest["name"])), title_justify="left")
+    table = Table(str(manifest["name"]))
     for column in ("split", "samples", "task", "with label", "valid", "range", "derived"):
         table.add_column(column, justify="right" if column in ("samples", "with label", "valid") else "left")
     for split, entry in manifest["splits"].items():
         for index, (task, stats) in enumerate(entry["tasks"].items()):
             first = index == 0
             table.add_row(
-                escape(split) if first else "",
+                split if first else "",
                 str(entry["samples"]) if first else "",
-                escape(task),
+                task,
                 str(stats["samples"]),
                 f"{100 * stats['valid_share']:.0f} %",
                 _range(stats),
@@ -40,12 +36,11 @@ def _range(stats: Mapping[str, Any]) -> str:
         return f"{seen} of {len(stats['pixels_per_class'])} classes"
     if stats["min"] is None:
         return "-"
-    return escape(f"{stats['min']:.3g} to {stats['max']:.3g} {stats['units']}".rstrip())
+    return f"{stats['min']:.3g} to {stats['max']:.3g} {stats['units']}".rstrip()
 
 
 def notes(manifest: Mapping[str, Any]) -> list[str]:
     """What a user should know of a pack beside its table: tasks left out, labels and samples missing."""
-    manifest = plain(manifest)
     lines = [f"left out: {task}, no sample has a label ({why})" for task, why in manifest.get("left_out", {}).items()]
     lines += [f"decided from the files: {key} = {value}" for key, value in manifest.get("decided", {}).items()]
     lines += [f"passed over: {line}" for line in manifest.get("passed_over", ())]
@@ -61,46 +56,46 @@ def notes(manifest: Mapping[str, Any]) -> list[str]:
 
 def survey_tables(result: Mapping[str, Any]) -> list[Table]:
     """What a dry run found: the expected downloads, and samples and labels per split."""
-    tables, result = [], plain(result)
+    tables = []
     if result["files"]:
-        files = Table(title=escape(f"{result['name']}: files"), title_justify="left")
+        files = Table(f"{result['name']}: files")
         for column in ("expected", "bytes", "state", "for"):
             files.add_column(column, justify="right" if column == "bytes" else "left", overflow="fold")
         for file in result["files"]:
             wanted = "" if file.get("bytes") is None else f"{file['bytes']:,}"
             state = file["state"] if file["state"] != "another size" else f"{file['found']:,} bytes"
-            files.add_row(escape(file["path"]), wanted, state, escape(", ".join(file["tasks"]) or "all"))
+            files.add_row(file["path"], wanted, state, ", ".join(file["tasks"]) or "all")
         tables.append(files)
-    title = escape(f"{result['name']}: found in {result['source'] or 'no source'}")
-    found = Table(title=title, title_justify="left")
+    title = f"{result['name']}: found in {result['source'] or 'no source'}"
+    found = Table(title)
     for column in ("split", "samples", "task", "labels", "missing"):
         found.add_column(column, justify="left" if column in ("split", "task") else "right")
     for split, entry in result["splits"].items():
         for index, (task, counts) in enumerate(entry["tasks"].items()):
             name = f"{task} (derived from {counts['derived_from']})" if "derived_from" in counts else task
-            row = (escape(name), str(counts["labels"]), str(entry["samples"] - counts["labels"] or ""))
-            shown = (escape(split), str(entry["samples"])) if index == 0 else ("", "")
+            row = (name, str(counts["labels"]), str(entry["samples"] - counts["labels"] or ""))
+            shown = (split, str(entry["samples"])) if index == 0 else ("", "")
             found.add_row(*shown, *row, end_section=index == len(entry["tasks"]) - 1)
-    lost = Table(title="first missing", title_justify="left", show_header=False)
+    lost = Table("first missing", show_header=False)
     for split, entry in result["splits"].items():
         for task, counts in entry["tasks"].items():
             if counts["first_missing"]:
-                lost.add_row(escape(split), escape(task), escape(counts["first_missing"]))
+                lost.add_row(split, task, counts["first_missing"])
         if entry["first_file_missing"]:
-            lost.add_row(escape(split), "needed", escape(entry["first_file_missing"]))
-    near = Table(title="passed over", title_justify="left", show_header=False)
+            lost.add_row(split, "needed", entry["first_file_missing"])
+    near = Table("passed over", show_header=False)
     for line in result["passed_over"]:
-        near.add_row(escape(line))
-    problems = Table(title="problems", title_justify="left", show_header=False)
+        near.add_row(line)
+    problems = Table("problems", show_header=False)
     for line in result["problems"]:
-        problems.add_row(escape(line))
+        problems.add_row(line)
     return [*tables, found, *(t for t in (lost, near, problems) if t.row_count)]
 
 
 def description_tables(known: Mapping[str, Any]) -> list[Table]:
     """What a recipe says: where the files are had, and the tasks."""
     source = known["source"]
-    about = Table(title=escape(f"{known['name']}: {known['title']}"), title_justify="left", show_header=False)
+    about = Table(f"{known['name']}: {known['title']}", show_header=False)
     rows = {
         "licence": known["licence"],
         "citation": known["citation"],
@@ -114,15 +109,15 @@ def description_tables(known: Mapping[str, Any]) -> list[Table]:
     }
     for what, text in rows.items():
         if text:
-            about.add_row(what, escape(str(text)))
+            about.add_row(what, str(text))
     for file in source.get("files", ()):
         size = f", {file['bytes']:,} bytes" if "bytes" in file else ""
-        about.add_row("file", escape(f"{file['path']}{size} {file.get('about', '')}".strip()))
-    tasks = Table(title="tasks", title_justify="left")
+        about.add_row("file", f"{file['path']}{size} {file.get('about', '')}".strip())
+    tasks = Table("tasks")
     for column in ("task", "kind", "units", "derived", "conventions"):
         tasks.add_column(column)
     for name, task in known["tasks"].items():
         units = f"{task['classes']} classes" if task["classes"] else task["units"]
         derived = "derived" if task["derived"] else ""
-        tasks.add_row(escape(name), task["kind"], escape(units), derived, escape(task["conventions"]))
+        tasks.add_row(name, task["kind"], units, derived, task["conventions"])
     return [about, tasks]

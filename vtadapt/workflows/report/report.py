@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from vtadapt import __version__
 from vtadapt.atomic import disk_error, write_json, write_text
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.errors import ConfigError, UsageError, VtadaptError, near_matches
 from vtadapt.models.adapted import AdaptedModel
+from vtadapt.version import __version__
 from vtadapt.viz.report.pictures import Shot
 from vtadapt.viz.report.report import Pictures, render
 from vtadapt.workflows.info import describe_model
@@ -26,6 +25,7 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train import records
 
 FORMAT = 1
@@ -96,7 +96,7 @@ def report(
     pictures = _pictures(loaded, options, document, quiet)
     document["files"] = {"html": str(page), "json": str(sidecar)}
     for line in [text for texts in document["missing"].values() for text in texts]:
-        print(f"note: {line}", file=sys.stderr)
+        say(f"note: {line}")
     write_json(sidecar, document)
     write_text(page, render(document, pictures))
     return document

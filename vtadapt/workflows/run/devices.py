@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import torch
 
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.text import warn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -58,5 +58,5 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> str:
     if precision == "auto":
         return "bf16-mixed" if (cuda and torch.cuda.is_bf16_supported()) or (cpu and amx) else "32-true"
     if cpu and precision == "bf16-mixed" and not amx:
-        print("warning: this CPU has no bf16 units (AMX); --precision 32-true is much faster here", file=sys.stderr)
+        warn("this CPU has no bf16 units (AMX); --precision 32-true is much faster here")
     return precision

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import sys
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from vtadapt.atomic import disk_error
+from vtadapt.atomic import disk_error, folder_lock
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
+from vtadapt.workflows.terminal.text import say
 
 DEMO = "demo"
 
@@ -30,6 +32,18 @@ def new_run(folder: Path, name: str) -> Path:
                 number += 1
                 continue
         return path
+
+
+@contextlib.contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Hold a run's folder while it is trained.
+
+    Raises:
+        ConfigError: another process trains it.
+    """
+    busy = ConfigError(f"another process is training {os.fspath(run)!r}; wait for it, or end it and resume then")
+    with folder_lock(run / ".lock", busy):
+        yield
 
 
 def bundled_run() -> Path:
@@ -58,13 +72,10 @@ def find_run(run: str | None, folder: Path) -> Path:
     runs = _runs(folder)
     if run is None:
         if not runs:
-            print(
-                f"no run yet in {os.fspath(folder)!r}: using the bundled demo run, adapters trained on synthetic rooms",
-                file=sys.stderr,
-            )
+            say(f"no run yet in {os.fspath(folder)!r}: using the bundled demo run, adapters trained on synthetic rooms")
             return bundled_run()
         newest = max(runs, key=lambda p: (p / MODEL).stat().st_mtime_ns)
-        print(f"using the newest run, {newest}", file=sys.stderr)
+        say(f"using the newest run, {newest}")
         return newest
     places = (Path(run), folder / run)
     for path in places:

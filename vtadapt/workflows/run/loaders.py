@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from vtadapt.data.training.transforms import ScaleDistances, train_transform
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.text import say
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -47,10 +47,9 @@ def find_recipe(name: str, data_dir: Path) -> Recipe:
     packed = manifest_recipe(manifest)
     if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
         source = "" if recipe.source.synthetic else " --source PATH"
-        print(
+        say(
             f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
-            f"vtadapt prepare-data {name}{source} --force prepares it with this one",
-            file=sys.stderr,
+            f"vtadapt prepare-data {name}{source} --force prepares it with this one"
         )
     stored = manifest.get("tasks", list(packed.tasks))
     return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})

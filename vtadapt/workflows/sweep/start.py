@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtadapt.atomic import disk_error, folder_lock
-from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.terminal.interrupt import going_on
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -31,11 +32,6 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
     with disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(folder_lock(folder / ".lock"))
-        except DataError as error:
-            if "is locked" not in str(error):
-                raise
-            raise ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out") from error
+    busy = ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out")
+    with folder_lock(folder / ".lock", busy), going_on("the same command again: what is finished is kept"):
         yield

@@ -16,6 +16,8 @@ from vtadapt.atomic import write_json
 from vtadapt.errors import VtadaptError
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.terminal.interrupt import ended_by_signals
+from vtadapt.workflows.terminal.text import say
 
 TRAIN, MEASURE = "train", "measure"
 COST = "cost.json"
@@ -45,13 +47,16 @@ def main(arguments: list[str]) -> int:
 
     torch.set_num_threads(1)
     try:
-        run_trial(what, Path(folder))
+        with ended_by_signals():
+            run_trial(what, Path(folder))
+    except KeyboardInterrupt as end:
+        return getattr(end, "exit_code", 130)
     except VtadaptError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        say(" ".join(str(error).split()))
         return error.exit_code
     except Exception as error:  # a defect: its traceback is in the log, its kind and text in the table
         traceback.print_exc()
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"{type(error).__name__}: {' '.join(str(error).split())}")
         return 5
     return 0
 

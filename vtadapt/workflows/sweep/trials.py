@@ -14,14 +14,16 @@ from typing import IO, Any
 
 from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import METHODS, all_compared
 from vtadapt.workflows.run.settings import TrainSettings, load, validate
 from vtadapt.workflows.run.settings.reading import check_read, for_method, reads
 from vtadapt.workflows.sweep.trial_process import COST, MEASURE, TRAIN, run_trial
+from vtadapt.workflows.terminal.interrupt import uninterrupted
+from vtadapt.workflows.terminal.progress import Progress
 
 LOG = "log.txt"
+PATIENCE = 30.0  # seconds that a process has to end in: a step, and a checkpoint of it
 POLL = 0.2  # seconds between two looks at the processes
 MOVABLE = ("data_dir", "run_dir", "start")  # settings in which a kept trial may differ
 
@@ -188,10 +190,21 @@ def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told
                     bar.message(f"{trial.name}: {trial.error or told(trial)}")
                 bar.update(finished, {trial.name: trial.step() for trial in running})
     finally:
-        for trial in running:
-            if trial.process is not None:
-                trial.process.kill()
-                trial.process.wait()
+        with uninterrupted():
+            _stop([trial.process for trial in running if trial.process is not None])
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes; each is given time to keep the steps that it has taken."""
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + PATIENCE
+    for process in processes:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _start(trial: Trial, here: bool) -> Trial:

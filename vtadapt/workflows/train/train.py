@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.folder import new_run
+from vtadapt.workflows.run.folder import alone_in, new_run
 from vtadapt.workflows.run.label_space import in_label_space
 from vtadapt.workflows.run.loaders import build_train, find_recipe, load_recipes
 from vtadapt.workflows.run.settings import TrainSettings, load
@@ -44,8 +45,10 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
         check_method(settings)
     trainer = build_trainer(settings, resume, quiet=quiet)
     fabric = trainer.fabric
+    path = _run_folder(trainer.settings, resume, fabric)
     try:
-        return trainer.run(_run_folder(trainer.settings, resume, fabric), resume is not None, quiet)
+        with alone_in(path) if fabric.is_global_zero else contextlib.nullcontext():
+            return trainer.run(path, resume is not None, quiet)
     except RuntimeError as error:
         if fabric.world_size > 1 and "onnection" in str(error):
             raise VtadaptError("another process of this run has ended; its own message says why") from error

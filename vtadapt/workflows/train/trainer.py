@@ -16,13 +16,16 @@ from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, draw_panel, evaluate, score, summary
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.affinity_file import write_history
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.load import describe
 from vtadapt.workflows.run.loaders import TrainData, build_eval
+from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.interrupt import going_on, uninterrupted
+from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates
@@ -75,30 +78,33 @@ class Trainer:
         self.clock, self.stopwatch = Clock(), Stopwatch()
         self.prepared: dict[str, Any] = {}
         self.step, self.best = 0, -math.inf
-        self.board: Any = None
 
     def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
         """Train to the end and write the run's results into ``path``."""
         self.path, self.clock = path, Clock()
         if resume:
             self._restore()
-        if self.fabric.is_global_zero:
-            self.board = _board(path, self.step)
+        self.log = MetricsLog(path, self.step, self.fabric.is_global_zero)
         settings, batches = self.settings, self.data.sampler.batches
         every = math.ceil(self.epochs / settings.evals)
         quiet = quiet or not self.fabric.is_global_zero
         self.prepared = self.objective.prepare(self.data, self.loader, path, self.total, quiet)
         if not self.step:  # a session that was cut while preparing left no checkpoint of the loop
             self.clock.before = max(0.0, self.prepared.get("seconds", 0.0) - self.clock.session)
-        with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
-            for epoch in range(self.step // batches, self.epochs):
-                if self.step == self.total:  # within the last epoch
-                    break
-                self._epoch(epoch, bar)
-                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
-                    self._validate(epoch, bar)
-                self._checkpoint()
-        return self._finish(self.clock.seconds)
+        with going_on(f"vtadapt train --resume {path}"):
+            with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
+                for epoch in range(self.step // batches, self.epochs):
+                    if self.step == self.total:  # within the last epoch
+                        break
+                    try:
+                        self._epoch(epoch, bar)
+                    except KeyboardInterrupt:
+                        self._keep_steps()
+                        raise
+                    if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
+                        self._validate(epoch, bar)
+                    self._checkpoint()
+            return self._finish(self.clock.seconds)
 
     def measure(self, path: Path) -> dict[str, Any]:
         """Train without evaluation, to see what it costs; nothing but scratch files is written into ``path``.
@@ -122,16 +128,11 @@ class Trainer:
         self.model.train()
         self.stopwatch.start()
         for batch in self.loader:
-            if self.troa.due(self.step):
-                self._log(self.troa.update(batch, self.step))
-            if record := self.objective.before_step(batch, self.step):
-                self._log(record)
-            losses = self._step(batch)
-            self.step += 1
-            self.stopwatch.lap()
+            with uninterrupted():
+                losses = self._advance(batch)
             bar.update(self.step, losses)
-            if self.step % self.settings.log_steps == 0 and self.fabric.is_global_zero:
-                self._log(
+            if self.step % self.settings.log_steps == 0:
+                self.log.write(
                     {
                         "step": self.step,
                         "epoch": epoch,
@@ -146,6 +147,17 @@ class Trainer:
             if self.step % self.settings.checkpoint_steps == 0 and self.step % self.data.sampler.batches:
                 self._checkpoint()
             self.stopwatch.start()
+
+    def _advance(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        """One step, with what comes before it now and then."""
+        if self.troa.due(self.step):
+            self.log.write(self.troa.update(batch, self.step))
+        if record := self.objective.before_step(batch, self.step):
+            self.log.write(record)
+        losses = self._step(batch)
+        self.step += 1
+        self.stopwatch.lap()
+        return losses
 
     def _step(self, batch: Mapping[str, Any]) -> dict[str, float]:
         self.rates.set(self.optimiser, self.step)
@@ -184,11 +196,21 @@ class Trainer:
         results = _metrics(self._evaluate(self.settings.val_images, self.trained, scaled=True))
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
-            self._log({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
+            self.log.write({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
             bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
             if value > self.best or self.best == -math.inf:
                 checkpoint.write_tensors(self.path / BEST, self.core.saved_state(), {"epoch": epoch, "step": self.step})
         self.best = max(self.best, value)
+
+    def _keep_steps(self) -> None:
+        """Keep the steps of an epoch that is interrupted.
+
+        Not at its end: what a checkpoint says is finished has been evaluated, too. And not of several processes, which
+        may have been reached by the signal at different steps.
+        """
+        if self.step % self.data.sampler.batches and self.step < self.total and self.fabric.world_size == 1:
+            with uninterrupted():
+                self._checkpoint()
 
     def _checkpoint(self) -> None:
         if self.fabric.is_global_zero:
@@ -254,39 +276,13 @@ class Trainer:
             write_json(self.path / files.RESULTS, results)
             write_history(self.path, self.config, int(about["step"]), self.troa.conditioning)
             if complaint := self.troa.complaint(self.total):
-                print(f"warning: {complaint}", file=sys.stderr)
+                warn(complaint)
             for name, reader in self.data.val.items():
                 maps = self.data.label_maps.get(name)
                 draw_panel(self.core, reader, self.tasks, self.path / f"panel-{name}.png", label_maps=maps)
-        if self.board is not None:
-            self.board.close()
+        self.log.close()
         return results
-
-    def _log(self, record: dict[str, Any]) -> None:
-        if not self.fabric.is_global_zero:
-            return
-        files.append_line(self.path / files.METRICS, record)
-        if self.board is None:
-            return
-        for name, value in record.get("loss", {}).items():
-            self.board.add_scalar(f"loss/{name}", value, record["step"])
-        for data, tasks in record.get("metrics", {}).items():
-            for task, metrics in tasks.items():
-                for key, value in metrics.items():
-                    self.board.add_scalar(f"{data}/{task}/{key}", value, record["step"])
 
 
 def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
     return {name: result.metrics for name, result in results.items()}
-
-
-def _board(path: Path, step: int) -> Any:
-    """A TensorBoard writer where the ``tensorboard`` extra is installed, else None (metrics.jsonl has it all).
-
-    Events after ``step`` are marked as superseded: a resumed run goes on there.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(path / "tensorboard"), purge_step=step + 1 if step else None)

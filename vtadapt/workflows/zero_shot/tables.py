@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.sweep.spread import spread
+from vtadapt.workflows.terminal.tables import Table, markdown_table
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan
 
 Results = Mapping[str, Any]
@@ -117,9 +116,9 @@ def zero_shot_table(result: Results) -> Table:
     """The table for a terminal."""
     heads, rows = _rows(result)
     title = f"{result['task']} on {result['data']}, mean +- sd over seeds {result['seeds']}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title)
     for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left", overflow="fold")  # a key cut short says nothing
+        table.add_column(head, justify="right" if index else "left")
     for row in rows:
         table.add_row(*[trial.replace(" +- ", "\n+- ") for trial in row])
     return table
@@ -128,9 +127,7 @@ def zero_shot_table(result: Results) -> Table:
 def markdown(result: Results) -> str:
     """The table as Markdown, and what must be known to read it."""
     heads, rows = _rows(result)
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(trial.strip() for trial in row) + " |" for row in rows]
-    return "\n".join([*lines, "", *notes(result)]) + "\n"
+    return "\n".join([*markdown_table(heads, rows), "", *notes(result)]) + "\n"
 
 
 def notes(result: Results) -> list[str]:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from vtadapt.errors import printable
 from vtadapt.workflows.run.methods import METHODS, listed
 from vtadapt.workflows.run.settings.fields import GROUPS
 from vtadapt.workflows.run.settings.listing import Entry
 from vtadapt.workflows.run.settings.parse import value_text
+from vtadapt.workflows.terminal.tables import Table
 
 SOURCES = {"method": "the method's default", "file": "--config"}
 
@@ -24,13 +21,13 @@ def setting_tables(entries: Sequence[Entry]) -> list[Table]:
     tables = []
     for name, group in groupby(entries, key=lambda entry: entry.group):
         about = (GROUPS[name].__doc__ or "").splitlines()[0]
-        table = Table(title=f"{name}: {about}", title_justify="left", expand=True)
+        table = Table(f"{name}: {about}", expand=True)
         for column in ("setting", *(("value", "from") if told else ()), "default"):
-            table.add_column(column, overflow="fold")
+            table.add_column(column)
         table.add_column("meaning", ratio=1)
         for entry in group:
-            given = [_text(_plain(entry.value)), _text(_source(entry))] if told else []
-            table.add_row(_text(entry.key), *given, _text(_default(entry)), _text(_meaning(entry)))
+            given = [_plain(entry.value), _source(entry)] if told else []
+            table.add_row(entry.key, *given, _default(entry), _meaning(entry))
         tables.append(table)
     return tables
 
@@ -46,7 +43,7 @@ def setting_lines(entry: Entry) -> list[str]:
         "read": "; ".join(part for part in (_readers(entry) or "by every method", entry.condition) if part),
         "typed": f"--set {entry.key}=VALUE, or the variable {entry.variable}",
     }
-    return [entry.key, *(printable(f"  {name:<8} {fact}") for name, fact in facts.items() if fact)]
+    return [entry.key, *(f"  {name:<8} {fact}" for name, fact in facts.items() if fact)]
 
 
 def _meaning(entry: Entry) -> str:
@@ -71,7 +68,3 @@ def _source(entry: Entry) -> str:
 
 def _plain(value: Any) -> str:
     return "-" if value is None else value_text(value)
-
-
-def _text(text: str) -> Text:
-    return Text(printable(text))  # brackets are no markup

@@ -16,10 +16,10 @@ from vtadapt.data.training.dataset import MixedDataset
 from vtadapt.errors import ConfigError
 from vtadapt.models.peers.cross_task import CrossTaskNetworks
 from vtadapt.tasks import Task
-from vtadapt.workflows.progress import Progress
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.train.methods.maps import label_map
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from vtadapt.errors import printable
+from vtadapt.workflows.terminal.text import say
 
 SILENCE = 20.0  # seconds between two lines where there is no terminal
 
@@ -33,7 +34,7 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[info]}"),
+                TextColumn("{task.fields[info]}", markup=False),
             )
             self.bar = Bar(*columns, console=self.console, transient=True)
 
@@ -43,7 +44,7 @@ class Progress:
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=self.total, completed=self.start, info="")
         elif not self.quiet:
-            print(f"{self.title}: {f'{self.total - self.start} {self.unit}'.strip()} to do", file=sys.stderr)
+            say(f"{self.title}: {f'{self.total - self.start} {self.unit}'.strip()} to do")
 
     def close(self) -> None:
         """Stop the bar; closing twice does nothing."""
@@ -66,15 +67,18 @@ class Progress:
         rate = (step - self.start) / max(time.monotonic() - self.begun, 1e-6)
         if self.bar is not None:
             shown = {f"{self.unit}/s": rate, **info} if self.unit else info
-            text = "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
+            text = printable("  ".join(f"{name} {value:.3g}" for name, value in shown.items()))
             self.bar.update(self.task, completed=step, info=text)
         elif self.unit and not self.quiet and time.monotonic() - self.told > SILENCE:
             self.told = time.monotonic()
             left = timedelta(seconds=round((self.total - step) / max(rate, 1e-6)))
-            text = f"{step} of {self.total}, {rate:.3g} {self.unit}/s, {left} left"
-            print(f"{self.title}: {text}", file=sys.stderr, flush=True)
+            say(f"{self.title}: {step} of {self.total}, {rate:.3g} {self.unit}/s, {left} left")
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        if not self.quiet:
-            (self.bar.console if self.bar is not None else self.console).print(text, highlight=False, soft_wrap=True)
+        if self.quiet:
+            return
+        if self.bar is None:
+            say(text)
+        else:
+            self.bar.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)

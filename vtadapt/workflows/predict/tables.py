@@ -1,0 +1,13 @@
+"""Where pictures were written, for ``predict`` and ``visualize-attention``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vtadapt.workflows.terminal.tables import show_result
+
+
+def show_pictures(results: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print where the pictures of each input were written; inputs that were left out have none."""
+    show_result(results, as_json, lambda: [entry["panel"] for entry in results if "panel" in entry])

@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM: what is under way is brought to an end that can be gone on from, and the user is told how."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Ended(KeyboardInterrupt):
+    """The process was asked to end, by Ctrl-C or by another process; ``exit_code`` is the shell's 128 + signal."""
+
+    def __init__(self, number: int) -> None:
+        """``number``: of the signal."""
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise Ended(number)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Inside, every signal that asks the process to end raises :class:`Ended`, so that ``finally`` is kept.
+
+    One that was ignored before, as SIGHUP is under nohup, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    taken = (signal.SIG_DFL, signal.default_int_handler)
+    before: dict[int, Any] = {s: signal.getsignal(s) for s in SIGNALS if signal.getsignal(s) in taken}
+    for number in before:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold signals back until the end of the block: a training step is taken whole or not at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    held = [s for s in SIGNALS if signal.getsignal(s) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in held}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def going_on(how: str) -> Iterator[None]:
+    """Where the block is interrupted, let the user be told ``how`` to go on; of nested ones the outermost counts."""
+    try:
+        yield
+    except KeyboardInterrupt as end:
+        end.add_note(how)
+        raise
+
+
+def told(end: KeyboardInterrupt) -> str:
+    """The line about an interruption, with how to go on where that is known."""
+    notes = getattr(end, "__notes__", [])
+    return f"interrupted; go on with: {notes[-1]}" if notes else "interrupted; no file is half written"
