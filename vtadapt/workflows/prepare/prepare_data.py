@@ -19,6 +19,7 @@ from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
 from vtadapt.data.source.source import called, open_source, skeleton
 from vtadapt.errors import DataError
+from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import say
 
@@ -45,9 +46,10 @@ def prepare_data(
     recipe = load_recipe(name)
     resolve(recipe, options or PrepareOptions())  # a slip in the options is told before hours of unpacking
     given = _as_list(source)
-    if download:
-        given = [*given, *_download(recipe, out_dir, (options or PrepareOptions()).tasks, quiet)]
-    manifest = _prepare(recipe, given, out_dir, options, quiet)
+    with going_on("the same command again; the parts that are finished are kept"):
+        if download:
+            given = [*given, *_download(recipe, out_dir, (options or PrepareOptions()).tasks, quiet)]
+        manifest = _prepare(recipe, given, out_dir, options, quiet)
     if manifest.get("kept") and not quiet:
         say(f"kept {out_dir / manifest['name']}: nothing changed; --force prepares it again")
     return manifest

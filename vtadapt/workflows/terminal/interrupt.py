@@ -77,4 +77,4 @@ def going_on(how: str) -> Iterator[None]:
 def told(end: KeyboardInterrupt) -> str:
     """The line about an interruption, with how to go on where that is known."""
     notes = getattr(end, "__notes__", [])
-    return f"interrupted; go on with: {notes[-1]}" if notes else "interrupted; no file is half written"
+    return f"interrupted; to go on: {notes[-1]}" if notes else "interrupted; no file is half written"
