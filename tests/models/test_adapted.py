@@ -13,7 +13,6 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention, fit_shift
 from vtadapt.models.backbone import SwinBackbone, load_backbone
-from vtadapt.models.probe import LinearProbe
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}
 
@@ -101,12 +100,6 @@ class TestAdapted(ModelContract):
     def make(self, backbone):
         torch.manual_seed(0)
         return AdaptedModel(backbone, CHANNELS, self.config)
-
-
-class TestProbe(ModelContract):
-    def make(self, backbone):
-        torch.manual_seed(0)
-        return LinearProbe(backbone, CHANNELS)
 
 
 def test_attention_without_bias_is_timms(backbone):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vtadapt.models.adapter import AdapterBlock, AdapterChain
 from vtadapt.models.backbone import SwinBackbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
-from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
+from vtadapt.models.decoder import TaskHeads, make_decoder
 from vtadapt.models.multitask import Group, MultitaskModel, Owned
 
 TrainBlocks = Literal["adapters", "full", "all"]
@@ -71,7 +71,7 @@ class AdaptedModel(MultitaskModel):
         self.embedding = TaskEmbedding(len(channels), embedding_dim)
         self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction)
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
-        decoders = [self._decoder() for _ in range(copies)]
+        decoders = [make_decoder(config.decoder, backbone, config.decoder_width) for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
         self.heads = TaskHeads(decoders[0].width, channels, decoders[0].scale)
         self.register_buffer("affinity", torch.eye(len(channels)))
@@ -79,11 +79,6 @@ class AdaptedModel(MultitaskModel):
         for parameter in self.parameters():
             parameter.requires_grad_(id(parameter) in trained)
         self.train()
-
-    def _decoder(self) -> SwinDecoder | LightDecoder:
-        if self.config.decoder == "swin":
-            return SwinDecoder(self.backbone.channels, self.backbone.window)
-        return LightDecoder(self.backbone.channels, self.config.decoder_width)
 
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger, see :meth:`MultitaskModel.components`."""

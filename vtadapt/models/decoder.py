@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class WindowedEncoder(Protocol):
+    """What decoders ask of an encoder."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each level, finest first."""
+
+    @property
+    def window(self) -> int:
+        """Window size of the last level."""
 
 
 class PatchExpand(nn.Module):
@@ -126,6 +139,13 @@ class LightDecoder(nn.Module):
             x = self.blocks[level](y.flatten(0, 1))
         assert x is not None
         return x.permute(0, 3, 1, 2).unflatten(0, (b, t))
+
+
+def make_decoder(kind: Literal["light", "swin"], encoder: WindowedEncoder, width: int) -> SwinDecoder | LightDecoder:
+    """One decoder for an encoder's levels; ``width``: channels of the light one."""
+    if kind == "swin":
+        return SwinDecoder(encoder.channels, encoder.window)
+    return LightDecoder(encoder.channels, width)
 
 
 class TaskHeads(nn.Module):

@@ -312,9 +312,10 @@ def test_what_cannot_be_compared(tiny: Any, tmp_path: Path, options: dict[str, A
 def test_what_all_and_seeds_mean(tiny: Any, tmp_path: Path) -> None:
     settings = base(tiny, tmp_path)
     found = [v.label for v in compare_grid.find_variants("all", settings, {})]
-    assert found == ["stl", "stl:resnet_pico", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "adapters"]
+    frozen, trained = ["linear", "dpt", "lora"], ["mtl-cnn", "consistency", "xtam", "tawt", "mult"]
+    assert found == ["stl", "stl:resnet_pico", *frozen, *trained, "adapters"]
     one = settings.model_copy(update={"backbone": "swin_pico"})
-    assert [v.encoder for v in compare_grid.find_variants("all", one, {})] == ["swin_pico"] * 7
+    assert [v.encoder for v in compare_grid.find_variants("all", one, {})] == ["swin_pico"] * 10
     own = {"stl": {"lr": 0.5}, "stl:resnet_pico": {"lr": 0.1}}
     lrs = {v.label: v.settings.lr for v in compare_grid.find_variants("stl,stl:resnet_pico,linear", settings, own)}
     assert lrs == {"stl": 0.5, "stl:resnet_pico": 0.1, "linear": None}

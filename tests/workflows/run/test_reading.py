@@ -27,7 +27,7 @@ def test_a_setting_of_another_method_names_that_method() -> None:
     assert "'reference' is read by method 'mult', not by 'adapters'" in refused({"reference": "nonsense"})
     assert "'reduction' is read by method 'adapters', not by 'stl'" in refused({"method": "stl", "reduction": 8})
     said = refused({"method": "xtam", "own_first": 0.1})
-    assert "read by methods 'adapters', 'mtl-cnn', 'consistency', 'tawt' and 'mult', not by 'xtam'" in said
+    assert "read by methods 'adapters', 'lora', 'mtl-cnn', 'consistency', 'tawt' and 'mult', not by 'xtam'" in said
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def test_nothing_to_train_on() -> None:
         ("size", [4, 64], "size.0 = 4: Input should be greater than or equal to 8"),
         ("loss_weights", {"depth": -1}, "loss_weights.depth = -1: Input should be greater than or equal to 0"),
         ("data", 5, "data = 5: Input should be a valid string"),
-        ("method", "adaptors", "method = 'adaptors': wanted one of adapters, linear, stl, mtl-cnn"),
-        ("method", "adaptors", "Did you mean 'adapters'?"),
+        ("method", "adaptors", "method = 'adaptors': wanted one of adapters, linear, dpt, lora, stl, mtl-cnn"),
+        ("method", "adaptors", "Did you mean 'adapters' or 'dpt'?"),
     ],
 )
 def test_what_does_not_fit_is_one_line_that_names_the_key(key: str, value: object, said: str) -> None:

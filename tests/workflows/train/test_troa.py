@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.workflows.conftest import KINDS, random_batch, small_backbone, small_model
 from vtadapt.errors import ConfigError
-from vtadapt.models.probe import LinearProbe
+from vtadapt.models.frozen.probe import LinearProbe
 from vtadapt.tasks import Task, make_task
 from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run.settings import TrainSettings

@@ -40,7 +40,6 @@ class Method:
         adapts: whether ``vtadapt adapt`` may bring it to a target without labels.
         transfers: whether ``vtadapt zero-shot`` may go on with a run of it.
         fewest_tasks: that it can be trained on.
-        compared: whether ``vtadapt compare --methods all`` has it.
     """
 
     what: str
@@ -58,7 +57,6 @@ class Method:
     adapts: bool = False
     transfers: bool = False
     fewest_tasks: int = 1
-    compared: bool = True
 
 
 def _adapted() -> type[MultitaskModel]:
@@ -68,9 +66,21 @@ def _adapted() -> type[MultitaskModel]:
 
 
 def _probe() -> type[MultitaskModel]:
-    from vtadapt.models.probe import LinearProbe
+    from vtadapt.models.frozen.probe import LinearProbe
 
     return LinearProbe
+
+
+def _dpt() -> type[MultitaskModel]:
+    from vtadapt.models.frozen.dpt import DptModel
+
+    return DptModel
+
+
+def _lora() -> type[MultitaskModel]:
+    from vtadapt.models.frozen.lora import LoraModel
+
+    return LoraModel
 
 
 def _single_task() -> type[MultitaskModel]:
@@ -116,12 +126,26 @@ METHODS: dict[str, Method] = {
         transfers=True,
     ),
     "linear": Method(
-        what="a linear probe: one layer per task on a frozen Swin, the floor for adapters",
+        what="a linear probe: one layer per task on a frozen backbone, the floor for adapters",
         network=_probe,
-        needs="swin",
         decoders=(),
         trains_backbone=False,
-        compared=False,
+    ),
+    "dpt": Method(
+        what="one DPT decoder per task on a frozen backbone, no adapters",
+        network=_dpt,
+        decoders=(),
+        own=("dpt_width",),
+        trains_backbone=False,
+    ),
+    "lora": Method(
+        what="low-rank changes of the adapted blocks' weights, shared by all tasks; the adapters' decoder",
+        network=_lora,
+        needs="swin",
+        decoders=("light", "swin"),
+        own=("lora_rank", "lora_alpha", "adapted_blocks", "decoder_sharing"),
+        trains_backbone=False,
+        shares=True,
     ),
     "stl": Method(
         what="single-task learning: one whole network per task, nothing shared",
@@ -193,7 +217,7 @@ def all_compared() -> list[str]:
 
     Delta_m compares with single-task training of the same encoder.
     """
-    names = sorted(those(lambda m: m.compared), key=lambda name: (name == DEFAULT, name != BASELINE))
+    names = sorted(METHODS, key=lambda name: (name == DEFAULT, name != BASELINE))
     own = METHODS[BASELINE].encoder
     others = dict.fromkeys(METHODS[name].encoder for name in names if METHODS[name].encoder != own)
     return [*names[:1], *(f"{BASELINE}:{encoder}" for encoder in others), *names[1:]]

@@ -14,7 +14,7 @@ from tests.workflows.conftest import small_backbone
 from vtadapt.models.cnn import CnnBackbone
 from vtadapt.workflows.run.methods import METHODS
 
-PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult")
+PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "dpt", "lora")
 
 
 def small_cnn(seed: int = 0) -> CnnBackbone:
@@ -48,6 +48,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def changes_of(method: str) -> dict[str, Any]:
     """Settings with which a method is small too."""
     own: dict[str, Any] = {"tawt": {"tawt_every": 2}, "consistency": {"cross_task_width": 4}}
+    own |= {"dpt": {"dpt_width": 8}, "lora": {"lora_rank": 2}}
     own |= dict.fromkeys(("stl", "mult"), {"tasks": ["semseg", "depth"]})  # the dearest two
-    decoder = {"decoder_width": 8} if METHODS[method].encoder == "resnet_pico" or method == "stl" else {}
+    decoder = {"decoder_width": 8} if METHODS[method].encoder == "resnet_pico" or method in ("stl", "lora") else {}
     return {"method": method, "val_images": 2, "evals": 1, **decoder, **own.get(method, {})}

@@ -219,7 +219,8 @@ def test_steps_that_end_before_the_only_evaluation(tiny: Any, tmp_path: Path, sm
 
 def test_the_default_encoder_is_the_methods() -> None:
     found = {m: TrainSettings(data="rooms", method=m).encoder for m in ("adapters", "linear", *PEERS)}
-    assert {m for m, encoder in found.items() if encoder == "swin_pico"} == {"adapters", "linear", "stl", "mult"}
+    swins = {m for m, encoder in found.items() if encoder == "swin_pico"}
+    assert swins == {"adapters", "linear", "dpt", "lora", "stl", "mult"}
     assert {found[m] for m in ("mtl-cnn", "consistency", "xtam", "tawt")} == {"resnet_pico"}
     assert TrainSettings(data="rooms", method="xtam", backbone="swin_pico").encoder == "swin_pico"
 
@@ -232,7 +233,7 @@ def test_the_default_encoder_is_the_methods() -> None:
             "'train_blocks' is read by method 'adapters', not by 'xtam'",
         ),
         ({"method": "adapters", "backbone": "resnet_pico"}, "method 'adapters' wants a Swin.*CNN 'resnet_pico'"),
-        ({"method": "linear", "backbone": "resnet_pico"}, "method 'linear' wants a Swin"),
+        ({"method": "lora", "backbone": "resnet_pico"}, "method 'lora' wants a Swin"),
         ({"method": "adapters", "decoder": "aspp"}, "decoder 'aspp' is not for method 'adapters'"),
         ({"method": "consistency", "tasks": ["edges"]}, "method 'consistency' takes at least 2 tasks; found 1, edges"),
         ({"method": "tawt", "tasks": ["depth"]}, "method 'tawt' takes at least 2 tasks; found 1, depth"),

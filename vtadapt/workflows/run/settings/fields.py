@@ -152,6 +152,19 @@ class AdaptersSettings(Group):
     )
 
 
+class DptSettings(Group):
+    """The decoders of the frozen backbone."""
+
+    dpt_width: int = Field(48, ge=8, description="channels of the fusion blocks; the paper has 256")
+
+
+class LoraSettings(Group):
+    """The low-rank changes of the frozen backbone's weights."""
+
+    lora_rank: int = Field(8, ge=1, description="rank r of the change B A of each weight")
+    lora_alpha: float = Field(16.0, gt=0, description="the change is scaled by lora_alpha / lora_rank")
+
+
 class ConsistencySettings(Group):
     """The networks from task to task."""
 
@@ -200,6 +213,8 @@ GROUPS: dict[str, type[Group]] = {
     "transfer": TransferSettings,
     "run": RunSettings,
     "adapters": AdaptersSettings,
+    "dpt": DptSettings,
+    "lora": LoraSettings,
     "consistency": ConsistencySettings,
     "tawt": TawtSettings,
     "mult": MultSettings,
@@ -215,6 +230,8 @@ class TrainSettings(
     TransferSettings,
     RunSettings,
     AdaptersSettings,
+    DptSettings,
+    LoraSettings,
     ConsistencySettings,
     TawtSettings,
     MultSettings,

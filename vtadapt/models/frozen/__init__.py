@@ -1,0 +1,1 @@
+"""What adapters must beat: other networks around the same frozen encoder."""

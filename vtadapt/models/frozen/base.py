@@ -1,0 +1,33 @@
+"""What the networks around a frozen encoder have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from vtadapt.models.multitask import Group, MultitaskModel
+
+
+class FrozenModel(MultitaskModel):
+    """An encoder that is never changed, and trained parts that read its levels."""
+
+    def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: Any) -> None:
+        """Freeze the encoder whole; arguments and errors as :class:`MultitaskModel`."""
+        super().__init__(backbone.requires_grad_(False), channels, config)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch modes; the backbone always stays in eval mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def frozen_component(self) -> tuple[str, str, Group]:
+        """The ledger's entry of the encoder."""
+        return ("backbone", "frozen", Group(list(self.backbone.parameters()), False))
+
+
+def size_of(image: Tensor) -> tuple[int, int]:
+    """(H, W) of images (B, 3, H, W)."""
+    return int(image.shape[-2]), int(image.shape[-1])
