@@ -24,7 +24,6 @@ from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.prepare.check_data import check_data
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.sweep.constant_baseline import TrivialPredictor
 from vtadapt.workflows.train.train import train
 
 ANGLE = '''
@@ -137,9 +136,9 @@ def test_a_kind_is_one_file(tmp_path: Path) -> None:
     assert raw["uphill"].shape == (48, 48)
     task = Task.from_dict(json.loads((run / "config.json").read_text(encoding="utf-8"))["tasks"]["uphill"])
     assert (task.kind, task.headline, task.units) == ("angle", "off/pixel", "rad")
-    constant = TrivialPredictor({"uphill": task})
-    constant.add({"uphill": torch.tensor([0.5, 1.5, torch.nan]).view(1, 1, 1, 3)})
-    assert float(constant(torch.zeros(1, 3, 1, 1))["uphill"]) == 1.0
+    constant = task.behaviour.trivials(task)["constant"]
+    constant.add(torch.zeros(1, 3, 1, 3), torch.tensor([0.5, 1.5, torch.nan]).view(1, 1, 1, 3))
+    assert float(constant.predict(torch.zeros(1, 3, 1, 1), 0)) == 1.0
 
 
 def test_a_kind_beside_the_others_is_there_at_the_next_start(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ def demo(
 ) -> None:
     """Run the whole job on synthetic rooms, offline: prepare, train, evaluate, draw."""
     from vtadapt.workflows.demo import demo as work
-    from vtadapt.workflows.evaluate.tables import metric_tables
+    from vtadapt.workflows.evaluate.tables import measured
     from vtadapt.workflows.terminal.tables import show_result
 
     result = work(out, images=images, epochs=epochs, quiet=quiet or json_)
     ends = [f"run: {result['run']}", f"done in {result['seconds']} s; pictures:"]
     pictures = [f"  {picture}" for picture in result["pictures"]]
-    show_result(result, json_, lambda: [*metric_tables(result["metrics"]), *ends, *pictures])
+    show_result(result, json_, lambda: [*measured(result), *ends, *pictures])

@@ -43,7 +43,8 @@ def demo(
         quiet: no progress.
 
     Returns:
-        {"run", "metrics", "pictures", "seconds"}.
+        {"run", "metrics", "trivial", "not_above_trivial", "pictures", "seconds"}; see
+        :func:`vtadapt.workflows.evaluate.evaluate.evaluate_run`.
     """
     started = time.perf_counter()
     recipe = load_recipe("rooms")
@@ -68,7 +69,7 @@ def demo(
     pictures = [*results["panels"], panel]
     return {
         "run": str(run),
-        "metrics": results["metrics"],
+        **{key: results[key] for key in ("metrics", "trivial", "not_above_trivial")},
         "pictures": pictures,
         "seconds": round(time.perf_counter() - started),
     }

@@ -109,7 +109,9 @@ def _check_tables(result: dict[str, Any], folder: Path) -> None:
     text = (folder / "table.md").read_text()
     assert text == markdown(result)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    assert [row[1].strip() for row in rows] == ["setting", "source-only", "adapted", "oracle", "gap closed"]
+    assert [row[1].strip() for row in rows] == ["setting", "source-only", "adapted", "oracle", "gap closed", ""]
+    floor = result["trivial"]["metrics"]["look"]["semseg"]["miou/dataset"]
+    assert f"{floor:.3f} constant" in [cell.strip() for cell in rows[-1]]
     assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
     found = result["methods"]["adapters"]["adapted"]["target"]["semseg"]["miou/dataset"]
     assert f"{found['mean']:.3f} +- {found['sd']:.3f}" in rows[2]

@@ -13,24 +13,19 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tests.workflows.conftest import KINDS, labels_of, missing_of
+from tests.workflows.conftest import KINDS
 from tests.workflows.train.methods.conftest import small_encoder
-from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.tasks import Task, delta_m
 from vtadapt.workflows.compare import budget as compare_budget
 from vtadapt.workflows.compare.compare import CompareOptions, compare
 from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
 from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.loaders import find_recipe, open_reader
+from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.sweep import trials as compare_grid
-from vtadapt.workflows.sweep.constant_baseline import TrivialPredictor, not_beaten, trivial_metrics
 from vtadapt.workflows.sweep.spread import overall_delta_m, spread
 from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.train import train
@@ -45,53 +40,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def base(tiny: Any, run_dir: Path, **changes: Any) -> Any:
     options = {"epochs": None, "tasks": ["semseg", "depth"], "val_images": 1, "evals": 1, "decoder_width": 8}
     return tiny.other(run_dir, **{**options, **changes})
-
-
-def test_constants_of_the_trivial_predictor() -> None:
-    generator = torch.Generator().manual_seed(0)
-    model = TrivialPredictor(KINDS)
-    batches = [{n: labels_of(t, 2, (6, 8), generator) for n, t in KINDS.items()} for _ in range(2)]
-    for batch in batches:
-        batch["normals"][:, 2] -= 3.0
-        for name, task in KINDS.items():
-            batch[name][..., :2, :] = missing_of(task)
-        model.add(batch)
-    found = {n: KINDS[n].decode(x)[0] for n, x in model(torch.zeros(1, 3, 5, 7)).items()}
-    labelled = {n: torch.cat([b[n][..., 2:, :] for b in batches]) for n in KINDS}
-    assert found["semseg"].shape == (5, 7)
-    assert set(found["semseg"].flatten().tolist()) == {int(labelled["semseg"].flatten().mode().values)}
-    assert torch.allclose(found["depth"], labelled["depth"].mean(), atol=1e-4)
-    direction = labelled["normals"].mean((0, 2, 3))
-    assert torch.allclose(found["normals"][:, 0, 0], direction / direction.norm(), atol=1e-5)
-    assert (found["edges"] < 1e-6).all()
-
-
-def test_metrics_of_the_trivial_predictor(tiny: Any) -> None:
-    """On the pack itself, computed apart with NumPy."""
-    recipes = [find_recipe("tiny", tiny.data_dir)]
-    tasks = build_tasks(recipes, None)
-    found = trivial_metrics(tiny.settings, recipes, tasks, open_fabric(tiny.settings))["tiny"]
-
-    def labels(split: str, name: str) -> np.ndarray[Any, Any]:
-        reader = open_reader(tiny.settings, "tiny", split)
-        assert isinstance(reader, PackReader)
-        return np.concatenate([reader.read(i)[name].astype(np.float64).reshape(-1) for i in range(len(reader))])
-
-    train_depth, val_depth = (labels(split, "depth") for split in ("train", "val"))
-    rmse = math.sqrt(((val_depth[val_depth > 0] - train_depth[train_depth > 0].mean()) ** 2).mean())
-    assert found["depth"]["rmse/pixel"] == pytest.approx(rmse, rel=1e-3)
-    train_ids, val_ids = (labels(split, "semseg") for split in ("train", "val"))
-    most = np.bincount(train_ids[train_ids != 255].astype(int)).argmax()
-    assert found["semseg"]["pixacc/dataset"] == pytest.approx((val_ids[val_ids != 255] == most).mean(), rel=1e-6)
-    assert found["edges"][tasks["edges"].headline] == 0.0
-
-    better = {}
-    for name, metrics in found.items():
-        key = tasks[name].headline
-        better[name] = {key: metrics[key] + (0.01 if tasks[name].higher_is_better(key) else -0.01)}
-    assert not_beaten({"tiny": better}, {"tiny": found}, tasks) == []
-    assert not_beaten({"tiny": found}, {"tiny": found}, tasks) == [f"tiny {name}" for name in tasks]
-    assert not_beaten({"tiny": {**better, "depth": {"rmse/pixel": math.nan}}}, {"tiny": found}, tasks) == ["tiny depth"]
 
 
 def test_spread_and_delta_m_by_hand() -> None:

@@ -140,14 +140,14 @@ def _check_columns(result: dict[str, Any], folder: Path, source: Path, tiny: Any
     assert torch.equal(zero[key], start[key])
     assert not torch.equal(other[key], start[key])
     assert columns["oracle"]["share_closed"] == columns["direct"]["share_closed"] == {}
-    assert set(result["trivial"]) == set(direct["normals"])
+    assert set(result["trivial"]["metrics"]["tiny"]["normals"]) == set(direct["normals"])
 
 
 def _check_text(result: dict[str, Any], folder: Path) -> None:
     text = (folder / "table.md").read_text()
     assert text == markdown(result)
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert rows[0] == "|  | direct | zero-shot | uniform | oracle | constant |"
+    assert rows[0] == "|  | direct | zero-shot | uniform | oracle | trivial |"
     assert len({row.count("|") for row in rows}) == 1
     mean_angle = result["columns"]["zero-shot"]["metrics"]["normals"][KEY]["mean"]
     assert f"| {mean_angle:.3f} |" in next(row for row in rows if row.startswith(f"| normals {KEY}"))

@@ -20,6 +20,7 @@ from vtadapt.tasks.losses import Loss, LossFn, at_least_float32, no_valid_pixel
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.nearest import nearest
 from vtadapt.tasks.spec import AnyTask, Colour, Declared
+from vtadapt.tasks.trivial import Constant, Trivial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -180,6 +181,10 @@ class Kind(Labels):
     def constant(self, task: AnyTask, mean: Tensor) -> Tensor:  # noqa: ARG002
         """Return the logits (C,) of the best constant prediction."""
         return mean
+
+    def trivials(self, task: AnyTask) -> Mapping[str, Trivial]:
+        """Return name -> a predictor that has not learned to see; the best of them is the floor of a metric."""
+        return {"constant": Constant(task, self.total, self.constant)}
 
     # Pictures: arrays of one sample, (H, W) or (C, H, W)
 

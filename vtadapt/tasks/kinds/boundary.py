@@ -6,7 +6,7 @@ On disk (H, W): uint8 0 and 1 with 255 where it is missing, or float16 0..1 with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import edge_f
 from vtadapt.tasks.colour.draw import Picture
 from vtadapt.tasks.colour.void import hide
+from vtadapt.tasks.edge_trivial import SURE, Canny, RandomStrengths
 from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
@@ -24,6 +25,7 @@ from vtadapt.tasks.losses import at_least_float32, log_finite
 from vtadapt.tasks.metrics import Meter
 from vtadapt.tasks.nearest import nearest, nearest_pixels
 from vtadapt.tasks.spec import AnyTask, Declared
+from vtadapt.tasks.trivial import Everywhere, Trivial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +34,6 @@ HARD, SOFT = Storage("uint8", 255), Storage("float16", float("nan"))
 MISSING = -1.0  # in a target
 POSITIVE_WEIGHT = 0.95
 MANY = 0.5  # share of boundary pixels from which on lines and ground look swapped
-NEVER = -20.0  # logit of a boundary that is not there
 
 
 def _is_soft(dtype: np.dtype[Any]) -> bool:
@@ -254,9 +255,15 @@ class Boundary(Kind):
         return log_finite(mean) - log_finite(1 - mean)
 
     @override
-    def constant(self, task: AnyTask, mean: Tensor) -> Tensor:
-        """None anywhere."""
-        return mean.new_full(mean.shape, NEVER)
+    def trivials(self, task: AnyTask) -> Mapping[str, Trivial]:
+        """No boundary at all, nothing else, by chance, and Canny's."""
+        higher = self.higher_is_better(task.headline)
+        return {
+            "nowhere": Everywhere(task, -SURE),
+            "everywhere": Everywhere(task, SURE),
+            "random": RandomStrengths(),
+            "canny": Canny(lambda: self.meter(task, thresholds=1), higher),
+        }
 
     @override
     def value_range(self, task: AnyTask, x: NDArray[Any]) -> Range | None:

@@ -15,8 +15,9 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.adapt.domains import Domains, open_domains
 from vtadapt.workflows.adapt.notes import about_adapted, about_domains
 from vtadapt.workflows.adapt.picture import draw_adaptation
-from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise
+from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise, with_subsets
 from vtadapt.workflows.evaluate.evaluate import evaluate_run, summary
+from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.label_space import label_space
 from vtadapt.workflows.run.methods import METHODS, those
@@ -114,6 +115,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
             "checkpoint": RULE if last else RULE_BEST,
             "classes": classes,
             "headlines": headlines(domains.tasks),
+            "trivial": _trivial(settings, domains, classes),
             "methods": summarise([v.label for v in variants], trials, found, classes, domains.tasks),
             "notes": [*about_domains(domains), *about_adapted(trials, domains), *notes],
             "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
@@ -213,13 +215,31 @@ def _on_target(trial: Trial, target: str) -> dict[str, Any]:
     """Metrics of a run on the target's validation split, measured once."""
     file = trial.path / f"eval-val-{target}.json"
     if not file.is_file() or file.stat().st_mtime_ns < (trial.path / files.MODEL).stat().st_mtime_ns:
-        evaluate_run(trial.path, data=target, data_dir=trial.settings.data_dir)
+        evaluate_run(trial.path, data=target, data_dir=trial.settings.data_dir, trivial=False)
     measured = files.read_json(file)
     try:
         metrics: dict[str, Any] = measured["metrics"][target]
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{file}: no metrics of {target!r}; remove the file, and it is measured again") from error
     return metrics
+
+
+def _trivial(settings: TrainSettings, domains: Domains, classes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What trivial predictors reach on both validation splits, each taught on its own training split."""
+    asked = {
+        recipe.name: Asked(
+            {t: task for t, task in domains.tasks.items() if recipe is domains.source or t in domains.measured},
+            domains.agreed.label_maps[recipe.name],
+        )
+        for recipe in (domains.source, domains.target)
+    }
+    found = trivial_metrics(settings, asked)
+    for data, metrics in found["metrics"].items():
+        found["metrics"][data] = with_subsets(metrics, classes)
+        for task, values in found["metrics"][data].items():
+            of = found["of"][data][task]
+            of |= {key: of["miou/dataset"] for key in values if key not in of}
+    return found
 
 
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.shared_classes import Agreement
 from vtadapt.tasks import Task
+from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
 from vtadapt.workflows.sweep.spread import Spread, spread
 from vtadapt.workflows.sweep.trials import Trial
 from vtadapt.workflows.terminal.tables import Table, markdown_table
@@ -163,7 +164,7 @@ def _head(result: Results, task: str, key: str) -> str:
 
 
 def _rows(result: Results, label: str) -> list[tuple[str, list[str]]]:
-    """Quantity -> one text per setting and the share of the gap that is closed."""
+    """Quantity -> one text per setting, the share of the gap that is closed, and the floor."""
     entry = result["methods"][label]
     rows = []
     metrics = shown_metrics(result["classes"], result["headlines"])
@@ -173,7 +174,8 @@ def _rows(result: Results, label: str) -> list[tuple[str, list[str]]]:
             closed = entry["gap"].get(task, {}).get(key, {}).get("closed") if side == "target" else None
             if set(trials) != {"-"}:
                 share = "-" if closed is None else f"{100 * closed:.0f} %"
-                rows.append((f"{result[side]}: {_head(result, task, key)}", [*trials, share]))
+                floor = floor_cell(result["trivial"], result[side], task, key)
+                rows.append((f"{result[side]}: {_head(result, task, key)}", [*trials, share, floor]))
     return rows
 
 
@@ -184,7 +186,7 @@ def adaptation_tables(result: Results) -> list[Table]:
         title = f"{label}: {result['source']} to {result['target']}, mean +- sd over seeds {result['seeds']}"
         table = Table(title)
         table.add_column("")
-        for name in (*SETTINGS, "gap closed"):
+        for name in (*SETTINGS, "gap closed", "trivial"):
             table.add_column(name, justify="right")
         for head, trials in _rows(result, label):
             table.add_row(head, *[trial.replace(" +- ", "\n+- ") for trial in trials])
@@ -206,6 +208,8 @@ def markdown(result: Results) -> str:
                 lines.append([label, setting, *trials, *cost])
         closed = [rows[head][len(SETTINGS)] if head in rows else "-" for head in heads]
         lines.append([label, "gap closed", *closed, "", ""])
+    floors = {head: cells[-1] for label in result["methods"] for head, cells in _rows(result, label)}
+    lines.append(["trivial", "", *(floors[head] for head in heads), "", ""])
     table = markdown_table(["method", "setting", *heads, "steps", "s/step"], lines)
     return "\n".join([*table, "", *notes(result)]) + "\n"
 
@@ -223,4 +227,5 @@ def notes(result: Results) -> list[str]:
                 lines.append(f"{task}: {data} alone has {', '.join(alone)}; left out.")
     if len(result["seeds"]) == 1:
         lines.append("One seed: nothing is known of the spread; --seeds 3 tells.")
+    lines += floor_notes(result["trivial"], result["headlines"])
     return [*lines, *result["notes"], *(f"failed: {name}: {error}" for name, error in result["failed"].items())]

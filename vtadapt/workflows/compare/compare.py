@@ -15,13 +15,12 @@ from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
 from vtadapt.workflows.compare.picture import draw_comparison
 from vtadapt.workflows.compare.tables import markdown, summarise
 from vtadapt.workflows.evaluate.evaluate import summary
+from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.loaders import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
 from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
@@ -116,10 +115,9 @@ def _measured(
     variants: Sequence[Variant],
     trials: Sequence[Trial],
 ) -> dict[str, Any]:
-    """Every method's results, and those of the trivial predictor."""
-    fabric = open_fabric(settings.model_copy(update={"devices": 1, "num_nodes": 1}))
-    trivial = trivial_metrics(settings, recipes, tasks, fabric)
-    return {"trivial": {"metrics": trivial}, "methods": summarise(variants, trials, tasks, trivial)}
+    """Every method's results, and those of the trivial predictors."""
+    trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in recipes})
+    return {"trivial": trivial, "methods": summarise(variants, trials, tasks, trivial["metrics"])}
 
 
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vtadapt.tasks import Task
+from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes, not_beaten
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import BASELINE
-from vtadapt.workflows.sweep.constant_baseline import not_beaten
 from vtadapt.workflows.sweep.spread import Results, Spread, overall_delta_m, spread
 from vtadapt.workflows.sweep.trials import Trial, Variant
 from vtadapt.workflows.terminal.tables import Table, markdown_table
@@ -99,7 +99,7 @@ def _deltas(
 def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
     """Heads and trials of the table, as plain text."""
     arrow = {True: "up", False: "down"}
-    places = [(data, task) for data, by_task in result["trivial"]["metrics"].items() for task in by_task]
+    places = _places(result)
     several = len({data for data, _ in places}) > 1
     heads = ["method", "encoder"]
     for data, task in places:
@@ -119,10 +119,19 @@ def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
         row += ["-" if entry["steps"] is None else str(entry["steps"]), _text(entry["seconds_per_step"], 3)]
         row += [_text(entry["used_seconds"], 0), _text(entry["peak_memory"], 2, 2**30)]
         rows.append(row)
-    values = result["trivial"]["metrics"]
-    floor = [f"{values[data][task][result['headlines'][task]['metric']]:.3f}" for data, task in places]
+    heads_of = result["headlines"]
+    floor = [floor_cell(result["trivial"], data, task, heads_of[task]["metric"]) for data, task in places]
     rows.append(["trivial", "", *floor, *[""] * 8])
     return heads, rows
+
+
+def _places(result: Results) -> list[tuple[str, str]]:
+    """Every data set with each task that was measured there, by a method or by a trivial predictor."""
+    measured = [entry["metrics"] for entry in result["methods"].values()]
+    found: dict[tuple[str, str], None] = {}
+    for data, by_task in [pair for each in [result["trivial"]["metrics"], *measured] for pair in each.items()]:
+        found.update(dict.fromkeys((data, task) for task in by_task))
+    return list(found)
 
 
 def _text(value: Spread | None, digits: int, unit: float = 1.0, *, signed: bool = False) -> str:
@@ -156,14 +165,16 @@ def markdown(result: Results) -> str:
 
 def notes(result: Results) -> list[str]:
     """What must be known to read the table, one sentence a line."""
-    lines = [result["fairness"]]
+    lines = [result["fairness"], *floor_notes(result["trivial"], result["headlines"])]
     for label, entry in result["methods"].items():
         if entry["prepare_seconds"] and entry["prepare_seconds"]["mean"] > 0:
             lines.append(
                 f"{label} prepared for {entry['prepare_seconds']['mean']:.0f} s, counted in its training time."
             )
         if entry["not_above_trivial"]:
-            lines.append(f"{label} does not beat the trivial predictor in: {', '.join(entry['not_above_trivial'])}.")
+            lines.append(
+                f"{label} is not above the floor of the trivial predictors in: {', '.join(entry['not_above_trivial'])}."
+            )
     if not any(entry["method"] == BASELINE for entry in result["methods"].values()):
         lines.append("No Delta_m: there is no stl to compare with.")
     return lines + [f"failed: {name}: {error}" for name, error in result["failed"].items()]

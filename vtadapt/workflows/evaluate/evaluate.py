@@ -20,6 +20,7 @@ from vtadapt.tasks import Task
 from vtadapt.viz.keys import legend
 from vtadapt.viz.panels import Cell, Strip, panel, save_png
 from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
+from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
@@ -106,6 +107,7 @@ def evaluate_run(
     tile: str = "none",
     accelerator: str | None = None,
     folder: Path = Path("runs"),
+    trivial: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
 
@@ -120,13 +122,15 @@ def evaluate_run(
         tile: "none", "auto" or the size of tiles, see :class:`vtadapt.workflows.sizing.size.Sizing`.
         accelerator: None for the run's own.
         folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
+        trivial: also measure the trivial predictors, on the same images at their stored size.
 
     Returns:
         {"run", "split", "images": {data set: number}, "sizes": {data set: [{"size" (stored), "run_size", "tiles"}]},
         "metrics": {data set: {task: {key: value}}}, "counts": {data set: {task: {"pixels", "images"}}}, "panels":
-        [paths]}. On data with other classes than the
-        run's, means are over the classes that both have, and "classes": {data set: {task: {"label_set", "shared",
-        "only_run", "only_data", "merged", "absent"}}} names them and those left out, which stderr tells, too;
+        [paths], "trivial": what :func:`vtadapt.workflows.evaluate.trivial.trivial_metrics` returns, and
+        "not_above_trivial": ["SET TASK"]}. On data with other classes than the run's, means are over the classes that
+        both have, and "classes": {data set: {task: {"label_set", "shared", "only_run", "only_data", "merged",
+        "absent"}}} names them and those left out, which stderr tells, too;
         "left_out": {data set: {task: why}} names tasks whose classes have nothing in common.
 
     Raises:
@@ -156,6 +160,7 @@ def evaluate_run(
     results |= {"metrics": {}, "counts": {}, "panels": []}
     tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
     tag += _sized_tag(sizing)
+    asked: dict[str, Asked] = {}
     for recipe in recipes:
         name, reader = recipe.name, readers[recipe.name]
         view = view_of(loaded, recipe)
@@ -178,6 +183,9 @@ def evaluate_run(
         footer = f"Run {run.name} at {words}."
         draw_panel(network, reader, view.tasks, picture, label_maps=view.label_maps, footer=footer)
         results["panels"].append(str(picture))
+        asked[name] = Asked({task: view.tasks[task] for task in measured.metrics}, view.label_maps)
+    if trivial:
+        results |= with_trivial(settings, asked, results["metrics"], split=split, limit=limit)
     other = "" if data is None else "-" + "+".join(readers)
     write_json(out / f"eval-{split}{other}{tag}.json", results)
     return results

@@ -5,24 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vtadapt.workflows.evaluate.floor import floor_cell
 from vtadapt.workflows.terminal.tables import Table, show_result
 
 
 def show_results(results: Mapping[str, Any], as_json: bool) -> None:
     """Print what training or evaluation returned."""
-    show_result(results, as_json, lambda: [*metric_tables(results["metrics"]), f"run: {results['run']}"])
+    show_result(results, as_json, lambda: [*measured(results), f"run: {results['run']}"])
 
 
-def metric_tables(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Table]:
-    """One table per data set: task, metric, value; per-class values on one line each."""
+def measured(results: Mapping[str, Any]) -> list[Table | str]:
+    """Metrics with their floor, and a line for each task that is not above it."""
+    below = [
+        f"{place}: not above the floor of the trivial predictors" for place in results.get("not_above_trivial", [])
+    ]
+    return [*metric_tables(results["metrics"], results.get("trivial")), *below]
+
+
+def metric_tables(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]], trivial: Mapping[str, Any] | None = None
+) -> list[Table]:
+    """One table per data set: task, metric, value, floor; per-class values on one line each.
+
+    The floor is the best trivial predictor in that metric, and its name; without ``trivial`` that column is left out.
+    """
     tables = []
     for data, by_task in metrics.items():
         table = Table(data)
         table.add_column("task")
         table.add_column("metric")
         table.add_column("value", justify="right")
+        if trivial is not None:
+            table.add_column("trivial")
         for task, values in by_task.items():
             for index, (key, value) in enumerate(values.items()):
-                table.add_row(task if index == 0 else "", key, f"{value:.4f}", end_section=index == len(values) - 1)
+                floor = [] if trivial is None else [floor_cell(trivial, data, task, key)]
+                row = [task if index == 0 else "", key, f"{value:.4f}", *floor]
+                table.add_row(*row, end_section=index == len(values) - 1)
         tables.append(table)
     return tables

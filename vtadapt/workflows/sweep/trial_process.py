@@ -29,7 +29,7 @@ def run_trial(what: str, folder: Path) -> None:
 
     settings = load(folder / files.SETTINGS)
     if what == TRAIN:
-        train(settings, resume=folder, quiet=True)
+        train(settings, resume=folder, quiet=True, trivial=False)  # the sweep measures them once
         return
     write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtadapt.atomic import write_text
+from vtadapt.atomic import write_json, write_text
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.errors import ConfigError, VtadaptError
+from vtadapt.workflows.evaluate.evaluate import Metrics
+from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
@@ -28,13 +31,17 @@ if TYPE_CHECKING:
 STEPS = 1000  # per data set, where the number of epochs is not given: the same effort for small and large sets
 
 
-def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def train(
+    settings: TrainSettings, *, resume: Path | None = None, quiet: bool = False, trivial: bool = True
+) -> dict[str, Any]:
     """Train and evaluate; returns what ``results.json`` holds, with the run's folder under ``run``.
 
     Args:
         settings: of the run; when resuming its own are read, but for the folder of the packs: it may have moved.
         resume: folder of a run that was interrupted.
         quiet: no progress.
+        trivial: also measure the trivial predictors at the end, see
+            :func:`vtadapt.workflows.evaluate.trivial.with_trivial`.
 
     Raises:
         ConfigError: among other things a setting that the method does not read.
@@ -48,11 +55,24 @@ def train(settings: TrainSettings, *, resume: Path | None = None, quiet: bool = 
     path = _run_folder(trainer.settings, resume, fabric)
     try:
         with alone_in(path) if fabric.is_global_zero else contextlib.nullcontext():
-            return trainer.run(path, resume is not None, quiet)
+            results = trainer.run(path, resume is not None, quiet)
+            if trivial and fabric.is_global_zero:
+                results |= _floor(trainer, results["metrics"])
+                write_json(path / files.RESULTS, results)
+            return results
     except RuntimeError as error:
         if fabric.world_size > 1 and "onnection" in str(error):
             raise VtadaptError("another process of this run has ended; its own message says why") from error
         raise
+
+
+def _floor(trainer: Trainer, metrics: Mapping[str, Metrics]) -> dict[str, Any]:
+    """What trivial predictors reach in all that a run was measured in."""
+    asked = {
+        name: Asked({task: trainer.tasks[task] for task in by_task}, trainer.data.label_maps.get(name))
+        for name, by_task in metrics.items()
+    }
+    return with_trivial(trainer.settings, asked, metrics)
 
 
 def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet: bool = False) -> Trainer:

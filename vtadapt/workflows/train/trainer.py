@@ -113,7 +113,7 @@ class Trainer:
             "seconds_per_step"; "prepare_seconds_per_step", those of the method's preparation over the run's steps;
             "steps", those measured.
         """
-        self.path = path
+        self.path, self.log = path, MetricsLog(path, 0, active=False)
         seconds = self.objective.prepare(self.data, self.loader, path, self.total, True).get("seconds", 0.0)
         with Progress(self.total, 0, "measure", quiet=True) as bar:
             for epoch in range(self.epochs):

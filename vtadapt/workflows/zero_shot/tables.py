@@ -7,6 +7,7 @@ from typing import Any
 
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Metrics
+from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
 from vtadapt.workflows.sweep.spread import spread
 from vtadapt.workflows.terminal.tables import Table, markdown_table
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan
@@ -89,7 +90,7 @@ def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
     rows = []
     for key in dict.fromkeys(key for entry in columns.values() for key in entry["metrics"].get(name, {})):
         row = [f"{name} {key}", *(_text(entry["metrics"].get(name, {}).get(key)) for entry in columns.values())]
-        rows.append([*row, f"{result['trivial'][key]:.3f}" if key in result["trivial"] else "-"])
+        rows.append([*row, floor_cell(result["trivial"], result["data"], name, key)])
         shares = [entry["share_closed"].get(key) for entry in columns.values()]
         if any(shares):
             rows.append(["  of the gap closed", *(_percent(share) for share in shares), ""])
@@ -97,7 +98,7 @@ def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
         key = heads[other]["metric"]
         row = [f"{other} {key}", *(_text(entry["metrics"].get(other, {}).get(key)) for entry in columns.values())]
         rows.append([*row, ""])
-    return ["", *columns, "constant"], rows
+    return ["", *columns, "trivial"], rows
 
 
 def _text(value: Results | None) -> str:
@@ -147,7 +148,7 @@ def notes(result: Results) -> list[str]:
         )
     for task in result["new_heads"]:
         lines.append(f"{task} has other classes on {result['data']}: its head starts anew, the rest from the run.")
-    lines.append(result["checkpoint"])
+    lines += [result["checkpoint"], *floor_notes(result["trivial"], result["headlines"])]
     return lines + _findings(result) + [f"failed: {trial}: {error}" for trial, error in result["failed"].items()]
 
 

@@ -11,13 +11,13 @@ import torch
 from vtadapt.atomic import write_json, write_text
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate, summary
+from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import validate
-from vtadapt.workflows.sweep.constant_baseline import trivial_metrics
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone
 from vtadapt.workflows.sweep.trials import Trial, begin, run_trials
@@ -136,7 +136,7 @@ def _told(trial: Trial, plan: Plan) -> str:
 
 
 def _measured(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Metrics of the run as it was, of every training, and of the best constant."""
+    """Metrics of the run as it was, of every training, and of the trivial predictors."""
     name = plan.recipe.name
     fabric = open_fabric(plan.base.model_copy(update={"devices": 1, "num_nodes": 1}))
     known = {k: task for k, task in plan.origin.tasks.items() if k not in plan.origin.fresh}
@@ -146,13 +146,11 @@ def _measured(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
         model = load_run(source).model.to(fabric.device)
         loader = build_eval(reader, known, plan.base.batch_size, None, maps)
         direct[source] = evaluate(model, loader, known, fabric).metrics
-    constant = {}
-    if ORACLE in plan.trainings and plan.task.name not in (maps or {}):  # a constant is one of training labels
-        constant = trivial_metrics(plan.base, [plan.recipe], {plan.task.name: plan.task}, fabric)[name][plan.task.name]
     found: dict[str, dict[int, Metrics]] = {DIRECT: {seed: direct[source] for seed, source in plan.sources.items()}}
     for trial in trials:
         each = found.setdefault(trial.label, {})
         if trial.error is None and trial.done:
             each[trial.seed] = files.read_json(trial.path / files.RESULTS)["metrics"][name]
     places = {trial.name: str(trial.path) for trial in trials}
-    return {"trivial": constant, "cells": places, **summarise(plan, found)}
+    asked = {name: Asked({plan.task.name: plan.task} if plan.measurable else {}, maps)}
+    return {"trivial": trivial_metrics(plan.base, asked), "cells": places, **summarise(plan, found)}
