@@ -35,6 +35,7 @@ KIND_NAMES = {path.stem for path in (PACKAGE / "tasks" / "kinds").glob("*.py")} 
 # Those who wrap timm; the decoders build on its Swin blocks.
 MODELS_WITH_TIMM = {
     "models/backbone.py",
+    "models/backbones/weights.py",
     "models/cnn.py",
     "models/attention.py",
     "models/adapter.py",

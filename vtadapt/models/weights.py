@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
+from vtadapt.models.backbones.publishers import unwrap
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -26,22 +27,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ConfigError(f"no weights at {os.fspath(path)!r}; wanted a safetensors or .pth file")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise many kinds; for the user they all mean the same
         # torch's own text advises to allow code; ours does not.
         raise ConfigError(
             f"cannot read weights {os.fspath(path)!r} ({type(error).__name__}): broken, or more than tensors in it; "
             "wanted a whole safetensors file or a .pth of a state dict"
         ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    flat = unwrap(state)
+    if flat is None:
         raise ConfigError(
-            f"{os.fspath(path)!r} is not a state dict of tensors; wanted a timm checkpoint of this backbone"
+            f"{os.fspath(path)!r} is not a state dict of tensors; wanted the weights of this backbone, by timm or as "
+            "published"
         )
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return flat
 
 
 def digest_of(net: nn.Module) -> str:

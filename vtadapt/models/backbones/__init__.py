@@ -1,0 +1,1 @@
+"""Encoders: their families behind one contract, and where their weights come from."""
