@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,9 @@ from typing import Any
 import pytest
 
 from vtadapt.errors import DataError, UsageError
-from vtadapt.viz.report.charts import bars
 from vtadapt.workflows.report.report import ReportOptions, report
 
 PLAIN = ReportOptions(images=0)
-
-
-@pytest.fixture
-def run(tiny: Any, tmp_path: Path) -> Path:
-    """A copy of the tiny run, to be written into."""
-    return Path(shutil.copytree(tiny.run, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("name", ["config", "results", "affinity"])
@@ -112,9 +104,6 @@ def test_nulls_are_dashes_without_a_bar(run: Path) -> None:
     document = report(run, options=PLAIN, quiet=True)
     assert "metrics" not in document["missing"]
     assert document["measured"][0]["metrics"]["tiny"]["depth"]["rmse/pixel"] is None
-    chart = bars("x", [("none", None), ("some", 0.25)], head=("class", "iou"), chips={})
-    assert chart.count('class="bar"') == 1
-    assert chart.index("some") < chart.index("none") < chart.index(">-<")
 
 
 def test_a_column_of_nothing_is_left_out(run: Path) -> None:

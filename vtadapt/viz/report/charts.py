@@ -1,7 +1,7 @@
-"""Small charts for a web page: lines over steps as SVG, bars and matrices as tables that a screen reader can read.
+"""Small charts for a web page: where the parts of lines, bars and matrices lie; ``templates/macros.html`` draws them.
 
 Everything takes its colours from the page (``currentColor`` and the classes ``c0`` ... ``c6``), so that a chart is
-right on light and on dark paper.
+right on light and on dark paper; bars and matrices are tables that a screen reader can read.
 """
 
 from __future__ import annotations
@@ -9,89 +9,126 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from vtadapt.viz.report.markup import Markup, join, number, scrolled, tag
+from vtadapt.viz.report.page import number
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 360, 200  # of a chart, in its own units; the page scales it
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
-COLOURS = 7  # classes c0 to c6 of the page
+COLOURS = 7  # classes c0 to c6 of the stylesheet
 HELP, HARM = "0,114,178", "213,94,0"  # blue and orange-red, as in the heat maps
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: its name, rising points (x, y), and whether each point is marked."""
+    """A line to draw: its name, rising points (x, y), and whether each point is marked."""
 
     name: str
     points: Points
     marked: bool = False
 
 
-def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "step", y_name: str = "", note: str = "") -> Markup:
-    """Return a figure with one chart: axes, grid, a line each, and a key where there are several.
+@dataclass(frozen=True)
+class Stroke:
+    """A line in its place: the classes of its look, and its points as x, y (units of the chart) and words."""
 
-    Points that are not finite are left out; with no point at all the figure says so. ``note`` stands below.
+    name: str
+    look: str
+    spots: Sequence[tuple[float, float, str]]
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over steps with their axes; ticks are (place, text), ``words`` say where each line starts and ends.
+
+    A chart without a number has no strokes. One that was to show several lines has a key, even if only one has points.
+    A page scales it: its units are only its own.
     """
-    lines = [Line(line.name, _finite(line.points), line.marked) for line in lines]
-    points = [point for line in lines for point in line.points]
-    caption = tag("figcaption", tag("b", title), f" {y_name}" if y_name else None)
+
+    title: str
+    y_name: str
+    strokes: Sequence[Stroke]
+    key: bool = False
+    x_ticks: Sequence[tuple[float, str]] = ()
+    y_ticks: Sequence[tuple[float, str]] = ()
+    words: str = ""
+    width: ClassVar[int] = 360
+    height: ClassVar[int] = 200
+    left: ClassVar[int] = 46  # left, right, top and bottom of the axes
+    right: ClassVar[int] = 350
+    top: ClassVar[int] = 10
+    bottom: ClassVar[int] = 166
+
+
+def line_chart(title: str, lines: Sequence[Line], *, y_name: str = "") -> Chart:
+    """Return a chart of lines over steps; points that are not finite are left out, and lines without any point."""
+    drawn = [(i, Line(line.name, _finite(line.points), line.marked)) for i, line in enumerate(lines)]
+    drawn = [(i, line) for i, line in drawn if line.points]
+    points = [point for _, line in drawn for point in line.points]
     if not points:
-        return tag("figure", caption, tag("p", "No number was recorded.", class_="note"), class_="chart")
-    x_ticks, x = _axis([p[0] for p in points], WIDTH - LEFT - RIGHT, 4, whole=True)
-    y_ticks, y = _axis([p[1] for p in points], HEIGHT - TOP - BOTTOM, 4)
-    bottom = HEIGHT - BOTTOM
-    parts = []
-    for value in y_ticks:
-        at = bottom - y(value)
-        parts.append(tag("path", d=f"M{LEFT} {at:.1f}H{WIDTH - RIGHT}", class_="grid"))
-        parts.append(tag("text", _tick(value), x=LEFT - 5, y=f"{at + 4:.1f}", text_anchor="end"))
-    for value in x_ticks:
-        at = LEFT + x(value)
-        parts.append(tag("text", _tick(value), x=f"{at:.1f}", y=bottom + 15, text_anchor="middle"))
-    parts.append(tag("path", d=f"M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}", class_="axis"))
-    parts.append(tag("text", x_name, x=(LEFT + WIDTH - RIGHT) // 2, y=HEIGHT - 4, text_anchor="middle"))
-    for i, line in enumerate(lines):
-        spots = [(LEFT + x(a), bottom - y(b)) for a, b in line.points]
-        parts.append(_drawn(line, spots, i))
-    words = f"{title} over {x_name}: " + "; ".join(_in_words(line) for line in lines if line.points)
-    drawing = tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words)
-    below = tag("p", note, class_="note") if note else None
-    return tag("figure", caption, key(lines) if len(lines) > 1 else None, drawing, below, class_="chart")
+        return Chart(title, y_name, ())
+    x_ticks, x = _axis([p[0] for p in points], Chart.right - Chart.left, 4, whole=True)
+    y_ticks, y = _axis([p[1] for p in points], Chart.bottom - Chart.top, 4)
+
+    def across(value: float) -> float:
+        return round(Chart.left + x(value), 1)
+
+    def up(value: float) -> float:
+        return round(Chart.bottom - y(value), 1)
+
+    strokes = []
+    for i, line in drawn:
+        spots = [(across(a), up(b), f"{a:g}: {number(b)}") for a, b in line.points]
+        dashed = " dashed" if i // COLOURS % 2 else ""
+        strokes.append(Stroke(line.name, f"c{i % COLOURS}{dashed}", spots, line.marked or len(spots) == 1))
+    return Chart(
+        title,
+        y_name,
+        strokes,
+        len(lines) > 1,
+        [(across(value), _tick(value)) for value in x_ticks],
+        [(up(value), _tick(value)) for value in y_ticks],
+        "; ".join(_in_words(line) for _, line in drawn),
+    )
 
 
-def key(lines: Sequence[Line]) -> Markup:
-    """Return the names of lines beside their colours."""
-    entries = [
-        tag("li", tag("i", class_=f"c{i % COLOURS}{_dash(i)}"), line.name)
-        for i, line in enumerate(lines)
-        if line.points
-    ]
-    return tag("ul", *entries, class_="key")
+@dataclass(frozen=True)
+class Bars:
+    """Shares 0..1 with a bar each, largest first and None last; ``chips`` are the colours of some of the names."""
+
+    title: str
+    head: tuple[str, str]
+    rows: Sequence[tuple[str, float | None]]
+    chips: Mapping[str, Sequence[int]]
 
 
 def bars(
     title: str, rows: Sequence[tuple[str, float | None]], *, head: tuple[str, str], chips: Mapping[str, Sequence[int]]
-) -> Markup:
-    """Return a table of shares 0..1, largest first, each with a bar; ``chips`` are the colours of some of the names.
+) -> Bars:
+    """Return the bars of shares in their order."""
+    return Bars(title, head, sorted(rows, key=lambda row: math.inf if row[1] is None else -row[1]), chips)
 
-    A share that is None stands last, as a dash without a bar.
-    """
-    body = []
-    for name, value in sorted(rows, key=lambda row: math.inf if row[1] is None else -row[1]):
-        chip = None
-        if name in chips:
-            chip = tag("i", class_="chip", style=f"background:rgb({','.join(str(int(c)) for c in chips[name])})")
-        shown, bar = "-", None
-        if value is not None:
-            shown, width = f"{value:.3f}", 100 * min(max(value, 0.0), 1.0)
-            bar = tag("i", class_="bar", style=f"width:{width:.1f}%")
-        cells = tag("td", shown, class_="num"), tag("td", bar, class_="bars", aria_hidden="true")
-        body.append(tag("tr", tag("th", chip, name, scope="row"), *cells))
-    top = tag("tr", tag("th", head[0], scope="col"), tag("th", head[1], scope="col", class_="num"), tag("td"))
-    content = tag("table", tag("thead", top), tag("tbody", *body), class_="wide")
-    return tag("figure", tag("figcaption", tag("b", title)), scrolled(content, title), class_="chart")
+
+@dataclass(frozen=True)
+class MatrixCell:
+    """A cell of a matrix: its number and its error as text, whether it has a frame, its colour and how strong."""
+
+    text: str
+    error: str
+    marked: bool
+    colour: str
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of tasks, sources down and targets across: per row the source and its cells, None without a number."""
+
+    title: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[MatrixCell | None]]]
+    footer: str
 
 
 def matrix(
@@ -102,56 +139,28 @@ def matrix(
     error: Sequence[Sequence[float | None]] | None = None,
     marked: Sequence[Sequence[bool]] | None = None,
     footer: str = "",
-) -> Markup:
-    """Return a matrix (T, T), sources down and targets across, as a table: blue helps, orange harms.
+) -> Matrix:
+    """Return a matrix (T, T), sources down and targets across: blue helps, orange harms.
 
-    The strongest colour is that of the largest number off the diagonal. ``error`` is set behind +-, cells that are
-    ``marked`` have a dashed frame and a "~".
+    The strongest colour is that of the largest number off the diagonal. Cells that are ``marked`` have a frame.
     """
     size = range(len(names))
     others = [abs(v) for s in size for t in size if s != t and (v := values[s][t]) is not None]
     bound = max(others, default=0.0) or 1.0
-    rows = []
-    for s in size:
-        cells = [
-            _cell(values[s][t], error[s][t] if error else None, bool(marked and marked[s][t]), bound) for t in size
-        ]
-        rows.append(tag("tr", tag("th", names[s], scope="row"), *cells))
-    corner = tag("th", "source ↓  target →", scope="col", class_="corner")
-    top = tag("tr", corner, *(tag("th", name, scope="col") for name in names))
-    content = tag("table", tag("thead", top), tag("tbody", *rows), class_="matrix")
-    below = tag("p", footer, class_="note") if footer else None
-    return tag("figure", tag("figcaption", tag("b", title)), scrolled(content, title), below)
 
+    def cell(s: int, t: int) -> MatrixCell | None:
+        value, deviation = values[s][t], error[s][t] if error else None
+        if value is None:
+            return None
+        return MatrixCell(
+            f"{value:.3f}" if bound >= 0.01 else f"{value:.1e}",
+            f"{deviation:.2g}" if deviation else "",
+            bool(marked and marked[s][t]),
+            HELP if value >= 0 else HARM,
+            round(0.6 * min(1.0, abs(value) / bound), 2),
+        )
 
-def _cell(value: float | None, error: float | None, mark: bool, bound: float) -> Markup:
-    if value is None:
-        return tag("td", "-", class_="none")
-    share = min(1.0, abs(value) / bound)
-    small = tag("small", f"±{error:.2g}") if error else None
-    return tag(
-        "td",
-        join([f"{value:.3f}" if bound >= 0.01 else f"{value:.1e}", " ~" if mark else None]),
-        small,
-        class_="marked" if mark else None,
-        style=f"background:rgba({HELP if value >= 0 else HARM},{0.6 * share:.2f})",
-    )
-
-
-def _drawn(line: Line, spots: Sequence[tuple[float, float]], index: int) -> Markup:
-    """The path of a line, and its points where they are marked or stand alone."""
-    look = f"c{index % COLOURS}{_dash(index)}"
-    path = "L".join(f"{a:.1f} {b:.1f}" for a, b in spots)
-    parts = [tag("path", d=f"M{path}", class_="line")] if len(spots) > 1 else []
-    if line.marked or len(spots) == 1:
-        for (a, b), (step, value) in zip(spots, line.points, strict=True):
-            words = tag("title", f"{line.name}, {step:g}: {number(value)}")
-            parts.append(tag("circle", words, cx=f"{a:.1f}", cy=f"{b:.1f}", r=3.2))
-    return tag("g", *parts, class_=look)
-
-
-def _dash(index: int) -> str:
-    return " dashed" if index // COLOURS % 2 else ""
+    return Matrix(title, names, [(names[s], [cell(s, t) for t in size]) for s in size], footer)
 
 
 def _finite(points: Points) -> Points:

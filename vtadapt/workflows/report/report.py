@@ -15,8 +15,8 @@ from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.errors import ConfigError, UsageError, VtadaptError, near_matches
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.version import __version__
-from vtadapt.viz.report.pictures import Shot
-from vtadapt.viz.report.report import Pictures, render
+from vtadapt.viz.report.pictures import Pictures, Shot
+from vtadapt.viz.report.report import render
 from vtadapt.workflows.info import describe_model
 from vtadapt.workflows.report import facts
 from vtadapt.workflows.report.samples import ATTENTION, Sampled, attention_shots, finest_block, sample
