@@ -22,7 +22,7 @@ from vtadapt import __version__
 from vtadapt.workflows.run.folder import alone_in
 
 COMMANDS = ("prepare-data", "train", "eval", "predict", "affinity", "visualize-attention", "report", "info")
-COMMANDS += ("data-sets", "demo", "compare", "zero-shot", "adapt", "settings")
+COMMANDS += ("data-sets", "demo", "compare", "zero-shot", "adapt", "settings", "backbones")
 
 SMALL = {"WEIGHTS": "random", "BATCH_SIZE": "6", "EPOCHS": "1", "ACCELERATOR": "cpu", "PRECISION": "32-true"}
 

@@ -22,7 +22,7 @@ ROOMS = {
         "sweep": 6,  # what the three share
         **dict.fromkeys(("attention", "affinity"), 5),
         **dict.fromkeys(("train", "predict"), 4),
-        **dict.fromkeys(("evaluate", "prepare", "info"), 3),
+        **dict.fromkeys(("evaluate", "prepare", "info", "backbones"), 3),
         "run": 2,
         **dict.fromkeys(("terminal", "sizing"), 1),
     },

@@ -13,7 +13,7 @@ from typing import Any
 
 ORDER = (
     *("demo", "prepare-data", "train", "eval", "predict", "affinity", "visualize-attention", "report"),
-    *("compare", "zero-shot", "adapt", "info", "settings", "data-sets"),
+    *("compare", "zero-shot", "adapt", "info", "settings", "data-sets", "backbones"),
 )
 """As ``vtadapt --help`` lists them; a command that is not named here comes after them."""
 
