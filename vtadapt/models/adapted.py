@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from vtadapt.models.adapter import AdapterBlock, AdapterChain
 from vtadapt.models.backbone import SwinBackbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
-from vtadapt.models.decoder import TaskHeads, make_decoder
+from vtadapt.models.decoder import make_decoder
+from vtadapt.models.heads.make import HeadKind, make_heads
 from vtadapt.models.multitask import Group, MultitaskModel, Owned
 
 TrainBlocks = Literal["adapters", "full", "all"]
@@ -27,6 +28,7 @@ class AdapterConfig:
         reduction: r of the bottleneck C -> C/r -> C.
         decoder: "light" (narrow, projects skips once for all tasks) or "swin" (the paper's).
         decoder_width: channels of the light decoder.
+        head: what draws each pixel from the light decoder's tokens, a key of :data:`vtadapt.models.heads.make.HEADS`.
         decoder_sharing: "shared" (parameters do not grow with T) or "per_task".
         train_blocks: "adapters" (the backbone stays frozen whole), "full" (the adapted blocks are trained too, as in
             the authors' released code) or "all" (the trunk too: ordinary fine-tuning, the reference for the frozen
@@ -37,6 +39,7 @@ class AdapterConfig:
     reduction: int = 4
     decoder: Literal["light", "swin"] = "light"
     decoder_width: int = 48
+    head: HeadKind = "subpixel"
     decoder_sharing: Literal["shared", "per_task"] = "shared"
     train_blocks: TrainBlocks = "adapters"
 
@@ -73,7 +76,7 @@ class AdaptedModel(MultitaskModel):
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
         decoders = [make_decoder(config.decoder, backbone, config.decoder_width) for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
-        self.heads = TaskHeads(decoders[0].width, channels, decoders[0].scale)
+        self.heads = make_heads(config.head, decoders[0].width, channels, decoders[0].scale)
         self.register_buffer("affinity", torch.eye(len(channels)))
         trained = {id(p) for _, _, group in self.components() if group.trained for p in group.parameters}
         for parameter in self.parameters():
@@ -105,7 +108,7 @@ class AdaptedModel(MultitaskModel):
             ("bottlenecks", "down, up", Group([p for b in blocks for p in b.bottleneck.parameters()], True)),
             ("skip merge", "patch merging of s", Group(list(self.adapters.skip_merge.parameters()), True)),
             ("decoder", self.config.decoder_sharing, Group(list(self.decoders.parameters()), True)),
-            ("heads", "1x1 per task", Group(list(self.heads.parameters()), True)),
+            ("heads", self.config.head, Group(list(self.heads.parameters()), True)),
         ]
 
     def train(self, mode: bool = True) -> AdaptedModel:
@@ -202,9 +205,7 @@ class AdaptedModel(MultitaskModel):
         return self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
 
     def _predict(self, decoded: Tensor, names: Sequence[str], trunk: TrunkFeatures) -> dict[str, Tensor]:
-        h, w = trunk.size
-        stride = self.backbone.stride
-        return self.heads(decoded, names, (h + -h % stride, w + -w % stride), trunk.size)
+        return self.heads(decoded, names, trunk.image, trunk.size)
 
     def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...], index: list[int]) -> Tensor:
         if len(self.decoders) == 1:

@@ -39,12 +39,14 @@ class TrunkFeatures:
         skips: outputs of the stages before it, finest first, each (B, h_i, w_i, C_i).
         valid: (h, w) bool at the resolution of ``tokens``: False for tokens that only see padding; None without any.
         size: (H, W) of the images before padding.
+        image: (B, 3, H', W') as the encoder reads them: normalised and padded.
     """
 
     tokens: Tensor
     skips: tuple[Tensor, ...]
     valid: Tensor | None
     size: tuple[int, int]
+    image: Tensor
 
 
 class SwinBackbone(nn.Module):
@@ -139,14 +141,14 @@ class SwinBackbone(nn.Module):
         """
         h, w = image.shape[-2:]
         with nullcontext() if grad else torch.no_grad():
-            x = self.net.patch_embed(self.prepare(image))
-            skips = []
+            prepared = self.prepare(image)
+            x, skips = self.net.patch_embed(prepared), []
             for stage in self._stages[:-2]:
                 x = self._run(stage.blocks, stage.downsample(x))
                 skips.append(x)
             stage = self._stages[-2]
             x = self._run(stage.blocks[: self.first_adapted], stage.downsample(x))
-        return TrunkFeatures(x, tuple(skips), _valid_tokens(x, (h, w), self.stride // 2), (h, w))
+        return TrunkFeatures(x, tuple(skips), _valid_tokens(x, (h, w), self.stride // 2), (h, w), prepared)
 
     @staticmethod
     def _run(blocks: Iterable[SwinTransformerBlock], x: Tensor) -> Tensor:

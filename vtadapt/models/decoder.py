@@ -1,8 +1,7 @@
-"""Decoders from the adapted features to H/4, and the task heads that make logits at image resolution."""
+"""Decoders from the adapted features to the tokens that the heads draw from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -146,46 +145,3 @@ def make_decoder(kind: Literal["light", "swin"], encoder: WindowedEncoder, width
     if kind == "swin":
         return SwinDecoder(encoder.channels, encoder.window)
     return LightDecoder(encoder.channels, width)
-
-
-class TaskHeads(nn.Module):
-    """One 1x1 convolution per task on the decoder's features, brought to the image's resolution.
-
-    With ``scale`` s each token predicts its own s x s pixels (sub-pixel convolution, Shi et al. 2016; all s x s start
-    equal, ICNR), so that detail finer than a token can be drawn; with scale 1 the logits are resized bilinearly.
-    """
-
-    def __init__(self, width: int, channels: Mapping[str, int], scale: int = 1) -> None:
-        """Create a head per task; ``channels`` maps task name to the number of output channels."""
-        super().__init__()
-        self.scale = scale
-        heads = {name: nn.Conv2d(width, n * scale * scale, 1) for name, n in channels.items()}
-        for head in heads.values():
-            first = torch.empty(head.out_channels // scale**2, *head.weight.shape[1:])
-            nn.init.trunc_normal_(first, std=0.02)
-            head.weight.data.copy_(first.repeat_interleave(scale**2, dim=0))
-            if head.bias is not None:
-                nn.init.zeros_(head.bias)
-        self.heads = nn.ModuleDict(heads)
-
-    def forward(
-        self, x: Tensor, names: Sequence[str], padded: tuple[int, int], size: tuple[int, int]
-    ) -> dict[str, Tensor]:
-        """Predict.
-
-        Args:
-            x: (B, T, width, h, w), one slice per name.
-            names: of the tasks.
-            padded: (H', W') of the padded image, which x covers.
-            size: (H, W) of the image.
-
-        Returns:
-            name -> (B, channels, H, W).
-        """
-        out = {}
-        for index, name in enumerate(names):
-            logits = F.pixel_shuffle(self.heads[name](x[:, index]), self.scale)
-            if logits.shape[-2:] != padded:
-                logits = F.interpolate(logits, size=padded, mode="bilinear", align_corners=False)
-            out[name] = logits[..., : size[0], : size[1]]
-        return out

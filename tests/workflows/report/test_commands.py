@@ -23,7 +23,14 @@ from vtadapt.workflows.train.train import default_epochs, train
 OTHERS: dict[str, Any] = {
     **{"data": "tiny", "tasks": ("depth", 'odd, "name" $x'), "data_dir": Path("some where/a'b"), "size": (32, 40)},
     **{"scale": (1.0, 1.5), "flip": False, "colour_jitter": 0.0, "cache": False, "workers": 2, "backbone": "swin_s"},
-    **{"weights": "my weights.safetensors", "decoder": "aspp", "decoder_width": 64, "steps": 7, "epochs": 3},
+    **{
+        "weights": "my weights.safetensors",
+        "decoder": "aspp",
+        "decoder_width": 64,
+        "head": "x2",
+        "steps": 7,
+        "epochs": 3,
+    },
     **{"batch_size": 4, "lr": 1e-5, "backbone_lr_scale": 1e-7, "shared_lr_scale": 0.5, "own_first": 0.25},
     **{"weight_decay": 0.0, "warmup": 0.0, "clip_norm": 1e9, "loss_weights": {"depth": 2.5, 'odd, "name" $x': 0.0}},
     **{"affinity": "uniform", "troa_weights": True, "troa_every": 3, "troa_momentum": 0.5, "troa_eta": 0.2},

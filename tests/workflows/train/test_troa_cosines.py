@@ -46,9 +46,7 @@ def reference_gradients(
         shared = len(model.decoders) == 1
         decoder = model.decoders[0 if shared else model.tasks.index(source)]
         decoded = decoder([*features, x], trunk.skips)
-        height, width = trunk.size
-        padded = (height + -height % model.backbone.stride, width + -width % model.backbone.stride)
-        logits = model.heads(decoded, [source], padded, trunk.size)[source]
+        logits = model.heads(decoded, [source], trunk.image, trunk.size)[source]
         assert leaf is not None
         gradients.append(torch.autograd.grad(tasks[source].loss_fn(logits, label).value, leaf)[0].flatten())
     return gradients

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vtadapt.models.backbone import SwinBackbone
-from vtadapt.models.decoder import TaskHeads, make_decoder
+from vtadapt.models.decoder import make_decoder
 from vtadapt.models.frozen.base import FrozenModel, size_of
+from vtadapt.models.heads.make import HeadKind, make_heads
 from vtadapt.models.multitask import Group, Owned
 
 
@@ -26,6 +27,7 @@ class LoraConfig:
         lora_alpha: the change is B A times ``lora_alpha / lora_rank``.
         decoder: "light" or "swin".
         decoder_width: channels of the light decoder.
+        head: what draws each pixel from the light decoder's tokens, a key of :data:`vtadapt.models.heads.make.HEADS`.
         decoder_sharing: "shared" or "per_task".
     """
 
@@ -33,6 +35,7 @@ class LoraConfig:
     lora_alpha: float = 16.0
     decoder: Literal["light", "swin"] = "light"
     decoder_width: int = 48
+    head: HeadKind = "subpixel"
     decoder_sharing: Literal["shared", "per_task"] = "shared"
 
 
@@ -90,7 +93,7 @@ class LoraModel(FrozenModel):
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
         decoders = [make_decoder(config.decoder, backbone, config.decoder_width) for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
-        self.heads = TaskHeads(decoders[0].width, channels, decoders[0].scale)
+        self.heads = make_heads(config.head, decoders[0].width, channels, decoders[0].scale)
         self.train()
 
     def components(self) -> list[tuple[str, str, Group]]:
@@ -99,7 +102,7 @@ class LoraModel(FrozenModel):
             self.frozen_component(),
             ("low-rank", "A, B of qkv, proj, FF", Group(list(self.low_rank.parameters()), True)),
             ("decoder", self.config.decoder_sharing, Group(list(self.decoders.parameters()), True)),
-            ("heads", "1x1 per task", Group(list(self.heads.parameters()), True)),
+            ("heads", self.config.head, Group(list(self.heads.parameters()), True)),
         ]
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -119,7 +122,7 @@ class LoraModel(FrozenModel):
         used = [0] if len(self.decoders) == 1 else [self.tasks.index(name) for name in names]
         decoded = torch.cat([self.decoders[index](adapted, skips) for index in used], dim=1)
         decoded = decoded.expand(-1, len(names), -1, -1, -1)
-        return self.heads(decoded, names, self.padded(image), size_of(image))
+        return self.heads(decoded, names, self.backbone.prepare(image), size_of(image))
 
     def head_of(self, task: str) -> nn.Module:
         """The head of one task."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.decoder import TaskHeads
 from vtadapt.models.frozen.base import FrozenModel, size_of
+from vtadapt.models.heads.subpixel import SubpixelHeads
 from vtadapt.models.multitask import Group, NoConfig
 
 
@@ -19,7 +19,7 @@ class LinearProbe(FrozenModel):
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: NoConfig | None = None) -> None:
         """Create the heads; the backbone is frozen whole. Arguments and errors as :class:`MultitaskModel`."""
         super().__init__(backbone, channels, config or NoConfig())
-        self.heads = TaskHeads(sum(self.encoder.channels), channels)
+        self.heads = SubpixelHeads(sum(self.encoder.channels), channels)
         self.train()
 
     def components(self) -> list[tuple[str, str, Group]]:
@@ -36,4 +36,4 @@ class LinearProbe(FrozenModel):
         finest = levels[0].shape[-2:]
         pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         features = pixels[:, None].expand(-1, len(names), -1, -1, -1)
-        return self.heads(features, names, self.padded(image), size_of(image))
+        return self.heads(features, names, self.encoder.prepare(image), size_of(image))

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from vtadapt.errors import ConfigError
+from vtadapt.models.heads.make import HeadKind
 from vtadapt.models.multitask import Group, MultitaskModel
 
 Kind = Literal["light", "swin", "aspp"]
@@ -22,6 +23,7 @@ class PeerConfig:
         decoder: "light", "swin" or "aspp"; None = the method's own ("light" for stl, "aspp" for mtl-cnn). xtam has only
             "aspp", mult only "swin".
         decoder_width: channels of the light and ASPP decoders.
+        head: what draws each pixel from the light and ASPP decoders' tokens.
         rates: dilations of ASPP's 3x3 convolutions. DeepLab's 6, 12, 18 are for crops of 513; on the 8x8 map of a
             128x128 image all but the first would see padding only.
         reference: the task whose queries and keys MulT shares; None = the first.
@@ -32,6 +34,7 @@ class PeerConfig:
 
     decoder: Kind | None = None
     decoder_width: int = 48
+    head: HeadKind = "subpixel"
     rates: tuple[int, ...] = (2, 4, 6)
     reference: str | None = None
     swin_depth: int = 2

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.decoder import LightDecoder, SwinDecoder, TaskHeads
+from vtadapt.models.decoder import LightDecoder, SwinDecoder
+from vtadapt.models.heads.make import make_heads
 from vtadapt.models.multitask import Encoder
 from vtadapt.models.peers.base import Kind, PeerConfig
 
@@ -100,7 +101,7 @@ class OneTask(nn.Module):
 
 
 class Branch(nn.Module):
-    """Everything of one task after the encoder: decoder and head (the adapted model's, sub-pixel)."""
+    """Everything of one task after the encoder: decoder and head (the adapted model's)."""
 
     def __init__(self, task: str, channels: int, encoder: Encoder, kind: Kind, config: PeerConfig) -> None:
         """Create for a task with ``channels`` outputs.
@@ -111,11 +112,11 @@ class Branch(nn.Module):
         super().__init__()
         self.task = task
         self.decoder = make_decoder(encoder, kind, config)
-        self.heads = TaskHeads(self.decoder.width, {task: channels}, self.decoder.scale)
+        self.heads = make_heads(config.head, self.decoder.width, {task: channels}, self.decoder.scale)
 
-    def forward(self, features: list[Tensor], padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
-        """Levels of the padded image (H', W') -> logits (B, channels, H, W) of the image (H, W) = ``size``."""
-        return self.heads(self.decoder(features)[:, None], (self.task,), padded, size)[self.task]
+    def forward(self, features: list[Tensor], image: Tensor, size: tuple[int, int]) -> Tensor:
+        """Levels of the image (B, 3, H', W') as the encoder reads it -> logits (B, channels, *size), before padding."""
+        return self.heads(self.decoder(features)[:, None], (self.task,), image, size)[self.task]
 
 
 def make_decoder(encoder: Encoder, kind: Kind, config: PeerConfig) -> AsppDecoder | OneTask:

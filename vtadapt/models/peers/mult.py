@@ -10,7 +10,8 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.decoder import SwinDecoder, TaskHeads
+from vtadapt.models.decoder import SwinDecoder
+from vtadapt.models.heads.subpixel import SubpixelHeads
 from vtadapt.models.multitask import Group, Owned
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.peers.decoders import window_of
@@ -127,7 +128,7 @@ class MulT(Peer):
         for level in range(len(levels) - 1):
             for index in range(config.swin_depth):
                 self.shared.prepare({task: self._block(task, level, index) for task in self.tasks})
-        self.heads = TaskHeads(levels[0], channels)
+        self.heads = SubpixelHeads(levels[0], channels)
 
     def _decoder(self, task: str) -> SwinDecoder:
         return cast(SwinDecoder, self.decoders[task])
@@ -167,11 +168,11 @@ class MulT(Peer):
             streams = {task: self._join(task, level, x, skip) for task, x in streams.items()}
             for index in range(self.config.swin_depth):
                 streams = self.shared({task: self._block(task, level, index) for task in running}, streams)
-        padded, size = self.padded(image), (int(image.shape[-2]), int(image.shape[-1]))
+        prepared, size = self.encoder.prepare(image), (int(image.shape[-2]), int(image.shape[-1]))
         out: dict[str, Tensor] = {}
         for task in names:
             decoded = self._decoder(task).final(streams[task]).permute(0, 3, 1, 2)
-            out |= self.heads(decoded[:, None], (task,), padded, size)
+            out |= self.heads(decoded[:, None], (task,), prepared, size)
         return out
 
     def _join(self, task: str, level: int, x: Tensor, skip: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def branch_components(branches: nn.ModuleDict) -> list[tuple[str, str, Group]]:
     found = [branch for branch in branches.values() if isinstance(branch, Branch)]
     return [
         ("decoders", "one per task", Group([p for b in found for p in b.decoder.parameters()], True)),
-        ("heads", "1x1 per task", Group([p for b in found for p in b.heads.parameters()], True)),
+        ("heads", "one per task", Group([p for b in found for p in b.heads.parameters()], True)),
     ]
 
 
@@ -59,9 +59,9 @@ class SingleTask(Peer):
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the networks of the tasks asked for."""
-        size = (int(image.shape[-2]), int(image.shape[-1]))
+        prepared, size = self.encoder.prepare(image), (int(image.shape[-2]), int(image.shape[-1]))
         return {
-            task: self.branches[task](self.encoder_of(task).features(image, grad=True), self.padded(image), size)
+            task: self.branches[task](self.encoder_of(task).features(image, grad=True), prepared, size)
             for task in self.names(tasks)
         }
 
@@ -97,6 +97,6 @@ class MtlCnn(Peer):
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the encoder once and the heads of the tasks asked for."""
-        features, padded = self.encoder.features(image, grad=True), self.padded(image)
+        features, prepared = self.encoder.features(image, grad=True), self.encoder.prepare(image)
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        return {task: self.branches[task](features, padded, size) for task in self.names(tasks)}
+        return {task: self.branches[task](features, prepared, size) for task in self.names(tasks)}

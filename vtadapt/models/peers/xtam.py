@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.decoder import TaskHeads
+from vtadapt.models.heads.base import TaskHeads
+from vtadapt.models.heads.make import make_heads
+from vtadapt.models.heads.subpixel import SubpixelHeads
 from vtadapt.models.multitask import Group
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.models.peers.decoders import Aspp, ConvNorm, Merge, channels_first
@@ -117,8 +119,8 @@ class Xtam(Peer):
         self.second = nn.ModuleDict({t: Merge(width, levels[1]) for t in self.tasks})
         self.exchange = ExchangeBlock(self.tasks, width, config.positions)
         self.third = nn.ModuleDict({t: Merge(width, levels[0]) for t in self.tasks})
-        self.early_heads = TaskHeads(width, channels)
-        self.heads = TaskHeads(width, channels, scale=4)
+        self.early_heads = SubpixelHeads(width, channels)
+        self.heads = make_heads(config.head, width, channels, scale=4)
 
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger."""
@@ -128,7 +130,7 @@ class Xtam(Peer):
             *self.encoder_components(),
             ("decoders", "one per task, two levels", Group(decoders, True)),
             ("exchange", "one per ordered pair of tasks", Group(list(self.exchange.parameters()), True)),
-            ("heads", "1x1 per task and level", Group(heads, True)),
+            ("heads", f"{self.config.head}, and 1x1 for the first level", Group(heads, True)),
         ]
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -155,8 +157,8 @@ class Xtam(Peer):
         return self._predict(self.heads, {t: self.third[t](x, fine) for t, x in exchanged.items()}, image)
 
     def _predict(self, heads: TaskHeads, streams: Streams, image: Tensor) -> dict[str, Tensor]:
-        padded, size = self.padded(image), (int(image.shape[-2]), int(image.shape[-1]))
+        prepared, size = self.encoder.prepare(image), (int(image.shape[-2]), int(image.shape[-1]))
         out: dict[str, Tensor] = {}
         for task, x in streams.items():
-            out |= heads(x[:, None], (task,), padded, size)
+            out |= heads(x[:, None], (task,), prepared, size)
         return out

@@ -17,7 +17,7 @@ OF_TARGETS = (
 
 OF_SOME_METHODS: Mapping[str, Callable[[Method], bool]] = {
     "decoder": lambda m: bool(m.decoders),
-    "decoder_width": lambda m: any(decoder != "swin" for decoder in m.decoders),
+    **dict.fromkeys(("decoder_width", "head"), lambda m: any(decoder != "swin" for decoder in m.decoders)),
     "backbone_lr_scale": lambda m: m.trains_backbone or "train_blocks" in m.own,
     **dict.fromkeys(("shared_lr_scale", "own_first", "held"), lambda m: m.shares),
     **dict.fromkeys(AffinitySettings.model_fields, lambda m: m.affinity),
@@ -59,7 +59,7 @@ def _narrow(settings: TrainSettings) -> bool:
 
 
 CONDITIONS: Mapping[str, Condition] = {
-    "decoder_width": Condition("by the light and aspp decoders", _narrow),
+    **dict.fromkeys(("decoder_width", "head"), Condition("by the light and aspp decoders", _narrow)),
     "backbone_lr_scale": Condition("where the backbone is trained", _trains_backbone, "set train_blocks"),
     **dict.fromkeys(
         ("troa_every", "troa_momentum", "troa_eta"),

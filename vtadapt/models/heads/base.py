@@ -1,0 +1,63 @@
+"""What all heads have in common: one module per task, called on that task's features, at the image's size."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TaskHeads(nn.Module, ABC):
+    """One module per task on the decoder's features, brought to the image's resolution.
+
+    Subclasses take ``(width, channels, scale)``: the decoder's channels, those of each task's logits by its name, and
+    the pixels per side of a token.
+    """
+
+    def __init__(self, heads: Mapping[str, nn.Module]) -> None:
+        """Keep the modules, by task."""
+        super().__init__()
+        self.heads = nn.ModuleDict(heads)
+
+    @abstractmethod
+    def draw(self, head: nn.Module, x: Tensor, detail: Tensor | None) -> Tensor:
+        """(B, width, h, w) and what :meth:`detail` gave -> logits (B, channels, scale h, scale w)."""
+
+    def detail(self, image: Tensor) -> Tensor | None:  # noqa: ARG002 - most heads do not look at the image
+        """What the heads of all tasks see of the image itself, computed once; None for nothing."""
+        return None
+
+    def forward(self, x: Tensor, names: Sequence[str], image: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Predict.
+
+        Args:
+            x: (B, T, width, h, w), one slice per name.
+            names: of the tasks.
+            image: (B, 3, H', W') as the encoder reads it: normalised and padded; x covers all of it.
+            size: (H, W) before padding.
+
+        Returns:
+            name -> (B, channels, H, W).
+        """
+        detail, out = self.detail(image), {}
+        for index, name in enumerate(names):
+            logits = resized(self.draw(self.heads[name], x[:, index], detail), (image.shape[-2], image.shape[-1]))
+            out[name] = logits[..., : size[0], : size[1]]
+        return out
+
+
+def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, h, w) -> (B, C, *size), bilinear; as it is where it has that size."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def small(layer: nn.Conv2d) -> nn.Conv2d:
+    """Give a last layer small weights and no bias, so that a fresh head says little; returns it."""
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

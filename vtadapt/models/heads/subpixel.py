@@ -1,0 +1,35 @@
+"""The sub-pixel head: each token predicts its own pixels, without asking its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vtadapt.models.heads.base import TaskHeads
+
+
+class SubpixelHeads(TaskHeads):
+    """One 1x1 convolution per task, brought to the image's resolution.
+
+    With ``scale`` s each token predicts its own s x s pixels (sub-pixel convolution, Shi et al. 2016; all s x s start
+    equal, ICNR), so that detail finer than a token can be drawn; with scale 1 the logits are resized bilinearly.
+    """
+
+    def __init__(self, width: int, channels: Mapping[str, int], scale: int = 1) -> None:
+        """Create a head per task; arguments as :class:`TaskHeads`."""
+        heads = {name: nn.Conv2d(width, n * scale * scale, 1) for name, n in channels.items()}
+        for head in heads.values():
+            first = torch.empty(head.out_channels // scale**2, *head.weight.shape[1:])
+            nn.init.trunc_normal_(first, std=0.02)
+            head.weight.data.copy_(first.repeat_interleave(scale**2, dim=0))
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
+        super().__init__(heads)
+        self.scale = scale
+
+    def draw(self, head: nn.Module, x: Tensor, detail: Tensor | None) -> Tensor:  # noqa: ARG002 - looks at x alone
+        """(B, width, h, w) -> logits (B, channels, scale h, scale w)."""
+        return F.pixel_shuffle(head(x), self.scale)
