@@ -26,7 +26,7 @@ LEVELS = {
     **dict.fromkeys(("affinity", "synthetic", "tasks"), 2),
     "atomic": 1,
     "strict_yaml": 1,
-    "errors": 0,
+    **dict.fromkeys(("errors", "digits"), 0),
     "version": 0,
     "__init__": 6,  # names that are found on first use
 }

@@ -55,13 +55,17 @@ class Model:
         return self._loaded.model
 
     @overload
-    def predict(self, image: list[Picture], *, size: str = "auto", tile: str = "auto") -> list[Predictions]: ...
+    def predict(
+        self, image: list[Picture], *, size: str = "auto", tile: str = "auto", binary: bool = False
+    ) -> list[Predictions]: ...
 
     @overload
-    def predict(self, image: Picture, *, size: str = "auto", tile: str = "auto") -> Predictions: ...
+    def predict(
+        self, image: Picture, *, size: str = "auto", tile: str = "auto", binary: bool = False
+    ) -> Predictions: ...
 
     def predict(
-        self, image: Picture | list[Picture], *, size: str = "auto", tile: str = "auto"
+        self, image: Picture | list[Picture], *, size: str = "auto", tile: str = "auto", binary: bool = False
     ) -> Predictions | list[Predictions]:
         """What the run says of a photograph.
 
@@ -70,20 +74,23 @@ class Model:
                 0..1; or several: a list of those, or a tensor (B, 3, H, W).
             size: the size to work at, as for ``vtadapt predict --size``.
             tile: whether in tiles, as for ``vtadapt predict --tile``.
+            binary: edges as 0 and 1 at the run's own threshold, as for ``vtadapt predict --binary``.
 
         Returns:
             Task name -> array as large as the photograph: class ids (H, W), a number in the task's units (H, W), a unit
-            vector (H, W, 3), or the probability of an edge (H, W). For several photographs a list of those.
+            vector (H, W, 3), or the probability of an edge (H, W), 0 or 1 where
+            that is asked for. For several photographs a list of those.
 
         Raises:
             UsageError: something that is no picture, or a size or tile that is none.
             DataError: a file that cannot be read.
         """
         if isinstance(image, Tensor) and image.dim() == 4:
-            return [self.predict(one, size=size, tile=tile) for one in image]
+            return [self.predict(one, size=size, tile=tile, binary=binary) for one in image]
         if isinstance(image, list | tuple):
-            return [self.predict(one, size=size, tile=tile) for one in image]
-        found = predict_image(self._loaded, as_rgb(image), Sizing(size, tile), self._device)
+            return [self.predict(one, size=size, tile=tile, binary=binary) for one in image]
+        loaded = self._loaded.deciding() if binary else self._loaded
+        found = predict_image(loaded, as_rgb(image), Sizing(size, tile), self._device)
         return as_arrays(self._loaded.tasks, found)
 
 

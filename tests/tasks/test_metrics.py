@@ -263,7 +263,7 @@ def test_the_threshold_is_chosen_once_for_the_set() -> None:
     assert isinstance(meter, BoundaryMeter)
     meter.update(logits_of(TASKS["edges"], prediction), target)
     assert meter.compute()["odsf/d0.011"] == pytest.approx(2 * 160 / (240 + 160))  # low: all found, 80 too many
-    assert meter.best_threshold() == pytest.approx(0.05)
+    assert meter.threshold() == pytest.approx(0.05)
 
 
 def test_edge_options_are_in_the_key() -> None:

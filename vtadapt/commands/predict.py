@@ -18,6 +18,9 @@ def predict(
     size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
     tile: Annotated[str, typer.Option(help="In tiles that overlap: auto, none, N or HEIGHTxWIDTH.")] = "auto",
     raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
+    binary: Annotated[
+        bool, typer.Option("--binary", help="Edges as yes or no, at the threshold that was best in training.")
+    ] = False,
     every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -32,7 +35,7 @@ def predict(
 
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)
-    results = work(images, found, out, size=size, tile=tile, raw=raw, device=device, video=chosen)
+    results = work(images, found, out, size=size, tile=tile, raw=raw, binary=binary, device=device, video=chosen)
     show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)

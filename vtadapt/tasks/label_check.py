@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from vtadapt.digits import amount, percent
 from vtadapt.tasks.spec import Camera, Declared
 
 FEW = 0.02  # of the pixels labelled, below which it is said
@@ -156,7 +157,7 @@ class LabelCheck:
         elif self.empty.samples:
             warnings.append(f"{self.name}: a label without one labelled pixel in {self.empty}")
         elif 0 < self.valid < FEW * self.pixels:
-            warnings.append(f"{self.name}: only {100 * self.valid / self.pixels:.2g} % of the pixels are labelled")
+            warnings.append(f"{self.name}: only {percent(self.valid / self.pixels)} of the pixels are labelled")
         return problems, warnings
 
     def disagreements(self, said: dict[str, Any]) -> list[str]:
@@ -205,7 +206,7 @@ class NumbersCheck(LabelCheck):
         if self.low == self.high:
             warnings.append(f"{self.name}: every value is {self.low:g}{units}")
         elif self._saturated():
-            share = f"{100 * self.at_high.pixels / self.count:.2g} % of the labelled pixels"
+            share = f"{percent(self.at_high.pixels / self.count)} of the labelled pixels"
             warnings.append(f"{self.name}: {share} hold the largest value, {self.high:g}{units}: a code for missing?")
         return problems, warnings
 
@@ -221,4 +222,4 @@ def _same(a: float | None, b: float | None) -> bool:
 
 
 def _short(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.6g}"
+    return "nothing" if value is None else amount(value, 6)

@@ -64,6 +64,13 @@ class Meter(ABC):
         pixels, images = self._state["counts"].tolist()
         return {"pixels": pixels, "images": images}
 
+    def threshold(self) -> float | None:
+        """Return the threshold that the headline metric takes predictions as yes or no at; None for all but boundaries.
+
+        Where the metric chooses it, that is the best one of what was added.
+        """
+        return None
+
     def state(self) -> dict[str, Tensor]:
         """Return copies of the sums: int64 or float64 CPU tensors of fixed shape."""
         return {key: value.clone() for key, value in self._state.items()}

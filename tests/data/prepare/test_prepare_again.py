@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,25 @@ def test_all_splits_are_found_in_folders_around_them(tmp_path: Path) -> None:
     (tmp_path / "a" / "README.md").write_text("x")
     manifest = prepare(load_recipe("camvid"), tmp_path / "a", tmp_path / "out", SMALL)
     assert {split: entry["samples"] for split, entry in manifest["splits"].items()} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_another_recipe_or_source_does_not_replace_a_pack(camvid: Path, tmp_path: Path) -> None:
+    recipe, out = load_recipe("camvid"), tmp_path / "out"
+    prepare(recipe, camvid, out, SMALL)
+    before = contents(out / "camvid")
+    write_camvid(tmp_path / "other", {"train": 3, "val": 1})
+    stranger = recipe.model_copy(update={"title": "My own streets"})
+    newer = recipe.model_copy(update={"citation": "another"})
+    for given, source, found in (
+        (recipe, tmp_path / "other", str(camvid)),
+        (stranger, camvid, recipe.title),
+        (newer, camvid, "another version"),
+    ):
+        with pytest.raises(DataError, match=re.escape(found)) as refused:
+            prepare(given, source, out, SMALL)
+        assert all(word in str(refused.value) for word in ("--force", "name:", "--data-dir"))
+        assert contents(out / "camvid") == before
+    assert prepare(recipe, camvid, out, PrepareOptions(size=(16, 16)))["size"] == [16, 16]  # the same, at another size
+    forced = prepare(recipe, tmp_path / "other", out, PrepareOptions(size=(12, 16), force=True))
+    assert forced["splits"]["train"]["samples"] == 3
+    assert forced["source"] == [str(tmp_path / "other")]

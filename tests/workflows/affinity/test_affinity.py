@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from vtadapt.data.training.dataset import PackDataset, collate
+from vtadapt.workflows.affinity.run_affinity import warnings_of
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.train.troa import batch_cosines
@@ -225,6 +226,32 @@ def test_a_matrix_of_few_batches_says_that_it_is_noise(measure: Callable[..., di
         if noisy and marked:
             return
     pytest.fail("two images agreed four times")
+
+
+def two_tasks(mean: float, error: float, batches: int = 8) -> dict[str, Any]:
+    """What a measurement of two tasks returns, as far as its warnings read it."""
+    noise = abs(mean) < 2 * error
+    return {
+        **{"measure": "troa", "tasks": ["depth", "normals"], "batches": batches, "images": 8 * batches},
+        **{"exhausted": False, "split_half": None, "mean": [[1.0, mean], [mean, 1.0]]},
+        "marked": [[False, noise], [noise, False]],
+    }
+
+
+def test_two_tasks_are_judged_by_their_errors() -> None:
+    """Two cells correlate by 1 or -1 whatever they are."""
+    assert warnings_of(two_tasks(0.3, 0.01)) == []
+    (line,) = warnings_of(two_tasks(0.01, 0.1))
+    assert "depth -> normals, normals -> depth" in line
+    assert any("1 batches" in line for line in warnings_of(two_tasks(0.3, 0.01, batches=1)))
+
+
+def test_two_tasks_are_measured_without_a_warning_of_the_halves(
+    measure: Callable[..., dict[str, Any]], runs: Callable[..., Path]
+) -> None:
+    result = measure(run=runs(tasks=["depth", "normals"]))
+    assert result["split_half"] is None
+    assert "halves" not in result["stderr"]
 
 
 def test_sets_that_share_no_image(

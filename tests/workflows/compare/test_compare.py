@@ -26,7 +26,7 @@ from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.sweep import trials as compare_grid
-from vtadapt.workflows.sweep.spread import overall_delta_m, spread
+from vtadapt.workflows.sweep.spread import overall_delta_m, paired, spread, verdict
 from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.train import train
 
@@ -51,6 +51,46 @@ def test_spread_and_delta_m_by_hand() -> None:
     assert overall_delta_m(other, single, KINDS) == pytest.approx((25 - 10 + 50) / 3)
     assert overall_delta_m({"a": other["a"]}, single, KINDS) is None
     assert overall_delta_m(other, {"b": {"depth": {"rmse/pixel": 0.0}}}, KINDS) is None
+
+
+def test_a_difference_is_called_only_beyond_its_error_over_three_seeds() -> None:
+    for few in ([5.0], [5.0, 5.1]):
+        found = paired(few)
+        assert found is not None
+        assert (found["error"], found["told_apart"]) == (None, False)
+        assert "better" not in verdict(found)
+    near, far = paired([0.4, 1.0, 1.6]), paired([-0.8, -1.0, -1.2])
+    assert near is not None
+    assert far is not None
+    assert near["error"] == pytest.approx(4.3027 * 0.6 / math.sqrt(3), rel=1e-4)  # t(0.975, 2)
+    assert [f["told_apart"] for f in (near, far)] == [False, True]
+    assert "better" not in verdict(near)
+    assert verdict(far).startswith("worse")
+
+
+def test_rows_that_were_not_asked_for_stay(tiny: Any, tmp_path: Path, small: None) -> None:
+    del small
+    settings = base(tiny, tmp_path, tasks=["depth", "normals"])
+    options = {"budget": "steps=1", "jobs": 0, "images": 0}
+    own = {"linear": {"lr": 0.004}}
+    compare(settings, CompareOptions("stl,linear", "2", own=own, **options), quiet=True)
+    folder = tmp_path / "compare-tiny"
+    again = compare(settings, CompareOptions("mtl-cnn", "1", **options), quiet=True)
+    assert list(again["methods"]) == ["mtl-cnn", "linear", "stl"]
+    assert sorted(again["kept"]) == ["linear seed 0", "linear seed 1", "stl seed 0", "stl seed 1"]
+    assert again["methods"]["linear"]["metrics"]["tiny"]["depth"]["rmse/pixel"]["n"] == 2
+    assert again["seeds"] == [0, 1]
+    text = (folder / "table.md").read_text()
+    rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")]
+    assert rows == ["method", "mtl-cnn", "linear", "stl", "trivial"]
+    assert any("linear seed 1" in line for line in notes(again))
+
+    narrow = base(tiny, tmp_path, tasks=["depth", "normals"], batch_size=3)
+    other = compare(narrow, CompareOptions("tawt", "1", **options), quiet=True)
+    assert list(other["methods"]) == ["tawt"]
+    assert set(other["left_out"]) == {*again["kept"], "mtl-cnn seed 0"}
+    assert all("batch_size" in why for why in other["left_out"].values())
+    assert any("stl seed 1" in line for line in notes(other))
 
 
 def test_a_grid_with_a_failing_cell_goes_on_where_it_was(

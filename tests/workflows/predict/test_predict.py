@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+import vtadapt
 from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.workflows.predict.image import enough_memory
 from vtadapt.workflows.predict.predict import find_images, predict, predict_image, read_image
@@ -223,3 +226,39 @@ def test_what_is_not_there_is_told_before_any_work(tiny: Any, tmp_path: Path) ->
     with pytest.raises(UsageError, match="device 'nonsense' cannot be used"):
         predict([good], tiny.run, tmp_path / "out", device="nonsense")
     assert not (tmp_path / "out").exists()
+
+
+def without_threshold(run: Path, folder: Path) -> Path:
+    """A copy as older versions left it."""
+    copy = shutil.copytree(run, folder / "old", ignore=shutil.ignore_patterns("eval-*"))
+    results = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+    del results["thresholds"]
+    (copy / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    return copy
+
+
+def test_edges_become_yes_or_no_at_the_threshold_of_training(tiny: Any, tmp_path: Path) -> None:
+    threshold = tiny.results["thresholds"]["tiny"]["edges"]
+    assert 0 < threshold < 1
+    image = save(tmp_path / "a.png", 40, 50)
+    found = {}
+    for binary in (False, True):
+        entry = predict([image], tiny.run, tmp_path / f"out{binary}", raw=True, binary=binary)[0]
+        with np.load(entry["raw"]) as arrays:
+            found[binary] = dict(arrays)
+    assert found[True]["edges"].dtype == np.uint8
+    assert np.array_equal(found[True]["edges"], found[False]["edges"] >= threshold)
+    assert np.array_equal(found[True]["depth"], found[False]["depth"])
+    assert np.array_equal(vtadapt.load(tiny.run).predict(image, binary=True)["edges"], found[True]["edges"])
+
+
+def test_a_run_without_a_threshold_keeps_its_probabilities(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    run, image = without_threshold(tiny.run, tmp_path), save(tmp_path / "a.png", 40, 50)
+    ran = cli("predict", image, "--run", run, "--out", tmp_path / "out", "--binary", "--raw")
+    assert ran.code == 0
+    assert "threshold of edges" in ran.err
+    with np.load(tmp_path / "out" / "a.npz") as arrays:
+        assert arrays["edges"].dtype == np.float32
+        assert len(np.unique(arrays["edges"])) > 2
+    (run / "eval-val.json").write_text(json.dumps({"thresholds": {"tiny": {"edges": 0.25}}}), encoding="utf-8")
+    assert load_run(run).thresholds == {"edges": 0.25}  # vtadapt eval finds it for old runs

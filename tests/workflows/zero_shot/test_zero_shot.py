@@ -74,6 +74,8 @@ def test_spreads_and_shares_over_seeds_by_hand(tiny: Any, source: Path) -> None:
         "mean": 0.0,
         "sd": pytest.approx(math.sqrt(2)),
         "n": 2,
+        "error": None,
+        "told_apart": False,
         "better_in": 1,
     }
     no_gap = summarise(plan, {**found, "oracle": of(41.0, 28.0)})["columns"]["zero-shot"]["share_closed"][KEY]

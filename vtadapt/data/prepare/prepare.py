@@ -18,7 +18,7 @@ from typing import Any
 
 from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
 from vtadapt.data.pack.labels import LabelStats
-from vtadapt.data.pack.manifest import locate, open_manifest, verify, write_manifest
+from vtadapt.data.pack.manifest import has_pack, locate, open_manifest, verify, write_manifest
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
@@ -30,7 +30,7 @@ from vtadapt.errors import DataError, UsageError, VtadaptError
 Progress = Callable[[str, int, int], None]
 PLAN = "plan.json"
 
-__all__ = ["PrepareOptions", "forget", "need_place", "prepare", "reusable"]
+__all__ = ["PrepareOptions", "forget", "need_place", "need_same", "origin_of", "prepare", "reusable"]
 
 
 def prepare(
@@ -79,6 +79,9 @@ def prepare(
             forget(out_dir, plan)
             return {**kept, "kept": True}
         need_place(out_dir, recipe)
+        origin = origin_of(archives or ([source] if source else []))
+        if not (options or PrepareOptions()).force:
+            need_same(out_dir, plan, origin)
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
         job = Job(dataclasses.replace(plan, tasks=tasks), reader, building, notes)
         try:
@@ -89,7 +92,8 @@ def prepare(
             if near := reader.passed_over.lines():
                 content["passed_over"] = near
             content["splits"] = _describe(job.plan, items, parts, written)
-            write_manifest(building, called(content, source, archives) if source and archives else content)
+            content = called(content, source, archives) if source and archives else content
+            write_manifest(building, {**content, **({"source": origin} if origin else {})})
             _exchange(building, out_dir / recipe.name)
         except VtadaptError:
             if not any(notes.glob("*.h5.json")):  # nothing that the next run could take up
@@ -98,6 +102,33 @@ def prepare(
             raise
         shutil.rmtree(notes, ignore_errors=True)
     return open_manifest(out_dir, recipe.name)
+
+
+def origin_of(given: Sequence[Path]) -> list[str]:
+    """What the manifest says of where the files were."""
+    return [str(path.resolve()) for path in given]
+
+
+def need_same(out_dir: Path, plan: Plan, origin: Sequence[str]) -> None:
+    """Raise a DataError where the pack that is there was made of another recipe of the same name, or other files."""
+    name = plan.recipe.name
+    if not has_pack(out_dir, name):
+        return
+    try:
+        there = open_manifest(out_dir, name)
+    except DataError:  # broken: it is replaced
+        return
+    wrong = ""
+    if there.get("recipe_hash") not in (None, plan.shipped.hash):
+        title = str(there.get("recipe", {}).get("title", ""))
+        wrong = f"another recipe of that name ({title!r})" if title != plan.shipped.title else "another version of it"
+    elif origin and there.get("source", origin) != origin:
+        wrong = ", ".join(map(str, there["source"]))
+    if wrong:
+        raise DataError(
+            f"{locate(out_dir, name)} was made from {wrong}; --force replaces it, another name: in the recipe or "
+            "another --data-dir keeps both"
+        )
 
 
 def need_place(out_dir: Path, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks.colour.draw import Picture, draw_values, robust_range
 from vtadapt.tasks.labels import Labels
@@ -61,6 +62,9 @@ class Kind(Labels):
     """Whether logits are scores of classes, of which a pixel is one."""
     smooth: ClassVar[bool] = True
     """Whether a picture may be scaled with interpolation."""
+
+    yes_or_no: ClassVar[bool] = False
+    """Whether a prediction is a probability that a threshold makes yes or no of, see ``Meter.threshold``."""
 
     # Targets: tensors of one sample, (H, W) ids or (C, H, W) float32
 
@@ -219,7 +223,9 @@ class Kind(Labels):
         if limits is None:
             return Key()
         bright = "near" if task.distance else "high"
-        return Key(f"{limits[0]:.3g} .. {limits[1]:.3g} {task.units}".rstrip() + f", {bright} = bright", limits=limits)
+        return Key(
+            f"{amount(limits[0])} .. {amount(limits[1])} {task.units}".rstrip() + f", {bright} = bright", limits=limits
+        )
 
     def raw(self, task: AnyTask, prediction: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
         """Return a decoded prediction in the element type in which it is written to a file."""

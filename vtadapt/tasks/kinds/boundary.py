@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from vtadapt.digits import percent
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import edge_f
 from vtadapt.tasks.colour.draw import Picture
@@ -105,8 +106,11 @@ class BoundaryMeter(Meter):
         """The ODS key with its options, or the task's own headline when that is another metric."""
         return self.key if self.task.headline.startswith("odsf/") else self.task.headline
 
-    def best_threshold(self) -> float | None:
-        """Return the threshold that ODS chose for the set, None before any match."""
+    @override
+    def threshold(self) -> float | None:
+        """The one that ODS chose for the set, None before any match; 0.5, that of F1, for tasks without ODS."""
+        if not self.match:
+            return 0.5
         f = edge_f.f_measure(self._state["matches"].numpy())
         return self.thresholds[int(f.argmax())] if f.max() > 0 else None
 
@@ -166,7 +170,7 @@ class BoundaryCheck(LabelCheck):
         if self.count and self.high == 0:
             warnings.append(f"{self.name}: not one boundary pixel")
         elif self.count and self.total > MANY * self.count:
-            share = f"{100 * self.total / self.count:.2g} %"
+            share = percent(self.total / self.count)
             warnings.append(f"{self.name}: {share} of the labelled pixels are boundary: are 0 and 1 swapped?")
         return problems, warnings
 
@@ -181,6 +185,7 @@ class Boundary(Kind):
     meter = BoundaryMeter
     label_check = BoundaryCheck
     file_form = "strengths"
+    yes_or_no = True
     weight = 20.0
     presets = {"saliency": {"loss": "bce", "headline": "f1/t0.5"}}  # a region, not a line
 
@@ -245,6 +250,10 @@ class Boundary(Kind):
     @override
     def decode(self, task: AnyTask, logits: Tensor) -> Tensor:
         return at_least_float32(logits).sigmoid()
+
+    @override
+    def raw(self, task: AnyTask, prediction: NDArray[Any]) -> NDArray[Any]:
+        return prediction.astype(np.uint8) if prediction.dtype == np.bool_ else prediction
 
     @override
     def for_blending(self, task: AnyTask, logits: Tensor) -> Tensor:

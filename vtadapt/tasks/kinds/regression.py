@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, DataError, near_matches
 from vtadapt.tasks import distances
 from vtadapt.tasks.kinds.base import Kind, Limits
@@ -173,7 +174,7 @@ class RegressionCheck(NumbersCheck):
             (low, high), median = distances.PLAUSIBLE, float(self.report()["median"])
             guess = "millimetres or centimetres?" if median > high else "divided twice, or inverse depth?"
             if not low <= median <= high:
-                problems.append(f"{self.name}: median {median:.3g} m, wanted {low:g} to {high:g}: {guess}")
+                problems.append(f"{self.name}: median {amount(median)} m, wanted {low:g} to {high:g}: {guess}")
         return problems, warnings
 
 
@@ -235,7 +236,7 @@ class Regression(Kind):
         array = super().check_label(task, array, where)
         if task.distance and array.size and array.min() < 0:
             raise DataError(
-                f"{where}: negative distance {float(array.min()):.3g}, wanted {task.units or 'metres'} >= 0"
+                f"{where}: negative distance {amount(float(array.min()))}, wanted {task.units or 'metres'} >= 0"
             )
         return array
 

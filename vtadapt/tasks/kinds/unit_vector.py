@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from vtadapt.digits import percent
 from vtadapt.errors import DataError
 from vtadapt.tasks.colour.draw import Picture
 from vtadapt.tasks.colour.void import hide
@@ -150,7 +151,7 @@ class VectorsCheck(LabelCheck):
         """Also vectors that face away from the camera."""
         problems, warnings = super().findings()
         share = self.away / max(self.vectors, 1)
-        text = f"{self.name}: {100 * share:.2g} % of the vectors face away from the camera"
+        text = f"{self.name}: {percent(share)} of the vectors face away from the camera"
         if share > AWAY_FLIPPED:
             problems.append(f"{text}: axis z looks flipped (a surface that is seen has z < 0)")
         elif share > AWAY:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vtadapt.digits import amount
 from vtadapt.viz.report.page import number
 
 Points = Sequence[tuple[float, float]]
@@ -154,7 +155,7 @@ def matrix(
             return None
         return MatrixCell(
             f"{value:.3f}" if bound >= 0.01 else f"{value:.1e}",
-            f"{deviation:.2g}" if deviation else "",
+            amount(deviation, 2) if deviation else "",
             bool(marked and marked[s][t]),
             HELP if value >= 0 else HARM,
             round(0.6 * min(1.0, abs(value) / bound), 2),

@@ -21,6 +21,7 @@ from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.label_space import label_space
 from vtadapt.workflows.run.methods import METHODS, those
+from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
@@ -88,6 +89,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
     """
     seeds = parse_seeds(options.seeds)
     methods = _methods(options.methods)
+    settings = with_packs(settings)
     domains = open_domains(settings, quiet)
     last = "evals" not in settings.model_fields_set
     _check(settings, options)

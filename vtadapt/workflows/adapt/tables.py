@@ -9,9 +9,10 @@ from typing import Any
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.shared_classes import Agreement
+from vtadapt.digits import percent
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
-from vtadapt.workflows.sweep.spread import Spread, spread
+from vtadapt.workflows.sweep.spread import Spread, about_seeds, spread
 from vtadapt.workflows.sweep.trials import Trial
 from vtadapt.workflows.terminal.tables import Table, markdown_table
 
@@ -173,7 +174,7 @@ def _rows(result: Results, label: str) -> list[tuple[str, list[str]]]:
             trials = [_text(entry.get(s, {}).get(side, {}).get(task, {}).get(key)) for s in SETTINGS]
             closed = entry["gap"].get(task, {}).get(key, {}).get("closed") if side == "target" else None
             if set(trials) != {"-"}:
-                share = "-" if closed is None else f"{100 * closed:.0f} %"
+                share = "-" if closed is None else percent(closed)
                 floor = floor_cell(result["trivial"], result[side], task, key)
                 rows.append((f"{result[side]}: {_head(result, task, key)}", [*trials, share, floor]))
     return rows
@@ -225,7 +226,6 @@ def notes(result: Results) -> list[str]:
         for data, alone in about["only"].items():
             if alone:
                 lines.append(f"{task}: {data} alone has {', '.join(alone)}; left out.")
-    if len(result["seeds"]) == 1:
-        lines.append("One seed: nothing is known of the spread; --seeds 3 tells.")
+    lines += about_seeds(result["seeds"])
     lines += floor_notes(result["trivial"], result["headlines"])
     return [*lines, *result["notes"], *(f"failed: {name}: {error}" for name, error in result["failed"].items())]

@@ -13,6 +13,7 @@ import numpy as np
 from vtadapt.affinity.grouping import group_tasks
 from vtadapt.atomic import write_json
 from vtadapt.data.pack.manifest import has_pack
+from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.measure import AUTO, LEARNED, AffinityOptions, measure_affinity
 from vtadapt.workflows.affinity.pictures import draw
@@ -105,7 +106,7 @@ def warnings_of(result: Mapping[str, Any]) -> list[str]:
         if pairs:
             lines.append(f"{text}: {', '.join(f'{s} -> {t}' for s, t in pairs)}")
     if harm:
-        lines.append("harm: " + ", ".join(f"{s} -> {t} ({measured[s, t]:.3g})" for s, t in harm))
+        lines.append("harm: " + ", ".join(f"{s} -> {t} ({amount(float(measured[s, t]))})" for s, t in harm))
     for task, count in result.get("left_out", {}).items():
         lines.append(f"{count} images were left out for {task!r}: its loss or gradient there is zero or not finite")
     if result.get("conditioning", "troa") != "troa":
@@ -119,17 +120,26 @@ def warnings_of(result: Mapping[str, Any]) -> list[str]:
 
 
 def _reliability(result: Mapping[str, Any]) -> Iterator[str]:
-    """What two halves of the batches say, where there were batches."""
+    """What two halves of the batches say, where there were batches.
+
+    Two cells always correlate by 1 or -1, so of two tasks the halves say nothing; their errors do, see ``marked``.
+    """
     if result["measure"] == LEARNED:
         return
     more = "the data has no more images" if result["exhausted"] else f"raise --batches above {result['batches']}"
-    r = result["split_half"]
+    r, pairs = result["split_half"], [cell for cell in _cells(result) if _off_diagonal(result, cell)]
     if r is None:
-        yield "two halves of the batches could not be compared (fewer than three pairs of tasks, or one batch)"
+        if len(pairs) > 2 or result["batches"] < 2:
+            yield f"two halves of the batches could not be compared ({result['batches']} batches)"
     elif r < RELIABLE:
         yield f"two halves correlate {r:.2f} off the diagonal, wanted {RELIABLE}: largely noise; {more}"
     if result["exhausted"]:
         yield f"the data gave {result['batches']} batches, {result['images']} images in all; more were asked for"
+
+
+def _off_diagonal(result: Mapping[str, Any], cell: tuple[int, str, int, str]) -> bool:
+    """Whether a cell of two different tasks was measured."""
+    return cell[0] != cell[2] and result["mean"][cell[0]][cell[2]] is not None
 
 
 def _cells(result: Mapping[str, Any]) -> Iterator[tuple[int, str, int, str]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, UsageError, VtadaptError
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.settings import TrainSettings
@@ -88,14 +89,16 @@ def with_budget(
         each = float(cost["seconds_per_step"]) + float(cost["prepare_seconds_per_step"])
         possible = math.floor(budget.value / each)
         if possible < 1:
-            raise ConfigError(f"a step of {variant.label} takes {each:.3g} s; raise --budget seconds={budget.value:g}")
+            raise ConfigError(
+                f"a step of {variant.label} takes {amount(each)} s; raise --budget seconds={budget.value:g}"
+            )
         measured[variant.label] = {**cost, "planned_steps": possible}
         out.append(_with_steps(variant, possible))
     return out, measured
 
 
 def _told(trial: Trial) -> str:
-    return f"{files.read_json(trial.path / COST)['seconds_per_step']:.3g} s per step ({os.fspath(trial.path)})"
+    return f"{amount(files.read_json(trial.path / COST)['seconds_per_step'])} s per step ({os.fspath(trial.path)})"
 
 
 def _with_steps(variant: Variant, steps: int) -> Variant:

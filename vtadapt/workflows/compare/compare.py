@@ -12,6 +12,7 @@ from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
+from vtadapt.workflows.compare.kept import about_kept, find_kept, own_settings
 from vtadapt.workflows.compare.picture import draw_comparison
 from vtadapt.workflows.compare.tables import markdown, summarise
 from vtadapt.workflows.evaluate.evaluate import summary
@@ -20,6 +21,7 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.loaders import load_recipes
+from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
@@ -58,6 +60,8 @@ class CompareOptions:
 def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = False) -> dict[str, Any]:
     """Train every method with every seed (finished trials are kept), evaluate, tabulate and draw.
 
+    Finished trials of other methods and seeds in the folder stay in the table where their settings agree.
+
     Args:
         settings: of every trial, but for method, seed, steps, and what ``options.own`` says.
         options: what is compared.
@@ -73,6 +77,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         DataError: the data is not prepared.
         VtadaptError: the cost of a method could not be measured.
     """
+    settings = with_packs(settings)
     seeds, recipes = parse_seeds(options.seeds), load_recipes(settings)
     settings = with_start(settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)}))
     tasks = build_tasks(recipes, settings.tasks)
@@ -90,14 +95,21 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         for trial in trials:
             begin(trial)
         run_trials(trials, options.jobs, f"compare {settings.data}", quiet, lambda trial: _told(trial, tasks))
+        own = {**own_settings(folder / COMPARE), **{name: dict(values) for name, values in options.own.items()}}
+        kept = find_kept(folder, settings, own, budget, variants, trials)
+        variants, trials = [*variants, *kept.variants], [*trials, *kept.trials]
         result: dict[str, Any] = {
             "format": FORMAT,
             "folder": str(folder),
             "data": settings.data,
             "split": "val",
-            "seeds": seeds,
+            "seeds": sorted({trial.seed for trial in trials}),
+            "own": own,
+            "kept": [trial.name for trial in kept.trials],
+            "left_out": kept.left_out,
             "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
             "fairness": fairness(budget, options.jobs),
+            "about_kept": about_kept(kept, folder),
             "headlines": headlines(tasks),
             **_measured(settings, recipes, tasks, variants, trials),
             "failed": {trial.name: trial.error for trial in trials if trial.error is not None},

@@ -9,7 +9,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes, not_beaten
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import BASELINE
-from vtadapt.workflows.sweep.spread import Results, Spread, overall_delta_m, spread
+from vtadapt.workflows.sweep.spread import Results, Spread, about_seeds, overall_delta_m, spread
 from vtadapt.workflows.sweep.trials import Trial, Variant
 from vtadapt.workflows.terminal.tables import Table, markdown_table
 
@@ -165,7 +165,8 @@ def markdown(result: Results) -> str:
 
 def notes(result: Results) -> list[str]:
     """What must be known to read the table, one sentence a line."""
-    lines = [result["fairness"], *floor_notes(result["trivial"], result["headlines"])]
+    lines = [result["fairness"], *result["about_kept"], *about_seeds(result["seeds"])]
+    lines += floor_notes(result["trivial"], result["headlines"])
     for label, entry in result["methods"].items():
         if entry["prepare_seconds"] and entry["prepare_seconds"]["mean"] > 0:
             lines.append(

@@ -25,6 +25,7 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.sizing.network import SizedNetwork
 from vtadapt.workflows.sizing.size import Sizing, units_of
 from vtadapt.workflows.terminal.text import say
@@ -37,10 +38,17 @@ MAX_LEGEND = 24  # classes named under a panel
 
 
 class Evaluation(NamedTuple):
-    """What was measured, and on how much: task -> {metric key: value}, task -> {"pixels", "images"} with a label."""
+    """What was measured, and on how much.
+
+    Attributes:
+        metrics: task -> metric key -> value.
+        counts: task -> {"pixels", "images"} with a label.
+        thresholds: task -> the threshold of its headline metric, where it has one.
+    """
 
     metrics: Metrics
     counts: dict[str, dict[str, int]]
+    thresholds: dict[str, float]
 
 
 def evaluate(
@@ -67,7 +75,8 @@ def evaluate(
         for meter in meters.values():
             meter.load_state({k: fabric.all_reduce(v, reduce_op="sum").cpu() for k, v in meter.state().items()})  # type: ignore[union-attr]
     metrics = {name: values for name, meter in meters.items() if (values := meter.compute())}
-    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics})
+    cuts = {name: cut for name in metrics if (cut := meters[name].threshold()) is not None}
+    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics}, cuts)
 
 
 def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
@@ -126,8 +135,9 @@ def evaluate_run(
 
     Returns:
         {"run", "split", "images": {data set: number}, "sizes": {data set: [{"size" (stored), "run_size", "tiles"}]},
-        "metrics": {data set: {task: {key: value}}}, "counts": {data set: {task: {"pixels", "images"}}}, "panels":
-        [paths], "trivial": what :func:`vtadapt.workflows.evaluate.trivial.trivial_metrics` returns, and
+        "metrics": {data set: {task: {key: value}}}, "counts": {data set: {task: {"pixels", "images"}}}, "thresholds":
+        {data set: {task: the best for its headline metric}}, "panels": [paths], "trivial": what
+        :func:`vtadapt.workflows.evaluate.trivial.trivial_metrics` returns, and
         "not_above_trivial": ["SET TASK"]}. On data with other classes than the run's, means are over the classes that
         both have, and "classes": {data set: {task: {"label_set", "shared", "only_run", "only_data", "merged",
         "absent"}}} names them and those left out, which stderr tells, too;
@@ -143,6 +153,9 @@ def evaluate_run(
     loaded = load_run(run)
     if data_dir is not None:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
+    if data is not None:
+        data, data_dir = packs_of(data, loaded.settings.data_dir)
+        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
     out = output_folder(run, folder)
     settings = loaded.settings.model_copy(
         update={
@@ -157,7 +170,7 @@ def evaluate_run(
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
     results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "sizes": {}}
-    results |= {"metrics": {}, "counts": {}, "panels": []}
+    results |= {"metrics": {}, "counts": {}, "thresholds": {}, "panels": []}
     tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
     tag += _sized_tag(sizing)
     asked: dict[str, Asked] = {}
@@ -169,7 +182,7 @@ def evaluate_run(
         network = SizedNetwork(view.model, view.tasks, sizing, loaded.size, units_of(loaded.model))
         measured = evaluate(network, loader, view.tasks, fabric)
         results["sizes"][name] = [{"size": list(own), **plan.report} for own, plan in network.plans.items()]
-        results["metrics"][name], results["counts"][name] = measured
+        results["metrics"][name], results["counts"][name], results["thresholds"][name] = measured
         if not measured.metrics:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
         if view.left_out:

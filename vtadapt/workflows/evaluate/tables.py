@@ -19,7 +19,12 @@ def measured(results: Mapping[str, Any]) -> list[Table | str]:
     below = [
         f"{place}: not above the floor of the trivial predictors" for place in results.get("not_above_trivial", [])
     ]
-    return [*metric_tables(results["metrics"], results.get("trivial")), *below]
+    best = [
+        f"{data} {task}: the best threshold is {cut:g}; predict --binary uses that of training"
+        for data, by_task in results.get("thresholds", {}).items()
+        for task, cut in by_task.items()
+    ]
+    return [*metric_tables(results["metrics"], results.get("trivial")), *below, *best]
 
 
 def metric_tables(

@@ -54,7 +54,7 @@ def predict_image(
     device: str = "cpu",
     shown: tuple[int, int] | None = None,
 ) -> dict[str, Tensor]:
-    """Decoded predictions of every task, on the CPU.
+    """Decoded predictions of every task, on the CPU; True and False for those that ``loaded.cuts`` names.
 
     Args:
         loaded: the run.
@@ -67,6 +67,13 @@ def predict_image(
         UsageError: tiles that are too small for the network.
         VtadaptError: not enough memory.
     """
+    found = _predict(loaded, rgb, sizing, device, shown)
+    return {name: value >= loaded.cuts[name] if name in loaded.cuts else value for name, value in found.items()}
+
+
+def _predict(
+    loaded: Loaded, rgb: np.ndarray, sizing: Sizing | None, device: str, shown: tuple[int, int] | None
+) -> dict[str, Tensor]:
     own = rgb.shape[0], rgb.shape[1]
     plan, shown = plan_of(loaded, own, sizing or Sizing()), shown or own
     with enough_memory(plan.pieces, "--tile auto, or --size auto or HxW"), torch.no_grad():

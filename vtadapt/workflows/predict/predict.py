@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.atomic import disk_error
+from vtadapt.digits import amount
 from vtadapt.errors import DataError, UsageError
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell, panel, save_png
@@ -59,6 +60,7 @@ def predict(
     size: str = "auto",
     tile: str = "auto",
     raw: bool = False,
+    binary: bool = False,
     device: str = "cpu",
     video: VideoOptions | None = None,
 ) -> list[dict[str, Any]]:
@@ -73,6 +75,7 @@ def predict(
         tile: "auto" (in overlapping tiles where that has more than a million pixels), "none", or their size, "N" or
             "HxW"; see :class:`vtadapt.workflows.sizing.size.Sizing`.
         raw: also write NAME.npz with the decoded predictions (H, W[, C]) of a photograph.
+        binary: make boundaries yes or no at the run's own threshold, where that is known; in NAME.npz 0 and 1.
         device: torch device.
         video: which frames of videos; None for all.
 
@@ -93,7 +96,7 @@ def predict(
     check_out(files, out)
     if raw and any(map(is_video, files)):
         warn("--raw is for photographs; of a video only the panels are written")
-    loaded = load_run(run)
+    loaded = load_run(run).deciding() if binary else load_run(run)
     _move(loaded, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,7 @@ def _how(entry: Mapping[str, Any]) -> str:
     """In which size, in how many tiles and how fast a file was predicted."""
     height, width = entry["run_size"]
     tiles = "" if entry["tiles"] == 1 else f", {entry['tiles']} tiles"
-    return f"at {height} x {width}{tiles}, {entry['images_per_second']:.3g} images/s"
+    return f"at {height} x {width}{tiles}, {amount(entry['images_per_second'])} images/s"
 
 
 def _photograph(loaded: Loaded, file: Path, out: Path, sizing: Sizing, device: str, raw: bool) -> dict[str, Any]:

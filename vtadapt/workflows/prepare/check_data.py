@@ -16,6 +16,7 @@ from vtadapt.data.check.normals import LEAST, agreement, best_of, camera_of, con
 from vtadapt.data.pack.labels import valid_mask
 from vtadapt.data.pack.manifest import locate, manifest_recipe, open_manifest, open_pack, verify
 from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.digits import amount, percent
 from vtadapt.errors import DataError
 from vtadapt.viz.contact.key import colour_word
 from vtadapt.viz.contact.sheet import Column, Row, Shown, data_sheet
@@ -245,9 +246,11 @@ class _Sheet:
         notes = []
         if self.ranges[task] is not None and not hidden.all():
             known = array[~hidden]
-            notes.append(f"{float(known.min()):.3g} .. {float(known.max()):.3g} {self.tasks[task].units}".rstrip())
+            notes.append(
+                f"{amount(float(known.min()))} .. {amount(float(known.max()))} {self.tasks[task].units}".rstrip()
+            )
         if missing.any():
-            notes.append(f"{max(100 * missing.mean(), 0.1):.2g} % missing")
+            notes.append(f"{percent(float(missing.mean()))} missing")
         alarm = f"{int(forbidden.sum())} pixels with values that must not be" if forbidden.any() else ""
         return Shown(rgb, missing, forbidden, ", ".join(notes), alarm)
 

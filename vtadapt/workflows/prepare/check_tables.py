@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vtadapt.digits import amount, percent
 from vtadapt.workflows.terminal.tables import Table, show_result
 
 CLASSES = 40  # rows of a table of classes
@@ -57,9 +58,9 @@ def _labels(report: Mapping[str, Any]) -> Table:
     for split, entry in report["splits"].items():
         for index, (task, found) in enumerate(entry["tasks"].items()):
             units = f", {found['units']}" if found["units"] else ""
-            share = f"{100 * found['valid_share']:.1f} %" if found["samples"] else ""
+            share = percent(found["valid_share"]) if found["samples"] else ""
             ids = "pixels_per_class" in found or found["min"] is None
-            limits = "" if ids else f"{found['min']:.4g} .. {found['max']:.4g}"
+            limits = "" if ids else f"{amount(found['min'], 4)} .. {amount(found['max'], 4)}"
             cells = [_number(found.get(key)) for key in ("median", "mean")]
             last = index == len(entry["tasks"]) - 1
             names = (split if index == 0 else "", task + units)
@@ -68,7 +69,7 @@ def _labels(report: Mapping[str, Any]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else amount(value, 4)
 
 
 def _class_tasks(report: Mapping[str, Any]) -> list[str]:
@@ -93,7 +94,7 @@ def _classes(report: Mapping[str, Any], task: str) -> Table:
         cells: list[str] = []
         for split, entry in found.items():
             pixels = entry["pixels_per_class"][name]
-            cells += [f"{100 * pixels / totals[split]:.2f} %" if pixels else "-", str(entry["images_per_class"][name])]
+            cells += [percent(pixels / totals[split]) if pixels else "-", str(entry["images_per_class"][name])]
         table.add_row(name, *cells)
     return table
 

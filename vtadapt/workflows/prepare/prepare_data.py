@@ -13,7 +13,7 @@ from vtadapt.atomic import folder_lock, temporary_folder
 from vtadapt.data.pack.manifest import has_pack
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
-from vtadapt.data.prepare.prepare import forget, need_place, prepare, reusable
+from vtadapt.data.prepare.prepare import forget, need_place, need_same, origin_of, prepare, reusable
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
@@ -79,7 +79,9 @@ def _prepare(
         if kept is not None:
             _clear_up(out_dir, plan, cache)
             return {**kept, "kept": True}
-    need_place(out_dir, recipe)  # before hours of unpacking
+    need_place(out_dir, recipe)  # this and what follows before hours of unpacking
+    if state is not None and not options.force:
+        need_same(out_dir, resolve(recipe, options), origin_of(given))
     with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):

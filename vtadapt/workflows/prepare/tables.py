@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vtadapt.digits import amount, percent
 from vtadapt.workflows.terminal.tables import Table
 
 
@@ -21,7 +22,7 @@ def manifest_table(manifest: Mapping[str, Any]) -> Table:
                 str(entry["samples"]) if first else "",
                 task,
                 str(stats["samples"]),
-                f"{100 * stats['valid_share']:.0f} %",
+                percent(stats["valid_share"]),
                 _range(stats),
                 "derived" if task in manifest["derived"] else "",
                 end_section=index == len(entry["tasks"]) - 1,
@@ -36,7 +37,7 @@ def _range(stats: Mapping[str, Any]) -> str:
         return f"{seen} of {len(stats['pixels_per_class'])} classes"
     if stats["min"] is None:
         return "-"
-    return f"{stats['min']:.3g} to {stats['max']:.3g} {stats['units']}".rstrip()
+    return f"{amount(stats['min'])} to {amount(stats['max'])} {stats['units']}".rstrip()
 
 
 def notes(manifest: Mapping[str, Any]) -> list[str]:

@@ -78,9 +78,11 @@ def find_run(run: str | None, folder: Path) -> Path:
         say(f"using the newest run, {newest}")
         return newest
     places = (Path(run), folder / run)
-    for path in places:
-        if (path / CONFIG).is_file():
-            return path
+    there = [path for path in places if (path / CONFIG).is_file()]
+    if there:
+        if len(there) > 1 and not there[0].samefile(there[1]):
+            say(f"note: of two runs called {run!r} that in {os.fspath(Path(run).absolute().parent)!r} is taken")
+        return there[0]
     for path in places:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.terminal.text import warn
 
 FORMAT = 1
 
@@ -78,6 +79,20 @@ class Loaded:
     label_sets: dict[str, str]
     model: MultitaskModel
     size: tuple[int, int]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Task -> from which probability on a pixel is "yes", as its validation split chose; none in runs of old."""
+    cuts: Mapping[str, float] = field(default_factory=dict)
+    """Task -> the threshold at which its predictions are made yes or no; others stay probabilities."""
+
+    def deciding(self) -> Loaded:
+        """The run with predictions made yes or no where their threshold is known; what is not is told."""
+        for name, task in self.tasks.items():
+            if task.behaviour.yes_or_no and name not in self.thresholds:
+                warn(
+                    f"the threshold of {name} is not known of run {self.path.name!r}, which was trained before it was "
+                    f"stored, so it stays a probability; vtadapt eval {self.path} finds it"
+                )
+        return replace(self, cuts=self.thresholds)
 
 
 def load_run(path: Path) -> Loaded:
@@ -96,4 +111,17 @@ def load_run(path: Path) -> Loaded:
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
     model.eval()
-    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size)
+    thresholds = _thresholds(path, found.tasks)
+    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, thresholds)
+
+
+def _thresholds(path: Path, tasks: Mapping[str, Task]) -> dict[str, float]:
+    """Those that the end of training chose, or else ``vtadapt eval``; of the first data set that has them."""
+    found: dict[str, float] = {}
+    for file in (path / files.RESULTS, path / "eval-val.json"):
+        content = files.read_json(file).get("thresholds") if file.is_file() else None
+        for by_task in content.values() if isinstance(content, dict) else ():
+            for name, value in by_task.items() if isinstance(by_task, dict) else ():
+                if name in tasks and isinstance(value, int | float):
+                    found.setdefault(name, float(value))
+    return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -12,6 +13,8 @@ from vtadapt.tasks import Task, delta_m
 Results = Mapping[str, Any]
 
 Spread = dict[str, Any]
+
+FEWEST = 3  # seeds of which a difference can be called one
 
 
 def headlines(tasks: Mapping[str, Task]) -> dict[str, dict[str, Any]]:
@@ -28,6 +31,40 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     if not there:
         return None
     return {"mean": mean(there), "sd": stdev(there) if len(there) > 1 else None, "n": len(there)}
+
+
+def paired(differences: Iterable[float]) -> Spread | None:
+    """The spread of differences within seeds, its "error", and whether they are "told_apart" from 0.
+
+    The error is half the width of the 95 % interval of the mean, t(0.975, n - 1) sd / sqrt(n); None for fewer than
+    three seeds, of which nothing is called a difference.
+    """
+    found = spread(differences)
+    if found is None:
+        return None
+    count, error = found["n"], None
+    if count >= FEWEST:
+        from scipy.special import stdtrit  # the quantile of Student's t
+
+        error = float(stdtrit(count - 1, 0.975)) * found["sd"] / math.sqrt(count)
+    return {**found, "error": error, "told_apart": error is not None and abs(found["mean"]) > error}
+
+
+def verdict(found: Spread) -> str:
+    """What :func:`paired` allows to say of a difference that is better where it is positive."""
+    if found["n"] == 1:
+        return "one seed: no error known"
+    if found["error"] is None:
+        return f"{found['n']} seeds: too few to tell, wanted {FEWEST}"
+    interval = f"95 % interval of the paired differences of {found['n']} seeds +- {found['error']:.3f}"
+    if not found["told_apart"]:
+        return f"no difference told apart from chance: {interval}"
+    return f"{'better' if found['mean'] > 0 else 'worse'}: {interval}"
+
+
+def about_seeds(seeds: Sequence[int]) -> list[str]:
+    """What must be said of a table of one seed."""
+    return ["One seed: no error known, so no row can be called better; --seeds 3 tells."] if len(seeds) == 1 else []
 
 
 def overall_delta_m(results: Results, baseline: Results, tasks: Mapping[str, Task]) -> float | None:

@@ -155,13 +155,22 @@ def begin(trial: Trial) -> None:
     if not path.is_file():
         write_text(path, trial.settings.to_yaml())
         return
-    found, wanted = load(path).model_dump(mode="json"), trial.settings.model_dump(mode="json")
-    for key in wanted.keys() - set(MOVABLE):
+    if differs := disagreement(trial):
+        key, found, wanted = differs
+        raise ConfigError(
+            f"{os.fspath(trial.path)!r} was made with {key} = {found!r}, wanted {wanted!r}: keep to the settings that "
+            "this comparison began with, or name another folder with --out"
+        )
+
+
+def disagreement(trial: Trial, ignored: Sequence[str] = ()) -> tuple[str, Any, Any] | None:
+    """Return a setting in which the trial that is in the folder differs, its value there and that wanted."""
+    found = load(trial.path / files.SETTINGS).model_dump(mode="json")
+    wanted = trial.settings.model_dump(mode="json")
+    for key in sorted(wanted.keys() - {*MOVABLE, *ignored}):
         if found[key] != wanted[key] and reads(trial.settings.method, key):
-            raise ConfigError(
-                f"{os.fspath(trial.path)!r} was made with {key} = {found[key]!r}, wanted {wanted[key]!r}: keep to the "
-                "settings that this comparison began with, or name another folder with --out"
-            )
+            return key, found[key], wanted[key]
+    return None
 
 
 def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told: Callable[[Trial], str]) -> None:

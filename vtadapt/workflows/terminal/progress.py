@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from vtadapt.digits import amount
 from vtadapt.errors import printable
 from vtadapt.workflows.terminal.text import say
 
@@ -67,12 +68,12 @@ class Progress:
         rate = (step - self.start) / max(time.monotonic() - self.begun, 1e-6)
         if self.bar is not None:
             shown = {f"{self.unit}/s": rate, **info} if self.unit else info
-            text = printable("  ".join(f"{name} {value:.3g}" for name, value in shown.items()))
+            text = printable("  ".join(f"{name} {amount(value)}" for name, value in shown.items()))
             self.bar.update(self.task, completed=step, info=text)
         elif self.unit and not self.quiet and time.monotonic() - self.told > SILENCE:
             self.told = time.monotonic()
             left = timedelta(seconds=round((self.total - step) / max(rate, 1e-6)))
-            say(f"{self.title}: {step} of {self.total}, {rate:.3g} {self.unit}/s, {left} left")
+            say(f"{self.title}: {step} of {self.total}, {amount(rate)} {self.unit}/s, {left} left")
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""

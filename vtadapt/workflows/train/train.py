@@ -20,6 +20,7 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import alone_in, new_run
 from vtadapt.workflows.run.label_space import in_label_space
 from vtadapt.workflows.run.loaders import build_train, find_recipe, load_recipes
+from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import check_method
 from vtadapt.workflows.train.starting_run import find_origin, keep_origin, with_start
@@ -83,6 +84,7 @@ def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet:
         folder: of the run, where it is there already.
         quiet: no progress.
     """
+    settings = with_packs(settings)
     recipes = load_recipes(settings)
     settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
     recipes, maps = in_label_space(settings, recipes)

@@ -269,6 +269,7 @@ class Trainer:
             "total_parameters": sum(p.numel() for p in self.core.parameters()),
             "metrics": _metrics(measured),
             "counts": {name: result.counts for name, result in measured.items()},
+            "thresholds": {name: result.thresholds for name, result in measured.items()},
         }
         if self.fabric.is_global_zero:
             checkpoint.write_tensors(self.path / files.MODEL, tensors)

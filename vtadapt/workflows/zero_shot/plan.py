@@ -16,6 +16,7 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.loaders import find_recipe, open_reader
 from vtadapt.workflows.run.methods import METHODS, listed, those
+from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sweep.start import parse_seeds
@@ -127,7 +128,7 @@ def make_plan(
     """Check everything; a synthetic target is rendered where it is not there. For errors see ``zero_shot``."""
     config, settings = _same_kind(sources, options)
     by_seed = _seeds(sources, options.seeds)
-    data_dir = data_dir or settings.data_dir
+    target, data_dir = packs_of(target, data_dir or settings.data_dir)
     recipe = find_recipe(target, data_dir)
     labels = _labels(config, recipe, options)
     held = [name for name in config.tasks if name not in labels]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vtadapt.digits import amount, percent
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
-from vtadapt.workflows.sweep.spread import spread
+from vtadapt.workflows.sweep.spread import about_seeds, paired, spread, verdict
 from vtadapt.workflows.terminal.tables import Table, markdown_table
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan
 
@@ -79,7 +80,7 @@ def _ahead(task: Task, found: Found, label: str) -> dict[str, Any]:
             for seed, metrics in found[label].items()
             if seed in found[ZERO_SHOT]
         ]
-        if total := spread(differences):
+        if total := paired(differences):
             out[key] = {**total, "better_in": sum(d > 0 for d in differences)}
     return out
 
@@ -110,7 +111,7 @@ def _text(value: Results | None) -> str:
 def _percent(value: Results | None) -> str:
     if value is None:
         return ""
-    return f"{100 * value['mean']:.0f} %" + ("" if value["sd"] is None else f" +- {100 * value['sd']:.0f}")
+    return percent(value["mean"]) + ("" if value["sd"] is None else f" +- {amount(100 * value['sd'], 2)}")
 
 
 def zero_shot_table(result: Results) -> Table:
@@ -148,7 +149,7 @@ def notes(result: Results) -> list[str]:
         )
     for task in result["new_heads"]:
         lines.append(f"{task} has other classes on {result['data']}: its head starts anew, the rest from the run.")
-    lines += [result["checkpoint"], *floor_notes(result["trivial"], result["headlines"])]
+    lines += [result["checkpoint"], *about_seeds(result["seeds"]), *floor_notes(result["trivial"], result["headlines"])]
     return lines + _findings(result) + [f"failed: {trial}: {error}" for trial, error in result["failed"].items()]
 
 
@@ -161,13 +162,9 @@ def _findings(result: Results) -> list[str]:
     if ORACLE not in result["columns"]:
         lines.append(f"{result['data']} has no training labels of {name}: no oracle, and no gap to close.")
     elif result["columns"][ZERO_SHOT]["share_closed"].get(key, {}) is None:
-        lines.append(f"The oracle is no better than direct transfer in {key}: there is no gap to close.")
+        lines.append(f"In {key} no seed's oracle is ahead of its direct transfer, so there is no gap to close.")
     for label, by_key in result["ahead_of"].items():
         if (found := by_key.get(key)) is not None:
-            error = "" if found["sd"] is None else f" +- {found['sd']:.3f}"
-            word = "better" if found["mean"] > 0 else "not better"
-            lines.append(
-                f"{key}: A of the run is {word} than A {label}, by {found['mean']:+.3f}{error} "
-                f"(ahead in {found['better_in']} of {found['n']} seeds)."
-            )
+            ahead = "" if found["n"] == 1 else f", ahead in {found['better_in']} of {found['n']} seeds"
+            lines.append(f"{key}: A of the run against A {label} {found['mean']:+.3f}{ahead} ({verdict(found)}).")
     return lines

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vtadapt.data.readers.raw.door import read_raster
 from vtadapt.data.readers.raw.npy import read_npy
 from vtadapt.data.readers.raw.raster import ARRAY, Raster
+from vtadapt.digits import amount
 from vtadapt.errors import DataError
 
 LENGTHS = (0.8, 1.25)  # of unit vectors: resizing makes some shorter, but not half of them
@@ -98,7 +99,8 @@ def need_unit(length: NDArray[np.float32], path: Path) -> None:
     known = length[length > SHORTEST]
     if known.size and not LENGTHS[0] < (middle := float(np.median(known))) < LENGTHS[1]:
         raise DataError(
-            f"{path}: normals of length {middle:.3g} (median), wanted 1: x, y, z of -1..1, not coded as 0..255 or 0..1"
+            f"{path}: normals of length {amount(middle)} (median), wanted 1: x, y, z of -1..1, not coded as 0..255 or "
+            "0..1"
         )
 
 
@@ -112,5 +114,5 @@ def metres(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
         array = one_channel(array, path).astype(np.float32)
     array = np.where(np.isfinite(array), array, np.float32(0))
     if array.size and array.min() < 0:
-        raise DataError(f"{path}: negative distance {float(array.min()):.3g}, wanted metres >= 0")
+        raise DataError(f"{path}: negative distance {amount(float(array.min()))}, wanted metres >= 0")
     return array
