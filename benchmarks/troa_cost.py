@@ -22,7 +22,7 @@ from statistics import median
 import torch
 
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.tasks import make_task
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.devices import open_fabric

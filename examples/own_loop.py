@@ -6,7 +6,7 @@ import torch
 
 from vtadapt import make_task
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.synthetic.rooms.rooms import generate_rooms
 
 tasks = {"depth": make_task("depth", "regression"), "normals": make_task("normals", "unit_vector")}

@@ -34,10 +34,7 @@ TASK_NAMES = {"semseg", "depth", "normals", "edges"}
 KIND_NAMES = {path.stem for path in (PACKAGE / "tasks" / "kinds").glob("*.py")} - {"__init__", "base"}
 # Those who wrap timm; the decoders build on its Swin blocks.
 MODELS_WITH_TIMM = {
-    "models/backbone.py",
-    "models/backbones/weights.py",
-    "models/cnn.py",
-    "models/attention.py",
+    *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "models" / "backbones").glob("*.py")),
     "models/adapter.py",
     "models/decoder.py",
     "models/peers/mult.py",
@@ -224,7 +221,7 @@ def test_a_broken_rule_is_found(tmp_path, file, source, complaint):
         ("cli.py", "from vtadapt.workflows.train.train import train\nfrom vtadapt.version import __version__"),
         ("workflows/a.py", "from vtadapt.workflows.run.build import build_model\nfrom vtadapt.tasks import TASKS"),
         ("data/a.py", "from vtadapt.errors import DataError\nfrom .pack import Pack\nfrom vtadapt.data import recipe"),
-        ("models/backbone.py", "import timm"),
+        ("models/backbones/load.py", "import timm"),
         (
             "assets/swin_pico/pretrain.py",
             "from vtadapt.data import pack\nfrom vtadapt.models.decoder import LightDecoder",

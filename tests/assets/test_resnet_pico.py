@@ -7,7 +7,7 @@ from importlib import resources
 
 import torch
 
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 
 ASSETS = resources.files("vtadapt") / "assets"
 FOLDER = ASSETS / "resnet_pico"

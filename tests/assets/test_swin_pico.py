@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from vtadapt.assets.swin_pico import pretrain
 from vtadapt.data.recipe.recipe import load_recipe
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 
 FOLDER = resources.files("vtadapt") / "assets" / "swin_pico"
 

@@ -11,8 +11,11 @@ from torch import nn
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.attention import TaskAdaptedAttention, fit_shift
-from vtadapt.models.backbone import SwinBackbone, load_backbone
+from vtadapt.models.attention import TaskAdaptedAttention
+from vtadapt.models.backbones.base import Grid
+from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.windows import fit_shift
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}
 
@@ -105,19 +108,20 @@ class TestAdapted(ModelContract):
 def test_attention_without_bias_is_timms(backbone):
     for stage in backbone.adapted_stages:
         for block in stage.blocks:
-            attention = TaskAdaptedAttention(block.window_size, 4)
-            window = block.window_size[0]
+            attention = TaskAdaptedAttention(block.window, 4)
+            window = block.window[0]
             for size in ((window, window), (3 * window, 2 * window)):
-                fit_shift(block, size)
+                fit_shift(block.module, size)
                 x = torch.randn(2, *size, stage.dim)
-                found = attention(block, x[:, None].expand(-1, 3, -1, -1, -1), torch.randn(3, 4))
-                wanted = block._attn(x)
+                tasks = x[:, None].expand(-1, 3, -1, -1, -1)
+                found = block.windowed(tasks, attention.bias(torch.randn(3, 4)), Grid(size))
+                wanted = block.module._attn(x)
                 for t in range(3):
                     assert torch.allclose(found[:, t], wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_attention_without_bias_equals_timms_window_attention_bit_for_bit(backbone):
-    block = backbone.adapted_stages[0].blocks[0]
+    block = backbone.adapted_stages[0].blocks[0].module
     attention = TaskAdaptedAttention(block.window_size, 4)
     x = torch.randn(6, 64, 128)
     zero = attention.bias(torch.randn(1, 4))
@@ -172,16 +176,16 @@ def brute_force_attention(block, x, bias, valid):
 @torch.no_grad()
 def test_attention_equals_brute_force_with_shift_and_padding(backbone, size, shifted):
     block = backbone.adapted_stages[1].blocks[1 if shifted else 0]  # windows of 4
-    attention = TaskAdaptedAttention(block.window_size, 3)
+    attention = TaskAdaptedAttention(block.window, 3)
     disturb(attention)
     attention.film.linear.weight.data.mul_(20)
-    block.attn.relative_position_bias_table.data.normal_()
+    block.module.attn.relative_position_bias_table.data.normal_()
     x, z = torch.randn(1, 2, *size, 256), torch.randn(2, 3)
     valid = torch.ones(size, dtype=torch.bool)
     valid[-1] = False
-    found = attention(block, x, z, valid)
+    found = block.windowed(x, attention.bias(z), Grid(size, valid))
     for t in range(2):
-        wanted = brute_force_attention(block, x[0, t], attention.bias(z)[t], valid)
+        wanted = brute_force_attention(block.module, x[0, t], attention.bias(z)[t], valid)
         assert torch.allclose(found[0, t], wanted, atol=1e-5)
     assert not torch.allclose(found[0, 0], found[0, 1], atol=1e-3)
 
@@ -218,14 +222,15 @@ def test_padding_does_not_leak_from_the_border_into_the_adapted_blocks(backbone)
     trunk = backbone.trunk(torch.rand(1, 3, 70, 100))
     z = model.embedding(model.affinity)
     x = trunk.tokens[:, None].expand(-1, 3, -1, -1, -1).clone()
-    assert trunk.valid is not None
+    grid = trunk.grids[0]
+    assert grid.valid is not None
     changed = x.clone()
-    changed[:, :, ~trunk.valid] = 5.0
+    changed[:, :, ~grid.valid] = 5.0
     first = model.adapters.blocks[0][0]
     block = backbone.adapted_stages[0].blocks[0]
-    a, _ = first(block, x, None, z, trunk.valid)
-    b, _ = first(block, changed, None, z, trunk.valid)
-    assert torch.allclose(a[:, :, trunk.valid], b[:, :, trunk.valid], atol=1e-6)
+    a, _ = first(block, x, None, z, grid)
+    b, _ = first(block, changed, None, z, grid)
+    assert torch.allclose(a[:, :, grid.valid], b[:, :, grid.valid], atol=1e-6)
 
 
 def test_frozen_backbone_stays_in_eval_mode_and_trunk_has_no_graph(backbone):
@@ -251,7 +256,7 @@ def test_another_number_of_adapted_blocks(backbone, count):
     assert [len(blocks) for blocks in model.adapters.blocks] == [count, 2]
     assert sum(group.count for _, _, group in model.components()) == sum(p.numel() for p in model.parameters())
     trunk = backbone.trunk(image)
-    whole = backbone._run(backbone.adapted_stages[0].blocks, trunk.tokens)
+    whole = backbone._run([b.module for b in backbone.adapted_stages[0].blocks], trunk.tokens)
     assert torch.allclose(whole, before[-2], atol=1e-5)  # the trunk ends just before them
     assert model(image)["normals"].shape == (1, 3, 64, 64)
 

@@ -7,12 +7,15 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from vtadapt.errors import UsageError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.attention import TaskAdaptedAttention, fit_shift, recording
+from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.attention_maps import AttentionMaps, rollout
-from vtadapt.models.backbone import SwinBackbone, load_backbone
+from vtadapt.models.backbones.base import Grid
+from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}
@@ -23,7 +26,9 @@ def backbone() -> SwinBackbone:
     backbone = load_backbone(weights="random", seed=3)
     torch.manual_seed(2)
     for stage in backbone.adapted_stages:
-        for block in stage.blocks:  # weights of any size are as good; these make attention that is far from uniform
+        for block in (
+            block.module for block in stage.blocks
+        ):  # weights of any size are as good; these make attention that is far from uniform
             block.attn.relative_position_bias_table.data.normal_()
             block.attn.qkv.weight.data.mul_(4)
             block.attn.qkv.bias.data.normal_()
@@ -117,11 +122,10 @@ SIZES = [(8, 8), (9, 5), (3, 6)]
 @torch.no_grad()
 def test_regular_attention_equals_brute_force(backbone, size, shifted):
     block = backbone.adapted_stages[1].blocks[1 if shifted else 0]  # windows of 4
-    fit_shift(block, size)
     x = torch.randn(1, *size, 256)
-    with recording(block, None, "all") as found:
-        block(x)
-    wanted = brute_force(block, block.norm1(x)[0], torch.zeros(16, 16), None, pad_first=False)
+    found = block.look(x, None, Grid(size), "all")
+    own = block.module
+    wanted = brute_force(own, own.norm1(x)[0], torch.zeros(16, 16), None, pad_first=False)
     assert_equals(found[0], wanted)
     sums = found[0].weights.sum(-1)
     assert torch.allclose(sums, torch.ones_like(sums), atol=1e-5)
@@ -132,16 +136,16 @@ def test_regular_attention_equals_brute_force(backbone, size, shifted):
 @torch.no_grad()
 def test_task_attention_equals_brute_force(backbone, size, shifted):
     block = backbone.adapted_stages[1].blocks[1 if shifted else 0]
-    attention = TaskAdaptedAttention(block.window_size, 3)
+    attention = TaskAdaptedAttention(block.window, 3)
     attention.a0.data.normal_()
     attention.film.linear.weight.data.normal_()
     x, z = torch.randn(1, 2, *size, 256), torch.randn(2, 3)
     valid = torch.ones(size, dtype=torch.bool)
     valid[-1] = False
-    with recording(block, attention, "all") as found:
-        attention(block, x, z, valid)
+    found = block.look(x, attention.bias(z), Grid(size, valid), "all")
+    own = block.module
     for t in range(2):
-        assert_equals(found[t], brute_force(block, x[0, t], attention.bias(z)[t], valid, pad_first=True))
+        assert_equals(found[t], brute_force(own, own.norm1(x[0, t]), attention.bias(z)[t], valid, pad_first=True))
         sums = found[t].weights.sum(-1)
         assert torch.allclose(sums, torch.ones_like(sums), atol=1e-5)
     assert not torch.allclose(found[0].weights, found[1].weights, atol=1e-2)
@@ -152,11 +156,10 @@ def test_task_attention_equals_brute_force(backbone, size, shifted):
 @torch.no_grad()
 def test_reach_is_the_part_of_the_window_that_mixes(backbone, size, shifted):
     block = backbone.adapted_stages[1].blocks[1 if shifted else 0]
-    attention = TaskAdaptedAttention(block.window_size, 3)
+    attention = TaskAdaptedAttention(block.window, 3)
     attention.a0.data.normal_().mul_(3)  # the learned bias hides nothing
-    with recording(block, attention) as found:
-        attention(block, torch.randn(1, 1, *size, 256), torch.randn(1, 3))
-    shift = block.shift_size
+    found = block.look(torch.randn(1, 1, *size, 256), attention.bias(torch.randn(1, 3)), Grid(size))
+    shift = block.module.shift_size
     places = [axis(n, 4, s, pad_first=True) for n, s in zip(size, shift, strict=True)]
     for y, x in itertools.product(range(size[0]), range(size[1])):
         sides = []
@@ -172,7 +175,7 @@ def test_reach_is_the_part_of_the_window_that_mixes(backbone, size, shifted):
 @pytest.mark.parametrize("size", [(64, 64), (33, 517), (1, 1), (150, 200)], ids=str)
 def test_capture_does_not_change_the_prediction_by_a_bit(model, size, fused):
     image = torch.rand(1, 3, *size)
-    blocks = [block for stage in model.backbone.adapted_stages for block in stage.blocks]
+    blocks = [block.module for stage in model.backbone.adapted_stages for block in stage.blocks]
     for block in blocks:
         block.attn.fused_attn = fused
     with torch.no_grad():
@@ -216,7 +219,7 @@ def test_maps_of_any_size_are_cropped_to_the_image(model, block, size):
 def test_capture_notes_the_very_inputs_of_the_model(model, fused):
     """Through the whole model: the probabilities, times v and projected, are what the block's attention gives."""
     image = torch.rand(1, 3, 150, 200)
-    block = model.backbone.adapted_stages[1].blocks[1]
+    block = model.backbone.adapted_stages[1].blocks[1].module
     block.attn.fused_attn = fused
     heard = []
     handle = block.attn.register_forward_hook(lambda _, args, out: heard.append((args[0], out)))
@@ -245,7 +248,8 @@ def test_heads(model):
 def test_the_bright_spot_is_where_it_must_be(backbone, size, shifted):
     """Keys are the first channel alone and queries a constant, so that all look at the token where it is large."""
     block = backbone.adapted_stages[1].blocks[1 if shifted else 0]
-    attn, c = block.attn, 256
+    attn, c = block.module.attn, 256
+    block.module.norm1 = nn.Identity()
     attn.relative_position_bias_table.data.zero_()
     attn.qkv.weight.data.zero_()
     attn.qkv.bias.data.zero_()
@@ -254,9 +258,8 @@ def test_the_bright_spot_is_where_it_must_be(backbone, size, shifted):
     bright = (size[0] - 2, size[1] - 3)
     x = torch.zeros(1, 1, *size, c)
     x[0, 0, *bright, 0] = 3.0  # logit 3 * 16 / sqrt(16) = 12, others 0
-    attention = TaskAdaptedAttention(block.window_size, 2)
-    with recording(block, attention) as found:
-        attention(block, x, torch.zeros(1, 2))
+    attention = TaskAdaptedAttention(block.window, 2)
+    found = block.look(x, attention.bias(torch.zeros(1, 2)), Grid(size))
     maps = found[0]
     reach = maps.reach(*bright)
     received = maps.received()
@@ -314,9 +317,8 @@ def test_rollout_stays_in_a_stage_and_mixes_its_shifted_windows(model):
 @torch.no_grad()
 def test_regions_are_what_reach_says(backbone):
     block = backbone.adapted_stages[1].blocks[1]
-    attention = TaskAdaptedAttention(block.window_size, 3)
-    with recording(block, attention) as found:
-        attention(block, torch.randn(1, 1, 9, 6, 256), torch.randn(1, 3))
+    attention = TaskAdaptedAttention(block.window, 3)
+    found = block.look(torch.randn(1, 1, 9, 6, 256), attention.bias(torch.randn(1, 3)), Grid((9, 6)))
     regions = found[0].regions()
     assert len(regions.unique()) == 6  # 2 + 4 + 3 rows by 2 + 4 columns
     for y, x in itertools.product(range(9), range(6)):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vtadapt.models.adapter import AdapterBlock, AdapterChain
-from vtadapt.models.backbone import SwinBackbone, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import make_decoder
 from vtadapt.models.heads.make import HeadKind, make_heads
@@ -54,11 +54,11 @@ class AdaptedModel(MultitaskModel):
     entry = "adapters"
     has_affinity = has_attention = has_own_parts = True
 
-    backbone: SwinBackbone
+    backbone: Backbone
     config: AdapterConfig
     affinity: Tensor
 
-    def __init__(self, backbone: SwinBackbone, channels: Mapping[str, int], config: AdapterConfig) -> None:
+    def __init__(self, backbone: Backbone, channels: Mapping[str, int], config: AdapterConfig) -> None:
         """Create adapters, decoder and heads.
 
         Args:
@@ -119,7 +119,7 @@ class AdaptedModel(MultitaskModel):
         if self.config.train_blocks == "full":
             for stage in self.backbone.adapted_stages:
                 for block in stage.blocks:
-                    block.train(mode)
+                    block.module.train(mode)
         return self
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -135,8 +135,8 @@ class AdaptedModel(MultitaskModel):
         names = self.names(tasks)
         index = [self.tasks.index(name) for name in names]
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
-        features = self._adapt(trunk, index)
-        return self._predict(self._decode(features, trunk.skips, index), names, trunk)
+        skips, features = self._adapt(trunk, index)
+        return self._predict(self._decode(features, skips, index), names, trunk)
 
     def cross(
         self, trunk: TrunkFeatures, target: str, sources: Sequence[str]
@@ -156,7 +156,7 @@ class AdaptedModel(MultitaskModel):
         blocks = [m for m in self.adapters.modules() if isinstance(m, AdapterBlock)]
         handles = [block.register_forward_pre_hook(lambda _, args: entered.append(args[1])) for block in blocks]
         try:
-            features = self._adapt(trunk, [self.tasks.index(target)])  # (B, 1, h, w, C)
+            skips, features = self._adapt(trunk, [self.tasks.index(target)])  # (B, h, w, C) and (B, 1, h, w, C)
         finally:
             for handle in handles:
                 handle.remove()
@@ -164,7 +164,7 @@ class AdaptedModel(MultitaskModel):
         decoded: Tensor | None = None
         for source in sources:
             if decoded is None or len(self.decoders) > 1:
-                decoded = self._decode(features, trunk.skips, [self.tasks.index(source)])
+                decoded = self._decode(features, skips, [self.tasks.index(source)])
             out |= self._predict(decoded, (source,), trunk)
         return out, entered
 
@@ -174,18 +174,17 @@ class AdaptedModel(MultitaskModel):
         A0, gamma' and beta' of the norms, bottlenecks, and the skip's patch merging (counted with the block that reads
         it); not the embeddings, nor the layers that read z_t, nor decoder and heads. The order is that of the blocks.
         """
-        first = len(self.backbone.channels) - len(self.adapters.blocks) + 1
         out: dict[str, list[nn.Parameter]] = {}
         for stage, adapters in enumerate(self.adapters.blocks):
+            names = self.backbone.adapted_stages[stage].names
             for index, adapter in enumerate(cast(nn.ModuleList, adapters)):
                 block = cast(AdapterBlock, adapter)
-                number = index + 1 + (self.backbone.first_adapted if stage == 0 else 0)
                 norms = (block.norm_features, block.norm_out)
                 found = [block.attention.a0, *(p for norm in norms for p in (norm.gamma, norm.beta))]
                 found += list(block.bottleneck.parameters())
                 if stage and not index:
                     found += list(self.adapters.skip_merge[stage - 1].parameters())
-                out[f"stage {first + stage} block {number}"] = found
+                out[names[index]] = found
         return out
 
     def head_of(self, task: str) -> nn.Module:
@@ -199,10 +198,13 @@ class AdaptedModel(MultitaskModel):
         rest = [Owned(parameter) for module in modules for parameter in module.parameters()]
         return [Owned(self.embedding.weight, index), *rest]
 
-    def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> list[Tensor]:
+    def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """The levels that the decoder reads: of all tasks, and of each task."""
         z = self.embedding(self.affinity)[index]  # (T, E)
         x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)
-        return self.adapters(self.backbone.adapted_stages, x, z, trunk.valid)
+        found = self.adapters(self.backbone.adapted_stages, x, z, trunk.grids)
+        maps = [self.backbone.to_map(x, grid) for x, grid in zip(found, trunk.grids, strict=True)]
+        return self.backbone.levels(trunk.skips, maps)
 
     def _predict(self, decoded: Tensor, names: Sequence[str], trunk: TrunkFeatures) -> dict[str, Tensor]:
         return self.heads(decoded, names, trunk.image, trunk.size)

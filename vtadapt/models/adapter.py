@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import cast
 
-from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
+from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 
-from vtadapt.models.attention import TaskAdaptedAttention, recording
-from vtadapt.models.attention_maps import AttentionMaps, Head
+from vtadapt.models.attention import TaskAdaptedAttention
+from vtadapt.models.backbones.base import AdaptedBlock, AdaptedStage, Grid
 from vtadapt.models.conditioning import TaskScaledNorm
-
-
-@dataclass(frozen=True)
-class AdaptedStage:
-    """The blocks of one backbone stage that carry adapters.
-
-    Attributes:
-        blocks: timm blocks, in order; they belong to the backbone.
-        downsample: the backbone's patch merging that leads into this stage, or None where the trunk has done it.
-        dim: channels C of the stage.
-    """
-
-    blocks: tuple[SwinTransformerBlock, ...]
-    downsample: nn.Module | None
-    dim: int
-
-    @property
-    def heads(self) -> int:
-        """Attention heads of each block."""
-        return int(self.blocks[0].attn.num_heads)
-
-    def recording(
-        self, index: int, attention: TaskAdaptedAttention | None, head: Head = "mean"
-    ) -> AbstractContextManager[list[AttentionMaps]]:
-        """Note where block ``index`` looks, see :func:`vtadapt.models.attention.recording`.
-
-        This is all that the capture of attention asks of a backbone: one of another kind gives its own maps here.
-        """
-        return recording(self.blocks[index], attention, head)
 
 
 class Bottleneck(nn.Module):
@@ -70,32 +39,32 @@ class AdapterBlock(nn.Module):
     otherwise); the block is handed to :meth:`forward` and is not registered here, so it is counted and saved once.
     """
 
-    def __init__(self, block: SwinTransformerBlock, dim: int, embedding_dim: int, reduction: int) -> None:
+    def __init__(self, block: AdaptedBlock, dim: int, embedding_dim: int, reduction: int) -> None:
         """Create the trained parts for ``block`` with C = ``dim`` channels."""
         super().__init__()
-        self.attention = TaskAdaptedAttention(block.window_size, embedding_dim)
-        self.norm_features = TaskScaledNorm(cast(nn.LayerNorm, block.norm2), embedding_dim)
+        self.attention = TaskAdaptedAttention(block.window, embedding_dim)
+        self.norm_features = TaskScaledNorm(block.norm, embedding_dim)
         self.bottleneck = Bottleneck(dim, reduction)
-        self.norm_out = TaskScaledNorm(cast(nn.LayerNorm, block.norm2), embedding_dim)
+        self.norm_out = TaskScaledNorm(block.norm, embedding_dim)
 
     def forward(
-        self, block: SwinTransformerBlock, x: Tensor, skip: Tensor | None, z: Tensor, valid: Tensor | None
+        self, block: AdaptedBlock, x: Tensor, skip: Tensor | None, z: Tensor, grid: Grid
     ) -> tuple[Tensor, Tensor]:
         """Run the block with its adapter.
 
         Args:
             block: the backbone block this adapter was made for.
-            x: (B, T, H, W, C).
+            x: (B, T, *layout, C).
             skip: s of the previous adapted block, same shape, or None for the first.
             z: (T, E).
-            valid: (H, W) bool or None, see :class:`TaskAdaptedAttention`.
+            grid: where the tokens lie.
 
         Returns:
-            The block's output and s, both (B, T, H, W, C).
+            The block's output and s, both as x.
         """
-        x = x + self.attention(block, block.norm1(x), z, valid)
-        a = block.norm2(x)
-        h = self.norm_features(block.mlp(a) + a, z)
+        x = x + block.attend(x, self.attention.bias(z), grid)
+        a = block.enter_feed_forward(x)
+        h = self.norm_features(block.transform(a) + a, z)
         s = h if skip is None else h + skip
         return self.norm_out(self.bottleneck(s) + a, z), s
 
@@ -118,33 +87,32 @@ class AdapterChain(nn.Module):
             PatchMerging(before.dim, after.dim) for before, after in zip(stages, stages[1:], strict=False)
         )
 
-    def attentions(self, stage: int) -> list[TaskAdaptedAttention]:
-        """The task-adapted attention of each block of an adapted stage."""
-        return [cast(AdapterBlock, block).attention for block in cast(nn.ModuleList, self.blocks[stage])]
+    def of_stage(self, stage: int) -> list[AdapterBlock]:
+        """The adapters of the blocks of an adapted stage."""
+        return [cast(AdapterBlock, block) for block in cast(nn.ModuleList, self.blocks[stage])]
 
-    def forward(self, stages: tuple[AdaptedStage, ...], x: Tensor, z: Tensor, valid: Tensor | None) -> list[Tensor]:
+    def forward(self, stages: tuple[AdaptedStage, ...], x: Tensor, z: Tensor, grids: tuple[Grid, ...]) -> list[Tensor]:
         """Run the adapted part of the backbone for all tasks at once.
 
         Args:
             stages: the backbone's adapted stages, as given at construction.
-            x: (B, T, H, W, C) trunk tokens, repeated over the T tasks.
+            x: (B, T, *layout, C) trunk tokens, repeated over the T tasks.
             z: (T, E).
-            valid: (H, W) bool at the resolution of ``x``, or None.
+            grids: where the tokens of each stage lie.
 
         Returns:
-            One tensor (B, T, H_i, W_i, C_i) per adapted stage.
+            One tensor (B, T, *layout_i, C_i) per adapted stage.
         """
         outputs: list[Tensor] = []
         skip: Tensor | None = None
-        for index, (stage, adapters) in enumerate(zip(stages, self.blocks, strict=True)):
+        for index, (stage, adapters, grid) in enumerate(zip(stages, self.blocks, grids, strict=True)):
             if stage.downsample is not None:
                 x = _per_task(stage.downsample, x)
-                valid = None if valid is None else valid[::2, ::2]
             if index:
                 assert skip is not None
                 skip = _per_task(self.skip_merge[index - 1], skip)
             for block, adapter in zip(stage.blocks, cast(nn.ModuleList, adapters), strict=True):
-                x, skip = adapter(block, x, skip, z, valid)
+                x, skip = adapter(block, x, skip, z, grid)
             outputs.append(x)
         return outputs
 

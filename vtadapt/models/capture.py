@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtadapt.errors import UsageError
 from vtadapt.models.adapted import AdaptedModel
+from vtadapt.models.adapter import AdapterBlock
 from vtadapt.models.attention_maps import AttentionMaps, Head
-from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.backbones.base import AdaptedBlock, Backbone, Grid
 
 
 def find_block(model: AdaptedModel, block: int, head: Head = "mean") -> tuple[str, int]:
@@ -39,7 +41,7 @@ def find_block(model: AdaptedModel, block: int, head: Head = "mean") -> tuple[st
 
 
 def regular_attention(
-    backbone: SwinBackbone, image: Tensor, block: int = -1, *, head: Head = "mean", from_stage: bool = False
+    backbone: Backbone, image: Tensor, block: int = -1, *, head: Head = "mean", from_stage: bool = False
 ) -> list[AttentionMaps]:
     """The backbone's own self-attention in an adapted block: no adapter takes part, in this block or before it.
 
@@ -56,11 +58,11 @@ def regular_attention(
     _check_one(image)
     stage, index = _locate(backbone, block)
     with ExitStack() as stack:
-        adapted = backbone.adapted_stages[stage]
+        adapted, grid = backbone.adapted_stages[stage], _grids(backbone, image)[stage]
         numbers = range(0 if from_stage else index, index + 1)
-        found = [stack.enter_context(adapted.recording(i, None, head)) for i in numbers]
+        found = [stack.enter_context(_recording(adapted.blocks[i], None, grid, head)) for i in numbers]
         backbone.features(image)
-    return [_framed(maps[0], backbone, image) for maps in found]
+    return [_framed(maps[0], adapted.stride, image) for maps in found]
 
 
 def task_attention(
@@ -89,13 +91,50 @@ def task_attention(
     stage, index = _locate(model.backbone, block)
     names = model.tasks if tasks is None else tuple(tasks)
     with ExitStack() as stack:
-        adapted, attentions = model.backbone.adapted_stages[stage], model.adapters.attentions(stage)
+        adapted, grid = model.backbone.adapted_stages[stage], _grids(model.backbone, image)[stage]
+        adapters = model.adapters.of_stage(stage)
         numbers = range(0 if from_stage else index, index + 1)
-        found = [stack.enter_context(adapted.recording(i, attentions[i], head)) for i in numbers]
+        found = [stack.enter_context(_recording(adapted.blocks[i], adapters[i], grid, head)) for i in numbers]
         with torch.no_grad():
             logits = model(image, names)
-    maps = {name: [_framed(each[t], model.backbone, image) for each in found] for t, name in enumerate(names)}
+    maps = {name: [_framed(each[t], adapted.stride, image) for each in found] for t, name in enumerate(names)}
     return logits, maps
+
+
+@contextmanager
+def _recording(
+    block: AdaptedBlock, adapter: AdapterBlock | None, grid: Grid, head: Head
+) -> Iterator[list[AttentionMaps]]:
+    """Note where a block looks each time it runs; what it computes does not change by a bit.
+
+    Args:
+        block: the backbone's block.
+        adapter: what runs it; None for timm's own forward.
+        grid: where its tokens lie.
+        head: "mean" over heads, one head's number, or "all".
+
+    Yields:
+        A list that gets one entry per image and task, in the order of the folded batch (B, T).
+    """
+    found: list[AttentionMaps] = []
+
+    @torch.no_grad()
+    def look(_: nn.Module, args: Any) -> None:
+        if adapter is None:
+            found.extend(block.look(args[0], None, grid, head))
+        else:
+            _, x, _, z, _ = args
+            found.extend(block.look(x, adapter.attention.bias(z), grid, head))
+
+    handle = (block.module if adapter is None else adapter).register_forward_pre_hook(look)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _grids(backbone: Backbone, image: Tensor) -> tuple[Grid, ...]:
+    return backbone.grids((int(image.shape[-2]), int(image.shape[-1])), image.device)
 
 
 def _check_one(image: Tensor) -> None:
@@ -103,14 +142,13 @@ def _check_one(image: Tensor) -> None:
         raise ValueError(f"image must be (1, 3, H, W), found {tuple(image.shape)}")
 
 
-def _locate(backbone: SwinBackbone, block: int) -> tuple[int, int]:
+def _locate(backbone: Backbone, block: int) -> tuple[int, int]:
     """Stage among the adapted ones, and the block's number in it."""
     places = [(s, i) for s, stage in enumerate(backbone.adapted_stages) for i in range(len(stage.blocks))]
     return places[block]
 
 
-def _framed(maps: AttentionMaps, backbone: SwinBackbone, image: Tensor) -> AttentionMaps:
+def _framed(maps: AttentionMaps, stride: int, image: Tensor) -> AttentionMaps:
     """Tell the maps how many pixels a token covers, and which tokens see the image."""
     h, w = image.shape[-2:]
-    stride = (h + -h % backbone.stride) // maps.size[0]
     return replace(maps, stride=stride, shown=(math.ceil(h / stride), math.ceil(w / stride)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,13 +74,15 @@ class TaskScaledNorm(nn.Module):
     layer equals that LayerNorm to rounding. (Paper section 3, task-scaled norm.)
     """
 
-    def __init__(self, norm: nn.LayerNorm, embedding_dim: int) -> None:
-        """Start from ``norm`` (copied, not shared)."""
+    def __init__(self, norm: nn.Module, embedding_dim: int) -> None:
+        """Start from ``norm``, which is copied, not shared: a LayerNorm, or a norm of scale alone (RMSNorm)."""
         super().__init__()
-        dim = norm.normalized_shape[0]
-        self.eps = norm.eps
-        self.gamma = nn.Parameter(norm.weight.detach().clone())
-        self.beta = nn.Parameter(norm.bias.detach().clone())
+        weight = cast(Tensor, norm.weight)
+        bias: Tensor | None = getattr(norm, "bias", None)
+        dim = len(weight)
+        self.eps = float(cast(Any, norm).eps)
+        self.gamma = nn.Parameter(weight.detach().clone())
+        self.beta = nn.Parameter(torch.zeros_like(weight) if bias is None else bias.detach().clone())
         self.linear = nn.Linear(embedding_dim, 3 * dim, bias=False)  # rows: G, Bg, Bb
         nn.init.zeros_(self.linear.weight)
 
@@ -86,11 +90,11 @@ class TaskScaledNorm(nn.Module):
         """Normalise over channels.
 
         Args:
-            x: (B, T, H, W, C).
+            x: (B, T, H, W, C), or with any two sizes in place of H and W.
             z: (T, E).
 
         Returns:
-            (B, T, H, W, C).
+            As x.
         """
         scale, add, shift = self.linear(z).chunk(3, dim=-1)  # (T, C) each
         g = self.gamma * (1 + scale) + add

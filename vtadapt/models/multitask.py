@@ -5,34 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-
-
-class Encoder(Protocol):
-    """What a network asks of its encoder: a :class:`SwinBackbone` or a :class:`CnnBackbone`."""
-
-    name: str
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels of each level, finest first."""
-
-    @property
-    def stride(self) -> int:
-        """Images are padded to a multiple of it."""
-
-    def digest(self) -> str:
-        """SHA-256 over names and values of the weights."""
-
-    def prepare(self, image: Tensor) -> Tensor:
-        """Normalise and pad (B, 3, H, W) in 0..1."""
-
-    def features(self, image: Tensor, *, grad: bool = False) -> list[Tensor]:
-        """(B, 3, H, W) in 0..1 -> levels (B, h, w, C), finest first."""
+from vtadapt.models.backbones.base import Encoder
 
 
 @dataclass(frozen=True)

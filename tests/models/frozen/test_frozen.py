@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from tests.models.test_adapted import CHANNELS, ModelContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.frozen.dpt import DptConfig, DptDecoder, DptModel
 from vtadapt.models.frozen.lora import LoraConfig, LoraModel, LowRank, adapted_linears
 from vtadapt.models.frozen.probe import LinearProbe
@@ -106,7 +106,7 @@ def test_lora_begins_with_the_frozen_blocks_bit_for_bit_and_leaves_them_unchange
 
 def test_lora_changes_four_layers_of_each_adapted_block(backbone):
     found = adapted_linears(backbone)
-    blocks = [block for stage in backbone.adapted_stages for block in stage.blocks]
+    blocks = [block.module for stage in backbone.adapted_stages for block in stage.blocks]
     wanted = [m for b in blocks for m in (b.attn.qkv, b.attn.proj, b.mlp.fc1, b.mlp.fc2)]
     assert {id(m) for m in found.values()} == {id(m) for m in wanted}
     backbone.adapt_last(1)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from tests.models.test_adapted import CHANNELS, ModelContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.heads.convex import ConvexHead, ConvexHeads, bilinear_weights
 from vtadapt.models.heads.make import HEADS, make_heads
 from vtadapt.models.heads.stem import StemHeads

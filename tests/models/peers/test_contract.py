@@ -11,8 +11,9 @@ from torch import nn
 from tests.models.peers.networks import build_peer
 from tests.models.test_adapted import CHANNELS, ModelContract
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbone import SwinBackbone, load_backbone
-from vtadapt.models.cnn import CnnBackbone
+from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.workflows.run.methods import METHODS
 

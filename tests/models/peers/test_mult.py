@@ -7,7 +7,7 @@ import torch
 from timm.models.swin_transformer import WindowAttention
 
 from tests.models.peers.networks import build_peer
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.mult import BorrowedAttention, Mix, MulT, ReferenceAttention
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.models.peers.networks import build_peer
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.decoders import Aspp, AsppDecoder
 

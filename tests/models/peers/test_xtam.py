@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.models.peers.networks import build_peer
-from vtadapt.models.backbone import load_backbone
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.peers.xtam import ExchangeBlock, PairAttention, correlation_attention
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}

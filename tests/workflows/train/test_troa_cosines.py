@@ -31,18 +31,18 @@ def reference_gradients(
         blocks += [(index, block, adapter) for block, adapter in zip(stage.blocks, adapters, strict=True)]
     gradients = []
     for place in range(len(blocks)):
-        x, skip, valid, stage, features = trunk.tokens[:, None], None, trunk.valid, 0, []
+        x, skip, stage, features = trunk.tokens[:, None], None, 0, []
         leaf = None
         for number, (index, block, adapter) in enumerate(blocks):
             if index != stage:
                 features.append(x)
                 x = model.backbone.adapted_stages[index].downsample(x[:, 0])[:, None]
                 skip = model.adapters.skip_merge[index - 1](skip[:, 0])[:, None]
-                valid, stage = None if valid is None else valid[::2, ::2], index
+                stage = index
             if number == place:
                 x = leaf = x.detach().clone().requires_grad_()
                 skip = None if skip is None else skip.detach()
-            x, skip = adapter(block, x, skip, z, valid)
+            x, skip = adapter(block, x, skip, z, trunk.grids[index])
         shared = len(model.decoders) == 1
         decoder = model.decoders[0 if shared else model.tasks.index(source)]
         decoded = decoder([*features, x], trunk.skips)

@@ -8,12 +8,14 @@ Everything but the encoder is :mod:`vtadapt.assets.swin_pico.pretrain`, which sa
 from __future__ import annotations
 
 from vtadapt.assets.swin_pico.pretrain import main
-from vtadapt.models.cnn import CnnBackbone, build_resnet_pico, resnet_pico_config
+from vtadapt.models.backbones.bundled import CNN, build_resnet_pico, config_of
+from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
 
 
 def resnet_pico() -> CnnBackbone:
     """The bundled CNN's architecture with random weights."""
-    return CnnBackbone("resnet_pico", build_resnet_pico(resnet_pico_config()))
+    return CnnBackbone(CNN, build_resnet_pico(config_of(CNN)), IMAGENET_MEAN, IMAGENET_STD)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from vtadapt.atomic import whole_file
-from vtadapt.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SwinBackbone, build_pico, pico_config
-from vtadapt.models.cnn import CnnBackbone
+from vtadapt.models.backbones.base import Encoder
+from vtadapt.models.backbones.bundled import SWIN, build_pico, config_of
+from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.decoder import LightDecoder
+from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.synthetic.rooms.rooms import KINDS, generate_rooms
 
 SIZE = 128
@@ -44,15 +46,15 @@ PIXELS = 48  # pixels per image whose instances are compared
 DENSE = {"albedo": 3, "shading": 1, "reshading": 1, "height": 1}
 
 
-def swin_pico() -> SwinBackbone:
+def swin_pico() -> Encoder:
     """The bundled architecture with random weights."""
-    return SwinBackbone("swin_pico", build_pico(pico_config()), IMAGENET_MEAN, IMAGENET_STD)
+    return SwinBackbone(SWIN, build_pico(config_of(SWIN)), IMAGENET_MEAN, IMAGENET_STD)
 
 
 class Pretext(nn.Module):
     """Encoder, shallow decoder and one head per pretext."""
 
-    def __init__(self, backbone: SwinBackbone | CnnBackbone) -> None:
+    def __init__(self, backbone: Encoder) -> None:
         """Create decoder and heads for an encoder of four levels, the finest at stride 4."""
         super().__init__()
         self.backbone = backbone
@@ -204,7 +206,7 @@ def average_gradients(model: nn.Module, ranks: int) -> None:
         start += g.numel()
 
 
-def work(rank: int, args: argparse.Namespace, make: Callable[[], SwinBackbone | CnnBackbone]) -> None:
+def work(rank: int, args: argparse.Namespace, make: Callable[[], Encoder]) -> None:
     """Train the encoder that ``make`` gives in one process of ``args.ranks``."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(args.port))
     torch.set_num_threads(1)
@@ -256,7 +258,7 @@ def save(model: Pretext, args: argparse.Namespace, numbers: dict[str, Any]) -> N
 
 
 def main(
-    make: Callable[[], SwinBackbone | CnnBackbone] = swin_pico,
+    make: Callable[[], Encoder] = swin_pico,
     out: str = "build/swin_pico",
     about: str | None = __doc__,
 ) -> None:

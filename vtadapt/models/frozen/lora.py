@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.decoder import make_decoder
 from vtadapt.models.frozen.base import FrozenModel, size_of
 from vtadapt.models.heads.make import HeadKind, make_heads
@@ -58,7 +58,7 @@ class LowRank(nn.Module):
 class Levels(nn.Module):
     """A backbone's features as a module's forward, which is what ``functional_call`` calls."""
 
-    def __init__(self, backbone: SwinBackbone) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         """Wrap."""
         super().__init__()
         self.backbone = backbone
@@ -81,10 +81,10 @@ class LoraModel(FrozenModel):
     entry = "lora"
     has_own_parts = True
 
-    backbone: SwinBackbone
+    backbone: Backbone
     config: LoraConfig
 
-    def __init__(self, backbone: SwinBackbone, channels: Mapping[str, int], config: LoraConfig) -> None:
+    def __init__(self, backbone: Backbone, channels: Mapping[str, int], config: LoraConfig) -> None:
         """Create what is trained; the backbone is frozen whole. Arguments and errors as :class:`MultitaskModel`."""
         super().__init__(backbone, channels, config)
         targets = adapted_linears(backbone)
@@ -134,13 +134,13 @@ class LoraModel(FrozenModel):
         return [Owned(p) for module in (self.heads.heads[task], *own) for p in module.parameters()]
 
 
-def adapted_linears(backbone: SwinBackbone) -> dict[str, nn.Linear]:
+def adapted_linears(backbone: Backbone) -> dict[str, nn.Linear]:
     """The linear layers of the adapted blocks that read and write tokens, by their names in the backbone.
 
     Layers narrower than the tokens on one side are left out: they make position biases or gates.
     """
     stages = backbone.adapted_stages
-    widths = {id(module): stage.dim for stage in stages for block in stage.blocks for module in block.modules()}
+    widths = {id(module): stage.dim for stage in stages for block in stage.blocks for module in block.module.modules()}
     return {
         name: module
         for name, module in backbone.named_modules()

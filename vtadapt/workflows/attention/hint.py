@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from vtadapt.models.adapted import AdaptedModel
-from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.backbones.base import Backbone
 
 FEW = 100  # tokens; fewer make a map of a few large squares
 MUCH = 0.05  # share of the regular attention on padding
@@ -39,14 +39,13 @@ def finer(model: AdaptedModel, block: int, entry: dict[str, Any]) -> str:
     return f"{' and '.join(found)}; --block {finest} --size {height}x{width} {gain}"
 
 
-def whole_windows(backbone: SwinBackbone, aspect: float) -> tuple[int, int]:
+def whole_windows(backbone: Backbone, aspect: float) -> tuple[int, int]:
     """The size (height, width) nearest to ``aspect`` = height / width that needs no padding; of equal ones the largest.
 
     Sides are multiples of window x stride of the finest adapted stage, and of the stride that images are padded to.
     """
-    stages = backbone.adapted_stages
-    stride = backbone.stride >> (len(stages) - 1)
-    unit_h, unit_w = (math.lcm(int(n) * stride, backbone.stride) for n in stages[0].blocks[0].window_size)
+    first = backbone.adapted_stages[0]
+    unit_h, unit_w = (math.lcm(n * first.stride, backbone.stride) for n in first.blocks[0].window)
     most = max(1, PIXELS // (unit_h * unit_w))
     sizes = [(a * unit_h, b * unit_w) for a in range(1, most + 1) for b in range(1, most // a + 1)]
     return min(sizes, key=lambda size: (round(abs(math.log(size[0] / size[1] / aspect)), 6), -size[0]))

@@ -13,7 +13,7 @@ from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.models.attention_maps import AttentionMaps, rollout
-from vtadapt.models.backbone import SwinBackbone
+from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 from vtadapt.viz.attention import TokenMap, attention_panel
 from vtadapt.viz.panels import save_png
@@ -131,15 +131,15 @@ def _check_query(query: tuple[int, int], files: Sequence[Path]) -> None:
             )
 
 
-def _frozen_backbone(loaded: Loaded) -> SwinBackbone:
+def _frozen_backbone(loaded: Loaded) -> Backbone:
     """The backbone as it was before training, which only some runs have changed."""
     if loaded.settings.train_blocks == "adapters":
-        return cast(SwinBackbone, loaded.model.backbone)
-    return cast(SwinBackbone, load_encoder(loaded.settings)).eval()
+        return cast(Backbone, loaded.model.backbone)
+    return cast(Backbone, load_encoder(loaded.settings)).eval()
 
 
 def _show(
-    file: Path, rgb: np.ndarray, loaded: Loaded, backbone: SwinBackbone, plan: Plan
+    file: Path, rgb: np.ndarray, loaded: Loaded, backbone: Backbone, plan: Plan
 ) -> tuple[dict[str, Any], np.ndarray, dict[str, Any]]:
     """Report, page and raw maps of one photograph."""
     model = cast(AdaptedModel, loaded.model)

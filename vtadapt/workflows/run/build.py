@@ -10,8 +10,8 @@ import torch
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError, near_matches
-from vtadapt.models.backbone import SwinBackbone, load_backbone
-from vtadapt.models.cnn import CnnBackbone
+from vtadapt.models.backbones.base import Backbone, Encoder
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.tasks.meaning import difference
@@ -77,7 +77,7 @@ def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> Multitask
     return model
 
 
-def load_encoder(settings: TrainSettings) -> SwinBackbone | CnnBackbone:
+def load_encoder(settings: TrainSettings) -> Encoder:
     """The backbone as it is before training.
 
     Raises:
@@ -85,10 +85,10 @@ def load_encoder(settings: TrainSettings) -> SwinBackbone | CnnBackbone:
     """
     method = METHODS[settings.method]
     backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
-    if method.needs == "swin" and not isinstance(backbone, SwinBackbone):
+    if method.needs == "swin" and not isinstance(backbone, Backbone):
         raise ConfigError(
             f"method {settings.method!r} wants a Swin of timm or swin_pico; found the CNN {settings.encoder!r}"
         )
-    if "adapted_blocks" in method.own and settings.adapted_blocks is not None and isinstance(backbone, SwinBackbone):
+    if "adapted_blocks" in method.own and settings.adapted_blocks is not None and isinstance(backbone, Backbone):
         backbone.adapt_last(settings.adapted_blocks)
     return backbone

@@ -11,7 +11,7 @@ from timm.layers import GroupNorm
 from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
-from vtadapt.models.cnn import CnnBackbone
+from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.workflows.run.methods import METHODS
 
 PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "dpt", "lora")

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbone import SwinBackbone, load_backbone, load_weights
+from vtadapt.models.backbones.load import load_backbone, load_weights
+from vtadapt.models.backbones.swin import SwinBackbone
 
 
 def test_random_weights_depend_on_the_seed_only():
@@ -32,7 +33,7 @@ def test_trunk_is_timms_own_forward():
         assert torch.allclose(level.permute(0, 3, 1, 2), wanted, atol=1e-5)
     x = trunk.tokens
     for block in backbone.adapted_stages[0].blocks:
-        x = block(x)
+        x = block.module(x)
     assert torch.allclose(x.permute(0, 3, 1, 2), features[2], atol=1e-5)
 
 
@@ -105,9 +106,11 @@ def test_any_size_is_padded_and_the_padding_is_known():
     assert isinstance(backbone, SwinBackbone)
     trunk = backbone.trunk(torch.rand(1, 3, 33, 100))
     assert trunk.tokens.shape[1:3] == (4, 8)
-    assert trunk.valid is not None
-    assert trunk.valid.sum() == 3 * 7
-    assert backbone.trunk(torch.rand(1, 3, 64, 96)).valid is None
+    first, last = trunk.grids
+    assert first.valid is not None
+    assert (first.size, int(first.valid.sum())) == ((4, 8), 3 * 7)
+    assert (last.size, last.valid) == ((2, 4), None)  # the last of them see a row or more of the image
+    assert [grid.valid for grid in backbone.trunk(torch.rand(1, 3, 64, 96)).grids] == [None, None]
 
 
 def test_weights_of_a_deeper_swin_are_refused_by_key(tmp_path):

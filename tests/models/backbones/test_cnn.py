@@ -15,8 +15,9 @@ from torch import nn
 from vtadapt.assets.resnet_pico.pretrain import resnet_pico
 from vtadapt.assets.swin_pico import pretrain
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbone import SwinBackbone, load_backbone
-from vtadapt.models.cnn import CnnBackbone, load_cnn
+from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.swin import SwinBackbone
 
 
 def test_names_that_timm_calls_resnets_become_cnns_and_swins_stay_swins():
@@ -42,7 +43,7 @@ def test_levels_are_timms_own_at_output_stride_16(name):
 
 
 def test_any_size_is_padded_to_the_stride_by_the_border():
-    backbone = load_cnn(weights="random")
+    backbone = load_backbone("resnet_pico", "random")
     image = torch.rand(2, 3, 33, 75)
     prepared = backbone.prepare(image)
     assert prepared.shape == (2, 3, 48, 80)
@@ -58,7 +59,7 @@ def test_any_size_is_padded_to_the_stride_by_the_border():
 
 
 def test_gradients_only_where_asked():
-    backbone = load_cnn(weights="random")
+    backbone = load_backbone("resnet_pico", "random")
     assert not any(x.requires_grad for x in backbone.features(torch.rand(1, 3, 32, 32)))
     assert all(x.requires_grad for x in backbone.features(torch.rand(1, 3, 32, 32), grad=True))
 
@@ -69,7 +70,7 @@ def test_the_small_cnn_is_as_large_as_the_small_swin():
 
 
 def test_the_small_cnn_does_not_depend_on_the_batch_nor_on_the_mode():
-    backbone = load_cnn(weights="random", seed=1)
+    backbone = load_backbone("resnet_pico", "random", seed=1)
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in backbone.modules())
     images = torch.rand(3, 3, 64, 64)
     together = backbone.train().features(images)
@@ -91,14 +92,14 @@ def test_batch_norm_keeps_pretrained_statistics_in_training(tmp_path):
 def test_random_weights_depend_on_the_seed_only():
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    a, b, c = (load_cnn(weights="random", seed=s) for s in (1, 1, 2))
+    a, b, c = (load_backbone("resnet_pico", "random", seed=s) for s in (1, 1, 2))
     assert torch.equal(state, torch.get_rng_state())
     assert a.digest() == b.digest() != c.digest()
 
 
 def test_weights_from_a_file_of_half_precision(tmp_path):
     path = tmp_path / "w.safetensors"
-    source = load_cnn(weights="random", seed=4)
+    source = load_backbone("resnet_pico", "random", seed=4)
     save_file({k: v.half() for k, v in source.net.state_dict().items()}, path)
     loaded = load_backbone("resnet_pico", str(path))
     for key, value in loaded.net.state_dict().items():
@@ -160,7 +161,8 @@ def test_the_pretraining_script_runs_and_writes_what_loads(tmp_path, monkeypatch
         monkeypatch.setenv(name, "")  # so that what the script sets ends with this test
     pretrain.main(resnet_pico, "unused")
     assert (
-        load_file(tmp_path / "out" / "model.safetensors").keys() == load_cnn(weights="random").net.state_dict().keys()
+        load_file(tmp_path / "out" / "model.safetensors").keys()
+        == load_backbone("resnet_pico", "random").net.state_dict().keys()
     )
     assert json.loads((tmp_path / "out" / "training.json").read_text())["settings"]["images"] == 4
     load_backbone("resnet_pico", str(tmp_path / "out" / "model.safetensors"))
