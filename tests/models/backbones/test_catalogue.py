@@ -7,8 +7,8 @@ import timm
 import torch
 
 from vtadapt.errors import UsageError
-from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.catalogue import APACHE, CATALOGUE, COMMERCIAL, CONDITIONS, DINOV3, MIT, known
+from vtadapt.models.backbones.load import load_backbone
 
 LICENCES = {"apache-2.0": APACHE, "mit": MIT, "dinov3-license": DINOV3}  # timm's names -> ours
 OF_TIMM = [each for each in CATALOGUE if not each.bundled]
