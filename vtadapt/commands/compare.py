@@ -16,7 +16,7 @@ def compare(
     data: Annotated[str, typer.Argument(help="Data set, or several joined with '+'.")],
     methods: Annotated[
         str,
-        typer.Option(help=f"all, or some of {', '.join(METHODS)}, by commas; METHOD:ENCODER for another encoder."),
+        typer.Option(help=f"all, or some of {', '.join(METHODS)}, by commas; or METHOD:ENCODER, METHOD:KEY=VALUE."),
     ] = "all",
     seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "3",
     budget: Annotated[str | None, typer.Option(help="steps=N or seconds=N of every run.")] = None,

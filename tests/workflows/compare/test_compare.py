@@ -280,7 +280,10 @@ def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> No
     ("options", "match"),
     [
         ({"methods": "adaptors"}, "unknown method 'adaptors' in --methods.*Did you mean 'adapters'"),
-        ({"methods": "stl,stl"}, "wanted each method once, or with another encoder as METHOD:ENCODER"),
+        ({"methods": "stl,stl"}, "wanted each method once, or with another encoder or setting"),
+        ({"methods": "stl:swin_a+resnet18"}, r"stl:swin_a\+resnet18.*wanted METHOD\[:ENCODER\]"),
+        ({"methods": "stl:weights=a/b.pth"}, "paths go to --set stl:"),
+        ({"methods": "stl:method=mult"}, "two methods"),
         ({"methods": ","}, "wanted each method once"),
         ({"seeds": "three"}, "--seeds 'three'; wanted a number of seeds"),
         ({"seeds": "0"}, "--seeds '0'; wanted at least one"),
@@ -295,6 +298,20 @@ def test_what_cannot_be_compared(tiny: Any, tmp_path: Path, options: dict[str, A
     with pytest.raises(UsageError, match=match):
         compare(base(tiny, tmp_path), CompareOptions(**options), quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_method_with_settings_of_its_own_beside_itself(tiny: Any, tmp_path: Path) -> None:
+    settings = base(tiny, tmp_path)
+    names = "adapters,adapters:train_blocks=all+lr=0.5,adapters:swin_x+reduction=2,lora:decoder_sharing=per_task"
+    found = compare_grid.find_variants(names, settings, {"adapters": {"lr": 0.1, "reduction": 8}})
+    assert [v.label for v in found] == names.split(",")
+    assert [v.method for v in found] == [*["adapters"] * 3, "lora"]
+    assert [v.settings.train_blocks for v in found[:3]] == ["adapters", "all", "adapters"]
+    assert [v.settings.lr for v in found] == [0.1, 0.5, 0.1, None]
+    assert [(v.encoder, v.settings.reduction) for v in found[1:3]] == [("swin_pico", 8), ("swin_x", 2)]
+    assert found[3].settings.decoder_sharing == "per_task"
+    with pytest.raises(ConfigError, match="--methods stl:reduction=2: setting 'reduction' is read by"):
+        compare_grid.find_variants("stl:reduction=2", settings, {})
 
 
 def test_what_all_and_seeds_mean(tiny: Any, tmp_path: Path) -> None:

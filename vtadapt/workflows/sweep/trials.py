@@ -16,7 +16,7 @@ from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import METHODS, all_compared
-from vtadapt.workflows.run.settings import TrainSettings, load, validate
+from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, validate
 from vtadapt.workflows.run.settings.reading import check_read, for_method, reads
 from vtadapt.workflows.sweep.trial_process import COST, MEASURE, TRAIN, run_trial
 from vtadapt.workflows.terminal.interrupt import uninterrupted
@@ -81,7 +81,7 @@ def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str
     """The variants named by "METHOD[:ENCODER],...", or "all".
 
     Args:
-        names: as typed.
+        names: as typed; behind the colon there may be settings, too: METHOD:KEY=VALUE, several joined with "+".
         base: settings of all of them; a method gets those that it reads (:func:`check_given` sees to the others).
         own: method (or METHOD:ENCODER) -> settings that differ for it.
 
@@ -97,20 +97,39 @@ def find_variants(names: str, base: TrainSettings, own: Mapping[str, Mapping[str
             close = near_matches(name.split(":")[0], METHODS)
             raise UsageError(f"unknown method {name!r} in --methods; wanted all, or of {', '.join(METHODS)}.{close}")
     if not listed or len(set(listed)) < len(listed):
-        raise UsageError(f"--methods {names!r}: wanted each method once, or with another encoder as METHOD:ENCODER")
+        raise UsageError(
+            f"--methods {names!r}: wanted each method once, or with another encoder or setting as METHOD:ENCODER "
+            "or METHOD:KEY=VALUE"
+        )
     for name in sorted(own.keys() - set(listed) - {name.split(":")[0] for name in listed}):
         raise UsageError(f"--set {name}:...: no such method in this comparison; there: {', '.join(listed)}")
     given = base.model_dump(exclude_unset=True)
     variants = []
     for name in listed:
-        method, _, encoder = name.partition(":")
-        changes: dict[str, Any] = {"method": method, **own.get(method, {}), **own.get(name, {})}
-        if encoder:
-            changes["backbone"] = encoder
+        method, named = _named(name)
+        changes = {"method": method, **own.get(method, {}), **own.get(name, {}), **named}
         common = {key: given[key] for key in for_method(given, method)}
         settings = validate({**common, **changes}, f"settings of {name!r}")
+        check_read(dict.fromkeys(named, f"--methods {name}"), [settings])
         variants.append(Variant(name, method, settings))
     return variants
+
+
+def _named(name: str) -> tuple[str, dict[str, Any]]:
+    """The method of a variant's name, and the settings that the name gives it.
+
+    Raises:
+        UsageError: two encoders, no KEY=VALUE, or what the name of its folder cannot hold.
+    """
+    method, _, rest = name.partition(":")
+    parts = rest.split("+") if rest else []
+    encoders = [part for part in parts if "=" not in part]
+    if len(encoders) > 1 or set(rest) & set("@/\\"):
+        raise UsageError(f"--methods {name!r}; wanted METHOD[:ENCODER][+KEY=VALUE...]; paths go to --set {method}:...")
+    changes = parse_assignments([part for part in parts if "=" in part], f"--methods {method}:")
+    if "method" in changes:
+        raise UsageError(f"--methods {name!r} names two methods; keep one of them")
+    return method, {**changes, **({"backbone": encoders[0]} if encoders else {})}
 
 
 def check_given(
