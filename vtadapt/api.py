@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from vtadapt.errors import UsageError
 from vtadapt.tasks import Task
-from vtadapt.workflows.predict.image import predict_image, read_image
-from vtadapt.workflows.predict.predict import as_arrays
+from vtadapt.workflows.predict.image import Predictor, read_image
+from vtadapt.workflows.predict.photograph import as_arrays
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.settings import validate
@@ -90,8 +90,8 @@ class Model:
         if isinstance(image, list | tuple):
             return [self.predict(one, size=size, tile=tile, binary=binary) for one in image]
         loaded = self._loaded.deciding() if binary else self._loaded
-        found = predict_image(loaded, as_rgb(image), Sizing(size, tile), self._device)
-        return as_arrays(self._loaded.tasks, found)
+        found = Predictor(loaded, Sizing(size, tile), self._device)(as_rgb(image))
+        return as_arrays(self._loaded.tasks, found.maps)
 
 
 def load(run: str | os.PathLike[str] | None = None, *, run_dir: str | os.PathLike[str] = "runs") -> Model:

@@ -28,7 +28,8 @@ def predict(
     json_: Json = False,
 ) -> None:
     """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
-    from vtadapt.workflows.predict.predict import VideoOptions, failure_of
+    from vtadapt.workflows.predict.inputs import failure_of
+    from vtadapt.workflows.predict.predict import VideoOptions
     from vtadapt.workflows.predict.predict import predict as work
     from vtadapt.workflows.predict.tables import show_pictures
     from vtadapt.workflows.run.folder import find_run

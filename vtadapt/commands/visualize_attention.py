@@ -32,7 +32,7 @@ def visualize_attention(
     with importing():
         from vtadapt.workflows.attention.visualize import AttentionOptions
         from vtadapt.workflows.attention.visualize import visualize_attention as work
-        from vtadapt.workflows.predict.predict import failure_of
+        from vtadapt.workflows.predict.inputs import failure_of
         from vtadapt.workflows.predict.tables import show_pictures
         from vtadapt.workflows.run.folder import find_run
         from vtadapt.workflows.run.settings import parse_list

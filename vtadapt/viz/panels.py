@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -81,6 +82,11 @@ def panel(
     grid = _grid(rows, height, base)
     body = _with_heads(grid, heads, head_width, base)
     return _page(body, title, footer, strips, base)
+
+
+def save_panel(path: str | os.PathLike[str], rows: Sequence[Sequence[Cell | None]], **options: Any) -> Path:
+    """Draw a panel and save it: :func:`panel`, then :func:`save_png`."""
+    return save_png(path, panel(rows, **options))
 
 
 def unlabelled(height: int, width: int, size: int) -> np.ndarray:

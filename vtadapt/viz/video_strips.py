@@ -12,6 +12,13 @@ SIZE = 15  # of the names, in pixels
 PAD = 6
 
 
+def frame_strips(
+    names: Sequence[str], strips: Sequence[Callable[[int], np.ndarray]], cell_width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What stands above and below cells that stand side by side: their names, and ``strips`` as wide as all of them."""
+    return name_strip(names, cell_width), strips_below(strips, len(names) * cell_width)
+
+
 def name_strip(names: Sequence[str], cell_width: int) -> np.ndarray:
     """Return the names of cells that stand side by side, each ``cell_width`` wide: (H, N x cell_width, 3) uint8 RGB."""
     height = line_height(SIZE) + 2 * PAD

@@ -17,8 +17,9 @@ from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.models.capture import regular_attention, task_attention
 from vtadapt.workflows.attention.hint import whole_windows
 from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
-from vtadapt.workflows.predict.predict import network_input, read_image
+from vtadapt.workflows.predict.image import read_image
 from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.sizing.decoded import network_input
 from vtadapt.workflows.sizing.size import parse_run_size
 from vtadapt.workflows.train.train import train
 

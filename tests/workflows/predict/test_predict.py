@@ -17,9 +17,11 @@ from PIL import Image
 
 import vtadapt
 from vtadapt.errors import DataError, UsageError, VtadaptError
-from vtadapt.workflows.predict.image import enough_memory
-from vtadapt.workflows.predict.predict import find_images, predict, predict_image, read_image
+from vtadapt.workflows.predict.image import Predictor, read_image
+from vtadapt.workflows.predict.inputs import find_images
+from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.run.load import Loaded, load_run
+from vtadapt.workflows.sizing.decoded import enough_memory
 from vtadapt.workflows.sizing.size import Sizing
 
 
@@ -46,7 +48,7 @@ def loaded(tiny: Any) -> Loaded:
 @pytest.mark.parametrize(("height", "width"), [(33, 517), (517, 33), (1, 1), (7, 9), (1, 300)])
 @pytest.mark.parametrize("size", ["auto", "native", "64x96"])
 def test_any_size(loaded: Loaded, height: int, width: int, size: str) -> None:
-    found = predict_image(loaded, photo(height, width), Sizing(size))
+    found = Predictor(loaded, Sizing(size))(photo(height, width)).maps
     assert {name: tuple(value.shape) for name, value in found.items()} == {
         "semseg": (height, width),
         "depth": (1, height, width),
@@ -68,10 +70,10 @@ def test_a_large_photograph(tiny: Any, tmp_path: Path, height: int, width: int) 
 def test_bands_equal_the_whole(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     # Class maps of large photographs are decoded in bands of rows; here with one band, and with many.
     image = photo(200, 130)
-    whole = predict_image(loaded, image)["semseg"]
-    linspace = predict_image.__globals__["torch"].linspace
+    whole = Predictor(loaded)(image).maps["semseg"]
+    linspace = torch.linspace
     monkeypatch.setattr("torch.linspace", lambda start, end, count: linspace(start, end, 9 * count))
-    assert (predict_image(loaded, image)["semseg"] == whole).all()
+    assert (Predictor(loaded)(image).maps["semseg"] == whole).all()
 
 
 def test_raw_arrays_have_the_photographs_size(tiny: Any, tmp_path: Path) -> None:

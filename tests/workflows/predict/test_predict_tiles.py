@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from vtadapt.synthetic.rooms.rooms import render_room
-from vtadapt.workflows.predict import predict as module
-from vtadapt.workflows.predict.image import plan_of, predict_image
+from vtadapt.viz import panels
+from vtadapt.workflows.predict.image import Predictor
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import Loaded, load_run
-from vtadapt.workflows.sizing.size import Sizing
+from vtadapt.workflows.sizing.size import Sizing, units_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,8 +41,8 @@ def test_the_working_size_is_said(
     cli: Callable[..., Any], tiny: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     footers = []
-    drawn = module.panel
-    monkeypatch.setattr(module, "panel", lambda rows, **words: footers.append(words["footer"]) or drawn(rows, **words))
+    drawn = panels.panel
+    monkeypatch.setattr(panels, "panel", lambda rows, **words: footers.append(words["footer"]) or drawn(rows, **words))
     common = ("predict", photo, "--run", tiny.run, "--out", tmp_path / "out", "--json")
     sizes = [(), ("--size", "native"), ("--size", "native", "--tile", "128"), ("--size", "85x150", "--tile", "none")]
     ran = [cli(*common, *options) for options in sizes]
@@ -93,9 +93,9 @@ def test_no_seam_where_tiles_meet(demo: Loaded) -> None:
     # inside of tiles; with tiles put side by side it jumps four times as much.
     rgb = render_room(7, (256, 1100))["image"]
     sizing = Sizing("native", "512")
-    plan = plan_of(demo, (256, 1100), sizing)
-    whole = predict_image(demo, rgb, Sizing("native", "none"))
-    tiled = predict_image(demo, rgb, sizing)
+    plan = sizing.plan((256, 1100), demo.size, units_of(demo.model))
+    whole = Predictor(demo, Sizing("native", "none"))(rgb).maps
+    tiled = Predictor(demo, sizing)(rgb).maps
     assert plan.grid is not None
     spans = plan.grid.columns.spans
     assert len(spans) == 3
@@ -113,15 +113,16 @@ PEAK = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from vtadapt.workflows.predict.image import predict_image
+from vtadapt.viz import panels
+from vtadapt.workflows.predict.image import Predictor
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.sizing.size import Sizing
+from vtadapt.workflows.sizing.size import Sizing, units_of
 loaded = load_run(find_run("demo", Path("runs")))
 rgb = np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), dtype=np.uint8)
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = predict_image(loaded, rgb, Sizing("native", "auto"))
+found = Predictor(loaded, Sizing("native", "auto"))(rgb).maps
 assert found["normals"].shape == (3, 3000, 4000)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
 """

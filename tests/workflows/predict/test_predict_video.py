@@ -15,8 +15,9 @@ from PIL import Image
 
 from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.workflows.predict import video as module
-from vtadapt.workflows.predict.image import predict_image
-from vtadapt.workflows.predict.predict import failure_of, predict
+from vtadapt.workflows.predict.image import Predictor
+from vtadapt.workflows.predict.inputs import failure_of
+from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.predict.video import CODECS, BrokenVideoError, Drawing, VideoOptions, Writer, read_frames
 from vtadapt.workflows.run.load import load_run
 
@@ -58,7 +59,7 @@ def test_cells_stand_side_by_side(tiny: Any) -> None:
     loaded = load_run(tiny.run)
     draw = Drawing(loaded.tasks, 24, 32)
     frame = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    found = predict_image(loaded, frame, shown=draw.cell)
+    found = Predictor(loaded)(frame, draw.cell).maps
     page = draw(frame, found)
     top = draw.above.shape[0]
     rows = page[top : top + 24]
@@ -71,9 +72,7 @@ def test_cells_stand_side_by_side(tiny: Any) -> None:
 def test_large_frames_are_made_smaller(tiny: Any) -> None:
     loaded = load_run(tiny.run)
     draw = Drawing(loaded.tasks, 1080, 1921)
-    page = draw(
-        np.zeros((1080, 1921, 3), np.uint8), predict_image(loaded, np.zeros((8, 8, 3), np.uint8), shown=draw.cell)
-    )
+    page = draw(np.zeros((1080, 1921, 3), np.uint8), Predictor(loaded)(np.zeros((8, 8, 3), np.uint8), draw.cell).maps)
     assert 2500 < page.shape[1] <= module.WIDTH + 6
     assert draw.cell[1] / draw.cell[0] == pytest.approx(1921 / 1080, rel=0.01)
 
@@ -92,7 +91,7 @@ def test_colours_do_not_flicker(tiny: Any) -> None:
     draw = Drawing(loaded.tasks, 8, 8)
     frames = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
     for i, frame in enumerate(frames):
-        found = predict_image(loaded, frame, shown=draw.cell)
+        found = Predictor(loaded)(frame, draw.cell).maps
         old = draw.ranges.get("depth")
         draw(frame, found)
         now = loaded.tasks["depth"].value_range(found["depth"])
@@ -107,13 +106,15 @@ def test_only_the_frame_at_hand_is_kept(tiny: Any, tmp_path: Path, monkeypatch: 
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
 
-    def watched(loaded: Any, frame: np.ndarray, *args: Any) -> Any:
+    predicted = Predictor.__call__
+
+    def watched(self: Predictor, frame: np.ndarray, *args: Any) -> Any:
         nonlocal most
         alive.append(weakref.ref(frame))
         most = max(most, sum(ref() is not None for ref in alive))
-        return predict_image(loaded, frame, *args)
+        return predicted(self, frame, *args)
 
-    monkeypatch.setattr(module, "predict_image", watched)
+    monkeypatch.setattr(Predictor, "__call__", watched)
     entry = predict([clip(tmp_path / "a.avi", frames=12)], tiny.run, tmp_path / "out")[0]
     assert entry["frames"] == len(alive) == 12
     assert most <= 2

@@ -12,8 +12,8 @@ from torch import Tensor
 from vtadapt.data.recipe.shared_classes import Agreement
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell as Picture
-from vtadapt.viz.panels import panel, save_png
-from vtadapt.workflows.evaluate.evaluate import legends, shared_range
+from vtadapt.viz.panels import save_panel
+from vtadapt.workflows.evaluate.pictures import legends, shared_range
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings
@@ -52,7 +52,7 @@ def draw_adaptation(
     for index, batch in enumerate(batches):
         rows += _rows(batch, tasks, {label: each[index] for label, each in predictions.items()})
         titles += [*(label.replace(":", " ") for label in predictions), TRUTH]
-    return [str(save_png(path, panel(rows, row_titles=titles, title=target, strips=legends(tasks))))]
+    return [str(save_panel(path, rows, row_titles=titles, title=target, strips=legends(tasks)))]
 
 
 def _predict(model: torch.nn.Module, image: Tensor, tasks: Mapping[str, Task]) -> dict[str, Tensor]:

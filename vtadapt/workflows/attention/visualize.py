@@ -19,21 +19,20 @@ from vtadapt.viz.attention import TokenMap, attention_panel
 from vtadapt.viz.panels import save_png
 from vtadapt.workflows.attention.hint import finer
 from vtadapt.workflows.attention.options import QUERY, RECEIVED, ROLLOUT, AttentionOptions, Plan, check, find_tasks
-from vtadapt.workflows.predict.image import enough_memory
-from vtadapt.workflows.predict.predict import (
+from vtadapt.workflows.predict.image import read_image
+from vtadapt.workflows.predict.inputs import (
     BrokenImageError,
     check_out,
     find_images,
+    is_video,
     leave_out,
-    network_input,
-    read_image,
     unique_stems,
-    write_arrays,
 )
-from vtadapt.workflows.predict.video import is_video
 from vtadapt.workflows.run.build import load_encoder
+from vtadapt.workflows.run.files import write_arrays
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.methods import listed, those
+from vtadapt.workflows.sizing.decoded import enough_memory, network_input
 from vtadapt.workflows.sizing.size import parse_run_size
 from vtadapt.workflows.terminal.text import say
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell as Picture
-from vtadapt.viz.panels import panel, save_png
-from vtadapt.workflows.evaluate.evaluate import legends, shared_range
+from vtadapt.viz.panels import save_panel
+from vtadapt.workflows.evaluate.pictures import legends, shared_range
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings
@@ -58,8 +58,8 @@ def draw_comparison(
             columns = {label: each[index] for label, each in predictions[name].items()}
             rows += _rows(batch, tasks, columns)
             titles += list(tasks)
-        picture = panel(rows, row_titles=titles, title=f"{name}: {len(shown)} methods", strips=legends(tasks))
-        paths.append(str(save_png(folder / f"panel-{name}.png", picture)))
+        title, path = f"{name}: {len(shown)} methods", folder / f"panel-{name}.png"
+        paths.append(str(save_panel(path, rows, row_titles=titles, title=title, strips=legends(tasks))))
     return paths
 
 

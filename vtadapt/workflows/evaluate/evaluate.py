@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
 from vtadapt.atomic import write_json
-from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
-from vtadapt.viz.keys import legend
-from vtadapt.viz.panels import Cell, Strip, panel, save_png
 from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
+from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
 Metrics = dict[str, dict[str, float]]
-MAX_LEGEND = 24  # classes named under a panel
 
 
 class Evaluation(NamedTuple):
@@ -208,83 +203,3 @@ def _sized_tag(sizing: Sizing) -> str:
     """What sets apart the files of another working size than the stored one."""
     size = "" if sizing.size == "native" else f"-at-{sizing.size}"
     return size + ("" if sizing.tile == "none" else f"-tiles-{sizing.tile}")
-
-
-def draw_panel(
-    model: nn.Module,
-    reader: PackReader,
-    tasks: Mapping[str, Task],
-    path: Path,
-    *,
-    images: int = 4,
-    label_maps: Mapping[str, Sequence[int]] | None = None,
-    footer: str = "",
-) -> Path:
-    """Write a picture: per image one row of predictions over one row of ground truth."""
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    rows: list[list[Cell | None]] = []
-    titles: list[str] = []
-    count = min(images, len(reader))
-    loader = build_eval(reader, tasks, 1, count, label_maps)
-    with torch.no_grad():
-        for batch in loader:
-            logits = {k: v.float().cpu() for k, v in model(batch["image"].to(device)).items()}
-            predictions = {name: task.decode(logits[name])[0] for name, task in tasks.items()}
-            truth = {name: batch["targets"][name][0] for name in tasks}
-            ranges = {name: shared_range(task, truth[name], predictions[name]) for name, task in tasks.items()}
-            image = (batch["image"][0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-            rows.append(
-                [Cell(image, caption=f"image {batch['name'][0]}"), *prediction_cells(tasks, predictions, ranges)]
-            )
-            rows.append([Cell(np.full_like(image, 255)), *truth_cells(tasks, truth, ranges)])
-            titles += ["prediction", "ground truth"]
-    model.train(training)
-    save_png(path, panel(rows, row_titles=titles, title=reader.path.parent.name, footer=footer, strips=legends(tasks)))
-    return path
-
-
-def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
-    """The range of values that truth and prediction are both drawn in."""
-    return task.value_range(truth) or task.value_range(prediction)
-
-
-def _note(task: Task, limits: tuple[float, float] | None) -> str:
-    if limits is None:
-        return ""
-    ends = " .. ".join(task.behaviour.ends(task))
-    return f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units} ({ends})".replace("  ", " ")
-
-
-def prediction_cells(
-    tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
-) -> list[Cell]:
-    """One coloured cell per task."""
-    return [
-        Cell(
-            task.colour(predictions[name], ranges[name]),
-            caption=name,
-            note=_note(task, ranges[name]),
-            smooth=task.behaviour.smooth,
-        )
-        for name, task in tasks.items()
-    ]
-
-
-def truth_cells(
-    tasks: Mapping[str, Task], truth: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
-) -> list[Cell | None]:
-    """Coloured ground truth; None where the sample has no label."""
-    return [
-        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=task.behaviour.smooth)
-        if bool(task.valid(truth[name][None]).any())
-        else None
-        for name, task in tasks.items()
-    ]
-
-
-def legends(tasks: Mapping[str, Task]) -> list[Strip]:
-    """A strip of class names and colours, drawn at any width, for every task with few enough classes."""
-    shown = [task for task in tasks.values() if 0 < len(task.classes) <= MAX_LEGEND]
-    return [functools.partial(legend, task.classes, task.colours) for task in shown]

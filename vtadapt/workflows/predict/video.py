@@ -16,26 +16,20 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.atomic import disk_error, make_folder, replace_file, temporary_name
-from vtadapt.errors import DataError, UsageError, VtadaptError
+from vtadapt.errors import UsageError, VtadaptError
 from vtadapt.tasks import Task
-from vtadapt.viz.video_strips import name_strip, strips_below
-from vtadapt.workflows.evaluate.evaluate import legends
-from vtadapt.workflows.predict.image import plan_of, predict_image
-from vtadapt.workflows.run.load import Loaded
-from vtadapt.workflows.sizing.size import Sizing
+from vtadapt.viz.video_strips import frame_strips
+from vtadapt.workflows.evaluate.pictures import legends
+from vtadapt.workflows.predict.image import Predictor
+from vtadapt.workflows.predict.inputs import VIDEOS, BrokenVideoError
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))  # what is tried, in this order; every OpenCV writes the second
 WIDTH = 2560  # pixels across a frame of the result at most
 RATE = 25.0  # frames a second, where a file does not say
 SLOWEST = 0.05  # frames a second; formats cannot tell much slower rates
 STEADY = 0.9  # weight that the past keeps in a range of values, so that colours do not flicker
-
-
-class BrokenVideoError(DataError):
-    """A file from which no frame can be read; others may be fine."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +45,17 @@ class VideoOptions:
             raise UsageError(f"every {self.every}, limit {self.limit}; wanted numbers from 1")
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file's name ends as that of a video does."""
-    return path.suffix.lower() in SUFFIXES
-
-
 def predict_video(
-    loaded: Loaded, path: Path, out: Path, sizing: Sizing, device: str, options: VideoOptions, *, quiet: bool = False
+    predictor: Predictor, path: Path, out: Path, options: VideoOptions, *, quiet: bool = False
 ) -> dict[str, Any]:
     """Write ``out`` with the suffix of its format: per frame image | one cell per task, names above, classes below.
 
     Only the frame at hand is kept. Cells are as large as the frames, or smaller to stay within 2560 pixels across.
 
     Args:
-        loaded: the run, its model on ``device``.
+        predictor: the run, and at which size it works, as for photographs.
         path: the video.
         out: path of the result without a suffix.
-        sizing: the size that the network works at, and in which tiles, as for photographs.
-        device: torch device.
         options: which frames.
         quiet: no progress.
 
@@ -90,10 +77,11 @@ def predict_video(
         announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         total = min(-(-announced // options.every), options.limit or announced)
         with Writer(out, rate) as writer, Progress(total, 0, path.name, quiet) as bar:
-            draw = Drawing(loaded.tasks, first.shape[0], first.shape[1])
+            draw = Drawing(predictor.loaded.tasks, first.shape[0], first.shape[1])
             frame: np.ndarray | None = first
             while frame is not None:
-                writer.add(draw(frame, predict_image(loaded, frame, sizing, device, draw.cell)))
+                predicted = predictor(frame, draw.cell)
+                writer.add(draw(frame, predicted.maps))
                 speed = writer.count / (time.perf_counter() - started)
                 bar.update(writer.count, {"images/s": speed})
                 frame = next(frames, None)
@@ -106,7 +94,7 @@ def predict_video(
         "image": str(path),
         "panel": str(writer.path),
         "size": list(first.shape[:2]),
-        **plan_of(loaded, (first.shape[0], first.shape[1]), sizing).report,
+        **predicted.plan.report,
         "frames": writer.count,
         "frames_per_second": round(rate, 3),
         "seconds": round(seconds, 3),
@@ -117,7 +105,7 @@ def predict_video(
 def _open(path: Path) -> cv2.VideoCapture:
     """Open a video; what goes wrong is told here in one line, not by the libraries below in many."""
     if not path.is_file():
-        raise BrokenVideoError(f"no video at {os.fspath(path)!r}; wanted a file ({', '.join(SUFFIXES)})")
+        raise BrokenVideoError(f"no video at {os.fspath(path)!r}; wanted a file ({', '.join(VIDEOS)})")
     # What FFmpeg cannot read no other can, but some would complain.
     backend = cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
     with _silence():
@@ -166,8 +154,7 @@ class Drawing:
         factor = min(1.0, WIDTH / across)
         self.cell = max(1, round(height * factor)), max(1, round(width * factor))
         names = ["image", *tasks]
-        self.above = name_strip(names, self.cell[1])
-        self.below = strips_below(legends(tasks), len(names) * self.cell[1])
+        self.above, self.below = frame_strips(names, legends(tasks), self.cell[1])
         self.ranges: dict[str, tuple[float, float]] = {}
 
     def __call__(self, frame: np.ndarray, predictions: Mapping[str, Tensor]) -> np.ndarray:

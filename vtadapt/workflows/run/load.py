@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import ConfigError
+from vtadapt.errors import ConfigError, UsageError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
@@ -95,11 +95,12 @@ class Loaded:
         return replace(self, cuts=self.thresholds)
 
 
-def load_run(path: Path) -> Loaded:
-    """Rebuild a run's model and load its best weights.
+def load_run(path: Path, device: str = "cpu") -> Loaded:
+    """Rebuild a run's model, load its best weights and bring it to a device.
 
     Raises:
         ConfigError: the folder is not a finished run, its backbone changed, or its checkpoint does not fit.
+        UsageError: a device that is not there.
     """
     found, settings = read_config(path), load(path / files.SETTINGS)
     model = build_model(settings, found.tasks)
@@ -110,9 +111,12 @@ def load_run(path: Path) -> Loaded:
         )
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
-    model.eval()
-    thresholds = _thresholds(path, found.tasks)
-    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, thresholds)
+    try:
+        model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises for a device that it lacks or does not know
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} cannot be used ({reason}); wanted cpu, cuda, cuda:1, mps ...") from error
+    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, _thresholds(path, found.tasks))
 
 
 def _thresholds(path: Path, tasks: Mapping[str, Task]) -> dict[str, float]:

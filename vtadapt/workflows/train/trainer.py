@@ -15,7 +15,8 @@ from vtadapt.atomic import remove_leftovers, write_json
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
-from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, draw_panel, evaluate, score, summary
+from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, evaluate, score, summary
+from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.affinity_file import write_history
 from vtadapt.workflows.run.build import build_model

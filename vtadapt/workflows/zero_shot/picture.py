@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vtadapt.viz.panels import Cell as Picture
-from vtadapt.viz.panels import panel, save_png
-from vtadapt.workflows.evaluate.evaluate import legends, shared_range
+from vtadapt.viz.panels import save_panel
+from vtadapt.workflows.evaluate.pictures import legends, shared_range
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.sweep.panel import TRUTH, first_finished, map_cell, photograph
@@ -47,5 +47,5 @@ def draw_zero_shot(plan: Plan, trials: Sequence[Trial], folder: Path, images: in
         maps_shown = {**{label: each[index] for label, each in predicted.items()}, TRUTH: truth}
         row = [map_cell(task, value, limits, caption if first else "") for caption, value in maps_shown.items()]
         rows.append([photograph(batch, "image" if first else ""), *row])
-    page = panel(rows, title=f"{task.name} on {name}", strips=legends({task.name: task}))
-    return [str(save_png(folder / f"panel-{name}-{task.name}.png", page))]
+    path = folder / f"panel-{name}-{task.name}.png"
+    return [str(save_panel(path, rows, title=f"{task.name} on {name}", strips=legends({task.name: task})))]
