@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vtadapt.data.pack.pack import PackReader, PackWriter
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 
 TASKS = {
     "semseg": RecipeTask(kind="classes", classes=("a", "b", "c")),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 from vtadapt.tasks import make_task
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_ids, id_table, id_type, type_holding, with_reserved

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METRES = frozenset({"m", "metre", "metres", "meter", "meters"})
+OTHER_LENGTHS = {
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
+}
+"""Other units of length -> one of it in metres."""
 TYPICAL = 3.0
 """Metres: what a fresh head predicts, about the mean depth of an indoor scene."""
 LEAST = 0.01

@@ -59,6 +59,9 @@ class Labels(ABC):  # noqa: B024
         """Whether a task that declares these is a distance, unless it says otherwise."""
         return False
 
+    def check_units(self, units: str, channels: int | None) -> None:  # noqa: B027
+        """Raise ValueError where it must be said, and is not, whether a task that declares these is a distance."""
+
     def channels_of(self, task: Declared) -> int:
         """Channels of the logits."""
         return type(self).channels or task.channels or 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks.kinds import find_kind
+from vtadapt.tasks.names import check_name
 from vtadapt.tasks.spec import AnyTask, Colour
 
 
@@ -35,8 +36,10 @@ def wrong_field(name: str, kind: str, error: ValueError) -> ConfigError:
 
 def check_task(task: AnyTask, weight: float) -> None:
     """Raise ConfigError where the fields of a task do not go together, with its name."""
-    if not task.name:
-        raise ConfigError("A task needs a name, found an empty one.")
+    try:
+        check_name(task.name)
+    except ValueError as error:
+        raise ConfigError(f"Task {task.name!r} {error}.") from error
     kind = find_kind(task.kind)
     try:
         kind.check_declared(task)

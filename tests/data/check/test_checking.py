@@ -12,7 +12,8 @@ import pytest
 from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_checks
 from vtadapt.data.check.normals import agreement, best_of, conventions, guessed_camera, leanings
 from vtadapt.data.pack.labels import LabelStats
-from vtadapt.data.recipe.recipe import Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import with_reserved
 from vtadapt.tasks.label_check import LogHistogram

@@ -79,7 +79,8 @@ class OwnSet:
     def prepare(self) -> tuple[dict[str, Any], Labels]:
         """Manifest and labels; see :func:`prepared`."""
         path = self.root / "mine.yaml"
-        path.write_text(yaml.safe_dump(self.recipe, sort_keys=False), encoding="utf-8")
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # long lists take PyYAML alone many seconds
+        path.write_text(yaml.dump(self.recipe, Dumper=dumper, sort_keys=False), encoding="utf-8")
         return prepared(path, self.source, self.root / "data")
 
     def found(self) -> list[np.ndarray]:

@@ -23,7 +23,8 @@ from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.prepare.shard_jobs import DIED, _end_with_parent
 from vtadapt.data.readers import READERS
 from vtadapt.data.readers.published.camvid import CamVid
-from vtadapt.data.recipe.recipe import RecipeTask, load_recipe
+from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.data.training.dataset import PackDataset
 from vtadapt.errors import DataError
 

@@ -80,7 +80,7 @@ def test_folder_splits_by_folder_and_by_list(tmp_path: Path) -> None:
 
 def _only_heat() -> dict:
     labels = folder_recipe().options["labels"]
-    return {t: ({**how, "files": "heat/{stem}.npy"} if t != "heat" else how) for t, how in labels.items()}
+    return {t: ({**how, "files": f"no {t}/{{stem}}.npy"} if t != "heat" else how) for t, how in labels.items()}
 
 
 def test_folder_errors(tmp_path: Path) -> None:

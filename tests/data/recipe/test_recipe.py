@@ -9,7 +9,8 @@ import yaml
 
 from vtadapt.data.readers import READERS, make_reader
 from vtadapt.data.readers.folder import folder
-from vtadapt.data.recipe.recipe import Intrinsics, Recipe, RecipeTask, list_recipes, load_recipe
+from vtadapt.data.recipe.recipe import Intrinsics, Recipe, list_recipes, load_recipe
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.run.build import build_tasks
 
@@ -61,7 +62,7 @@ def test_rooms_recipe_has_the_classes_and_colours_that_the_renderer_uses() -> No
         ({"kind": "regression", "units": "meter", "distance": None}, True),
         ({"kind": "regression", "units": "m", "distance": False}, False),
         ({"kind": "regression", "units": "m", "channels": 3}, False),  # coordinates, not a distance
-        ({"kind": "regression", "units": "mm"}, False),
+        ({"kind": "regression", "units": "mm", "distance": False}, False),
         ({"kind": "regression"}, False),
         ({"kind": "boundary", "units": "m"}, False),
     ],

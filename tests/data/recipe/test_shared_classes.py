@@ -99,7 +99,7 @@ def test_the_lower_cap_holds_for_both(one: float | None, two: float | None, want
 @pytest.mark.parametrize(
     ("depth", "said"),
     [
-        ({"units": "cm"}, "task 'depth': units is 'm' in 'one' and 'cm' in 'two'"),
+        ({"units": "cm", "distance": False}, "task 'depth': units is 'm' in 'one' and 'cm' in 'two'"),
         ({"kind": "boundary", "units": ""}, "task 'depth': kind is 'regression' in 'one' and 'boundary' in 'two'"),
         ({"distance": False}, r"task 'depth': units|task 'depth': distance is True in 'one' and False in 'two'"),
         ({"channels": 2}, "task 'depth': (distance|channels) is"),

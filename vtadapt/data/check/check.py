@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.check.normals import NormalsCheck, camera_of
-from vtadapt.data.recipe.recipe import Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import RESERVED
 from vtadapt.tasks.label_check import LabelCheck, Tally

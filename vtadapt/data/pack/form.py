@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.pack.labels import storage
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
 MAX_PIXELS = 1 << 28  # of one sample: about 1 GB in memory, more than Pillow opens

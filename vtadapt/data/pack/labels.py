@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.tasks.labels import Storage
 

@@ -24,7 +24,7 @@ from vtadapt.atomic import disk_error, replace_file, temporary_name
 from vtadapt.data.pack.form import dataset, index_of, names_of
 from vtadapt.data.pack.full_disk import Sink
 from vtadapt.data.pack.labels import LabelStats, conform, storage
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
 FORMAT = "vtadapt-pack"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.pack.pack import PackReader
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 
 OPEN_FILES = 32  # at once and process; a system allows some 256 to 1024
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from vtadapt.data.pack.labels import conform
 from vtadapt.data.prepare.derive import normals_from_depth, occlusion_edges, semantic_boundaries
-from vtadapt.data.recipe.recipe import Derive, Intrinsics, Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Intrinsics, Recipe
+from vtadapt.data.recipe.task import Derive, RecipeTask
 from vtadapt.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]

@@ -12,6 +12,7 @@ from typing import Any
 
 from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import need_files
+from vtadapt.data.readers.files.names import is_data
 from vtadapt.errors import DataError
 
 WRAPPINGS = 3  # folders around the one that is wanted
@@ -77,8 +78,8 @@ def _only_folder(folder: Path | None) -> Path | None:
     """The one folder in ``folder``, if there is no other and no file but hidden ones and texts."""
     if folder is None or not folder.is_dir():
         return None
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    folders = [path for path in entries if path.is_dir() and path.name != "__MACOSX"]
+    entries = [path for path in folder.iterdir() if is_data(path.name)]
+    folders = [path for path in entries if path.is_dir()]
     texts = all(path.is_dir() or path.suffix.lower() in ("", ".md", ".txt", ".pdf") for path in entries)
     return folders[0] if len(folders) == 1 and texts else None
 

@@ -92,6 +92,7 @@ def prepare(
             if near := reader.passed_over.lines():
                 content["passed_over"] = near
             content["splits"] = _describe(job.plan, items, parts, written)
+            _need_labels(job.plan, content["splits"])
             content = called(content, source, archives) if source and archives else content
             write_manifest(building, {**content, **({"source": origin} if origin else {})})
             _exchange(building, out_dir / recipe.name)
@@ -210,6 +211,18 @@ def _describe(
             "shards": shards,
         }
     return result
+
+
+def _need_labels(plan: Plan, splits: Mapping[str, Any]) -> None:
+    """Raise a DataError where all labels of a task are empty: nothing could be learned from it, nor measured."""
+    for task in (t for t in plan.tasks if plan.recipe.tasks[t].derive is None):
+        found = [entry["tasks"][task] for entry in splits.values()]
+        count = sum(one["samples"] for one in found)
+        if count and not any(one["min"] is not None for one in found):
+            raise DataError(
+                f"{plan.recipe.name}: not one of {count} labels of {task} has a pixel that is not void or missing; see "
+                "what the recipe says of 'void', 'ids' or 'missing', or leave it out with --tasks"
+            )
 
 
 def _tidy(out_dir: Path, name: str) -> None:

@@ -51,7 +51,8 @@ class LabelSet(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_list(self.classes, self.colours)
-        if lost := [name for name in self.ids.values() if name not in self.classes]:
+        known = set(self.classes)
+        if lost := [name for name in self.ids.values() if name not in known]:
             hint = near_matches(lost[0], self.classes)
             raise ValueError(f"'ids' names {lost[0]!r}, which is none of its classes.{hint}")
         return self

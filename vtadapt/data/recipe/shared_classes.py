@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vtadapt.data.recipe.recipe import Recipe, RecipeTask
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError
 from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
 from vtadapt.tasks.meaning import difference

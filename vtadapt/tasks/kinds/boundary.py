@@ -35,6 +35,7 @@ HARD, SOFT = Storage("uint8", 255), Storage("float16", float("nan"))
 MISSING = -1.0  # in a target
 POSITIVE_WEIGHT = 0.95
 MANY = 0.5  # share of boundary pixels from which on lines and ground look swapped
+FAINT = 0.05  # a set whose strongest boundary is weaker was rather scaled by another number than its own
 
 
 def _is_soft(dtype: np.dtype[Any]) -> bool:
@@ -165,10 +166,14 @@ class BoundaryCheck(LabelCheck):
 
     @override
     def findings(self) -> tuple[list[str], list[str]]:
-        """Also where nothing, or nearly everything, is a boundary."""
+        """Also where nothing, next to nothing, or nearly everything, is a boundary."""
         problems, warnings = super().findings()
         if self.count and self.high == 0:
             warnings.append(f"{self.name}: not one boundary pixel")
+        elif self.count and self.high < FAINT:
+            problems.append(
+                f"{self.name}: the strongest boundary is {self.high:.2g} of 0..1: which number is a whole one?"
+            )
         elif self.count and self.total > MANY * self.count:
             share = percent(self.total / self.count)
             warnings.append(f"{self.name}: {share} of the labelled pixels are boundary: are 0 and 1 swapped?")

@@ -211,6 +211,14 @@ class Regression(Kind):
         return units.lower() in distances.METRES and channels in (None, 1)  # several are coordinates
 
     @override
+    def check_units(self, units: str, channels: int | None) -> None:
+        if channels in (None, 1) and (metres := distances.OTHER_LENGTHS.get(units.strip().lower())):
+            raise ValueError(
+                f"units {units!r}: depth is stored in metres: write 'units: m' (and 'factor: {metres:g}' where the "
+                "files hold it so), or 'distance: false' where it is no depth"
+            )
+
+    @override
     def check_task(self, task: AnyTask) -> None:
         most = task.max_value
         if task.distance and task.units != "m":

@@ -50,6 +50,11 @@ def notes(manifest: Mapping[str, Any]) -> list[str]:
             f"{split}: {lost['samples']} samples without {task}, the first lacks {lost['first']}"
             for task, lost in entry.get("missing", {}).items()
         ]
+        lines += [
+            f"{split}: not one of {found['samples']} labels of {task} has a pixel that is not void or missing"
+            for task, found in entry["tasks"].items()
+            if found["samples"] and found["min"] is None
+        ]
         if broken := entry["broken"]:
             lines.append(f"{split}: {len(broken)} broken samples left out, the first: {broken[0]['problem']}")
     return lines

@@ -15,7 +15,8 @@ from tests.data.formats.written import WRITERS, Writer
 from vtadapt.data.readers.files.strengths import decide, strengths
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
 from vtadapt.data.readers.folder.options import LabelFiles
-from vtadapt.data.recipe.recipe import VOID, RecipeTask
+from vtadapt.data.recipe.recipe import VOID
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
@@ -79,7 +80,7 @@ def test_depth_comes_back_or_is_refused(data: st.DataObject, writer: Writer, fac
         depth = data.draw(arrays(dtype.newbyteorder("="), SHAPES, elements=numbers))
     else:
         depth = data.draw(_whole(writer, 70_000)).astype(dtype)
-    how = LabelFiles(files="x", factor=factor, missing=(65.535, 5))
+    how = LabelFiles(files="x", factor=factor, missing=(65.535, 5) if dtype.kind == "f" else (5,))
     found = _read(writer, depth, RecipeTask(kind="regression", units="m"), how)
     if found is not None:
         known = np.isfinite(depth) & (depth != 5) & (depth != (dtype.type(65.535) if dtype.kind == "f" else -1))

@@ -16,6 +16,8 @@ from vtadapt.digits import amount
 from vtadapt.errors import DataError
 
 LENGTHS = (0.8, 1.25)  # of unit vectors: resizing makes some shorter, but not half of them
+MOST = 0.95  # share of unit vectors that have about that length; random ones coded as 0..1 do in 0.63 of all cases
+UNCODED = "wanted length 1: x, y, z of -1..1, not coded as 0..255 or 0..1"
 SHORTEST = 0.1  # vectors below this length are no direction: blends of a valid pixel and a missing one
 ROUNDED = 0.004  # how far a float may lie beyond 0..1 by rounding (one step of 8 bits)
 
@@ -70,7 +72,11 @@ def read_vectors(path: Path, raster: Raster | None = None) -> NDArray[np.float32
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
         vectors = raw.astype(np.float32)
     vectors = np.where(np.isfinite(vectors).all(axis=-1, keepdims=True), vectors, np.float32(0))
-    need_unit(np.linalg.norm(vectors, axis=-1), path)
+    length = np.linalg.norm(vectors, axis=-1)
+    need_unit(length, path)
+    known = length[length > SHORTEST]
+    if known.size and vectors.min() >= 0 and ((known > LENGTHS[0]) & (known < LENGTHS[1])).mean() < MOST:
+        raise DataError(f"{path}: normals without a negative number and of many lengths, {UNCODED}")
     return vectors
 
 
@@ -98,10 +104,7 @@ def need_unit(length: NDArray[np.float32], path: Path) -> None:
     """
     known = length[length > SHORTEST]
     if known.size and not LENGTHS[0] < (middle := float(np.median(known))) < LENGTHS[1]:
-        raise DataError(
-            f"{path}: normals of length {amount(middle)} (median), wanted 1: x, y, z of -1..1, not coded as 0..255 or "
-            "0..1"
-        )
+        raise DataError(f"{path}: normals of length {amount(middle)} (median), {UNCODED}")
 
 
 def metres(array: NDArray[Any], path: Path) -> NDArray[np.float32]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from vtadapt.data.source.archive_checks import is_junk
 from vtadapt.errors import DataError
 
-_LEFT_BY_PROGRAMS = frozenset({"desktop.ini", "ehthumbs.db", "@eadir", "lost+found"})
+_LEFT_BY_PROGRAMS = frozenset(
+    {"desktop.ini", "ehthumbs.db", "@eadir", "lost+found", "__pycache__", "$recycle.bin", "system volume information"}
+)
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif", ".gif")
 
 
@@ -23,6 +26,18 @@ def with_small_suffix(name: str) -> str:
     """``name`` with its suffix in small letters: ``IMG.JPG`` and ``IMG.jpg`` are one kind of file."""
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}.{suffix.lower()}" if dot and stem else name
+
+
+def plain(name: str) -> str:
+    """``name`` with its suffix in small letters and each letter in one piece: macOS takes "ü" apart."""
+    return unicodedata.normalize("NFC", with_small_suffix(name))
+
+
+def no_file(path: Path) -> str:
+    """What something is that is there and no file, for counting it."""
+    if path.is_dir():
+        return "folders where a file is wanted"
+    return "links to nothing" if path.is_symlink() else "neither files nor folders"
 
 
 def has_suffix(name: str, *endings: str) -> bool:
@@ -51,6 +66,20 @@ class PassedOver:
         return [f"{len(paths)} {why}, the first: {next(iter(paths))}" for why, paths in self.paths.items() if paths]
 
 
+def why_absent(looked_for: Iterable[Path], passed_over: PassedOver) -> str:
+    """Why files may not be there, for the end of a message: a folder that is not there, or what nearly matched."""
+    for path in looked_for:
+        folder = path.parent
+        while not folder.is_dir() and not folder.is_symlink() and folder.parent != folder:
+            path, folder = folder, folder.parent
+        if path != folder and not path.parent.is_dir():
+            return f"; {path.parent} is a link to nothing"
+        if not os.path.lexists(path) and not path.suffix:
+            return f"; there is no {path}"
+        break
+    return "".join(f"; {line}" for line in passed_over.lines()[:1])
+
+
 class Listings:
     """Names in folders, each listed once; for looking files up whose suffix may be in letters of either case."""
 
@@ -66,8 +95,7 @@ class Listings:
         alike = self._alike(path)
         if path.name in alike:
             return path
-        small = with_small_suffix(path.name)
-        fits = [name for name in alike if with_small_suffix(name) == small]
+        fits = [name for name in alike if plain(name) == plain(path.name)]
         if len(fits) > 1:
             raise DataError(f"{path}: may be {fits[0]} or {fits[1]}, which differ only in case; keep one of them")
         return path.with_name(fits[0]) if fits else None
@@ -84,6 +112,10 @@ class Listings:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 for name in sorted(os.listdir(folder)):
                     if is_data(name):
-                        names.setdefault(os.path.splitext(name)[0].lower(), []).append(name)
+                        names.setdefault(_key(os.path.splitext(name)[0]), []).append(name)
             self._folders[folder] = names
-        return self._folders[folder].get(path.stem.lower(), [])
+        return self._folders[folder].get(_key(path.stem), [])
+
+
+def _key(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).lower()

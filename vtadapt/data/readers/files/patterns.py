@@ -15,7 +15,7 @@ from fnmatch import translate
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Formatter
 
-from vtadapt.data.readers.files.names import PICTURES, PassedOver, is_data, with_small_suffix
+from vtadapt.data.readers.files.names import PICTURES, PassedOver, is_data, no_file, with_small_suffix
 from vtadapt.errors import ConfigError, DataError
 
 WILD = re.compile(r"[*?\[]")
@@ -68,9 +68,17 @@ def matching_files(root: Path, pattern: str, key: str, passed_over: PassedOver |
 
 def fixed_part(root: Path, pattern: str) -> Path:
     """The folder that every match lies in: the pattern's parts before the first wildcard."""
-    parts = Path(pattern).parts[:-1]
-    wild = next((i for i, p in enumerate(parts) if WILD.search(p)), len(parts))
-    return root.joinpath(*parts[:wild])
+    folder = root
+    for part in Path(pattern).parts[:-1]:
+        if not _is_named(folder, part):
+            break
+        folder = folder / part
+    return folder
+
+
+def _is_named(folder: Path, part: str) -> bool:
+    """Whether a part of a pattern is the name of one folder, which may have brackets in it."""
+    return not WILD.search(part) or (not set(part) & set("*?") and (folder / part).is_dir())
 
 
 class _Walk:
@@ -91,7 +99,7 @@ class _Walk:
 
     def _below(self, folder: Path, parts: tuple[str, ...], linked: bool = False) -> Iterator[Path]:
         part, rest = parts[0], parts[1:]
-        if not WILD.search(part) and rest:
+        if rest and _is_named(folder, part):
             yield from self._named(folder, part, rest)
             return
         try:
@@ -140,7 +148,7 @@ class _Walk:
             yield path
         elif not is_folder and not rest:
             if not is_file and matches:
-                self.passed_over.add("links to nothing", path)
+                self.passed_over.add(no_file(path), path)
             elif not matches:
                 self._near(path, part)
 

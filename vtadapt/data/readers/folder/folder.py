@@ -28,6 +28,7 @@ pickle); what they are is told from their content. Patterns are relative to the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,15 +37,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_size
-from vtadapt.data.readers.files.names import Listings, with_small_suffix
+from vtadapt.data.readers.files.names import Listings, no_file, why_absent, with_small_suffix
 from vtadapt.data.readers.files.patterns import fixed_part, matching_files
 from vtadapt.data.readers.files.strengths import decide_over
+from vtadapt.data.readers.folder.consistency import check_labels
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
 from vtadapt.data.readers.folder.options import FolderOptions, Splitting
 from vtadapt.data.readers.folder.splitting import read_list, share
 from vtadapt.data.readers.raw.picture import read_picture, turned
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import ConfigError, DataError, near_matches
+from vtadapt.errors import ConfigError, DataError
 
 
 class Folder(Reader):
@@ -54,18 +56,7 @@ class Folder(Reader):
 
     def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Sequence[str] | None = None) -> None:
         super().__init__(recipe, size, tasks)
-        for task, given in recipe.tasks.items():
-            if (given.derive is None) != (task in self.options.labels):
-                problem = "is derived, so it takes no files" if given.derive else "has no files in options.labels"
-                raise ConfigError(f"recipe {recipe.name!r}: task {task!r} {problem}")
-        for task, how in self.options.labels.items():
-            if task not in recipe.tasks:
-                raise ConfigError(f"recipe {recipe.name!r}: options.labels names {task!r}, which is no task here")
-            classes = recipe.tasks[task].classes
-            if lost := [name for name in (how.ids or {}).values() if name is not None and name not in classes]:
-                hint = near_matches(lost[0], classes)
-                where = f"recipe {recipe.name!r}, options.labels.{task}"
-                raise ConfigError(f"{where}: 'ids' names {lost[0]!r}, which is no class of the task.{hint}")
+        check_labels(recipe, self.options)
 
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per picture of the split, with those label files that exist."""
@@ -88,8 +79,10 @@ class Folder(Reader):
                     f"{path}: differs from {other} only in its suffix; their labels could not be told apart"
                 )
             names[name] = path
-        listings, pictures = Listings(), frozenset(images)
-        return [self._item(root, split, n, names[n], pictures, listings) for n in self._chosen(root, split, names)]
+        listings, folders = Listings(), dict[Path, str]()
+        pictures = frozenset(_whole(path, folders) for path in images)
+        chosen = self._chosen(root, split, names)
+        return [self._item(root, split, n, names[n], pictures, (listings, folders)) for n in chosen]
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
         """At least one picture must have a label, and each label one picture; the scales of boundaries are decided."""
@@ -97,10 +90,12 @@ class Folder(Reader):
         if self.wanted.intersection(self.options.labels) and not labelled:
             task, how = next(iter(self.options.labels.items()))
             count = sum(map(len, found.values()))
+            first = next(item for items in found.values() for item in items)
             raise DataError(
-                f"{source}: none of {count} pictures has a label of any task; "
-                f"wanted {how.files!r} for {task!r} (options.labels.{task}.files)"
+                f"{source}: none of {count} pictures has a label of any task; wanted {how.files!r} for {task!r} "
+                f"(options.labels.{task}.files){why_absent(first.absent.values(), self.passed_over)}"
             )
+        self._need_one_split(found)
         owners: dict[tuple[str, Path], Path] = {}
         for item in (item for items in found.values() for item in items):
             paths = item.paths
@@ -112,6 +107,19 @@ class Folder(Reader):
                     raise DataError(f"{path}: {both}; use {{path}} in options.labels.{task}.files, or rename one")
         for task in self.options.labels:
             self._decide_scale(task, [item for items in found.values() for item in items if task in item.roles])
+
+    def _need_one_split(self, found: Mapping[str, Sequence[Item]]) -> None:
+        """Raise a DataError where a picture is in two splits: what is tested on would be trained on."""
+        if self.options.splits_share:
+            return
+        owners: dict[tuple[str, str], str] = {}
+        folders: dict[Path, str] = {}
+        for split, items in found.items():
+            for path in (item.paths["image"] for item in items):
+                owner = owners.setdefault(_whole(path, folders), split)
+                if owner != split:
+                    advice = "take it out of one, or write 'splits_share: true' in options"
+                    raise DataError(f"{path}: in split {owner!r} and in split {split!r}; {advice}")
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist, upright."""
@@ -179,8 +187,15 @@ class Folder(Reader):
         return any(fnmatchcase(text, pattern) for pattern in self.options.exclude for text in texts)
 
     def _item(
-        self, root: Path, split: str, name: str, image: Path, pictures: frozenset[Path], listings: Listings
+        self,
+        root: Path,
+        split: str,
+        name: str,
+        image: Path,
+        pictures: frozenset[tuple[str, str]],
+        known: tuple[Listings, dict[Path, str]],
     ) -> Item:
+        listings, folders = known
         paths: dict[str, Path] = {"image": image}
         absent: dict[str, Path] = {}
         for task, how in self.options.labels.items():
@@ -188,7 +203,7 @@ class Folder(Reader):
                 continue
             path = root / how.files.format(path=name, stem=image.stem, split=split)
             found = listings.find(path)
-            if found is not None and found in pictures:
+            if found is not None and _whole(found, folders) in pictures:
                 hint = how.files.replace("{path}", "*").replace("{stem}", "*").replace("{split}", "*")
                 raise DataError(
                     f"{found}: the label {task!r} of {image.name}, and itself a picture that 'image' matches; let it "
@@ -199,7 +214,7 @@ class Folder(Reader):
                 continue
             absent[task] = path
             if found is not None:
-                self.passed_over.add("links to nothing", found)
+                self.passed_over.add(no_file(found), found)
             elif (near := listings.near(path)) is not None and near != image:
                 self.passed_over.add(f"labels of {task} with another suffix or in letters of another case", near)
         return Item(name, paths, absent=absent)
@@ -211,14 +226,28 @@ class Folder(Reader):
             return list(names)
         if how.lists is not None:
             path = root / how.lists.format(split=split)
-            if not path.is_file() and split in self.options.optional_splits:
+            there = Listings().find(path)
+            if there is None and split in self.options.optional_splits:
                 return []
-            if not path.is_file():
+            if there is None:
                 raise DataError(f"{path}: no such list of the pictures of split {split!r}")
-            return read_list(path, root, names)
+            listed = read_list(there, root, names)
+            if not listed and split not in self.options.optional_splits:
+                raise DataError(
+                    f"{there}: an empty list of pictures; fill it, or write 'optional_splits: [{split}]' in options"
+                )
+            return listed
         fractions = how.fractions or {}
         if split not in fractions and split in self.options.optional_splits:
             return []
         if split not in fractions:
             raise ConfigError(f"recipe {self.recipe.name!r}: options.split.fractions has no split {split!r}")
         return share(list(names), fractions, split, how.seed)
+
+
+def _whole(path: Path, folders: dict[Path, str]) -> tuple[str, str]:
+    """Name and folder of a file, its links followed: the same for two paths to it; ``folders`` keeps what is known."""
+    folder = folders.get(path.parent)
+    if folder is None:
+        folder = folders[path.parent] = os.path.realpath(path.parent)
+    return folder, path.name

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
 from vtadapt.data.readers.files.strengths import Marks, strengths
+from vtadapt.data.readers.folder.colours import ids_of_colours
 from vtadapt.data.readers.folder.options import LabelFiles
 from vtadapt.data.readers.raw.door import read_raster
-from vtadapt.data.readers.raw.raster import Raster, need_exact, numbers
+from vtadapt.data.readers.raw.raster import COLOURED, Raster, is_grey, need_exact, numbers
 from vtadapt.data.recipe.label_sets import LabelSet, map_ids
-from vtadapt.data.recipe.recipe import RecipeTask
+from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import VOID
 
@@ -57,24 +58,33 @@ def read_marks(path: Path, given: Labelling) -> Marks:
     return _marks(read_raster(path, given.how.variable), path, given)
 
 
-def known_pixels(raw: NDArray[Any], missing: tuple[int | float, ...]) -> NDArray[np.bool_]:
-    """Mask of what is finite and none of ``missing``, which are compared in the type of the file.
+def known_pixels(raw: NDArray[Any], path: Path, given: Labelling) -> NDArray[np.bool_]:
+    """Mask of what is finite and none of the values that mean "missing", compared in the type of the file.
 
-    65.535 in a file of float32 is the float32 next to 65.535; a whole number is never equal to a fraction.
+    65.535 in a file of float32 is the float32 next to 65.535; in one of float64 that float32 is meant, too: many are
+    made of files of float32.
+
+    Raises:
+        DataError: a fraction is to be missing in a file of whole numbers, where it would never be found.
     """
     floats = raw.dtype.kind == "f"
     known = np.isfinite(raw) if floats else np.ones(raw.shape, bool)
-    for value in missing:
+    for value in given.how.missing:
         if floats:
             with np.errstate(over="ignore"):  # what the type cannot hold is infinite in the file, too
-                known &= raw != raw.dtype.type(value)
-        elif math.isfinite(value) and value == int(value):
+                known &= (raw != raw.dtype.type(value)) & (raw != np.float32(value))
+        elif math.isfinite(value) and value != int(value):
+            found = f"whole numbers ({raw.dtype}), of which none is {value:g}"
+            wanted = f"in 'missing' of {given.where} write the file's own number, before 'factor'"
+            raise DataError(f"{path}: {found}; {wanted}")
+        elif math.isfinite(value):
             known &= raw != int(value)
     return known
 
 
 def _numbers(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
-    return numbers(raster, path, given.how.read, f"write 'read: stored' or 'read: grey' in {given.where}")
+    reading = None if given.how.read == "colours" else given.how.read
+    return numbers(raster, path, reading, f"write 'read: stored' or 'read: grey' in {given.where}")
 
 
 def _flat(array: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -85,6 +95,13 @@ def _flat(array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 def _classes(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     need_exact(raster, path, "class ids")
+    if given.how.read == "colours":
+        return ids_of_colours(raster, path, given.spec.colours, given.how.void_colours, given.where)
+    if raster.mode in COLOURED and not is_grey(raster):
+        raise DataError(
+            f"{path}: picture of colours (mode {raster.mode}), wanted ids in one channel; write 'read: colours' in "
+            f"{given.where} where the task's 'colours' are those of its classes"
+        )
     raw = _flat(_numbers(raster, path, given), path)
     unknown = ~np.isfinite(raw) if raw.dtype.kind == "f" else None
     if unknown is not None and unknown.any():
@@ -105,7 +122,8 @@ def _ids(given: Labelling) -> dict[int, int]:
     if ids is None:
         named = {number: number for number in range(len(classes))}
     else:
-        named = {number: VOID if name is None else classes.index(name) for number, name in ids.items()}
+        place = {name: position for position, name in enumerate(classes)}
+        named = {number: VOID if name is None else place[name] for number, name in ids.items()}
     return {**named, **dict.fromkeys(given.how.void, VOID)}
 
 
@@ -120,7 +138,7 @@ def _regression(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     missing = 0.0 if given.spec.distance else math.nan
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
         scaled = raw * np.float32(given.how.factor)
-        return np.where(known_pixels(raw, given.how.missing), scaled, missing).astype(np.float32)
+        return np.where(known_pixels(raw, path, given), scaled, missing).astype(np.float32)
 
 
 def _vectors(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
@@ -140,7 +158,7 @@ def _marks(raster: Raster, path: Path, given: Labelling) -> Marks:
     drawn = _black_and_white(raster) if given.how.read is None and not given.how.missing else None
     raw = _numbers(raster, path, given) if drawn is None else drawn
     full = raster.full if drawn is None else 1
-    return Marks(path, raw, full, known_pixels(raw, given.how.missing))
+    return Marks(path, raw, full, known_pixels(raw, path, given))
 
 
 def _black_and_white(raster: Raster) -> NDArray[np.bool_] | None:

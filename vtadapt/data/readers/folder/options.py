@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from vtadapt.data.readers.base import ReaderOptions, Strict
 from vtadapt.data.readers.files.patterns import check_pattern
 from vtadapt.data.readers.raw.raster import Reading
+from vtadapt.data.recipe.label_sets import Colour
 
 
 class LabelFiles(Strict):
@@ -16,7 +17,8 @@ class LabelFiles(Strict):
 
     ``files``: pattern with ``{path}``, ``{stem}`` or ``{split}``. ``variable``: which array of ``.npz`` or ``.mat``
     files. ``read``: "stored" (indices of a palette, samples as they are) or "grey" (what is seen), for files of which
-    both could be meant. ``void``: ids that mean "no class". ``ids``: class name (or null) of each id, where they are
+    both could be meant; "colours": classes are told by the task's ``colours``, and ``void_colours`` are none. ``void``:
+    ids that mean "no class". ``ids``: class name (or null) of each id, where they are
     not 0, 1, 2, ...; ids it does not name are an error. ``factor``: metres (or other units) of one unit of the files.
     ``missing``: values of the files that mean no label. ``flip``: axes of normals that point the other way in the
     files. ``threshold``: boundaries are where the file's value is above it. ``scale``: the value of a whole boundary,
@@ -25,14 +27,15 @@ class LabelFiles(Strict):
 
     files: str
     variable: str | None = None
-    read: Reading | None = None
+    read: Reading | Literal["colours"] | None = None
     void: tuple[int, ...] = ()
+    void_colours: tuple[Colour, ...] = ()
     ids: dict[int, str | None] | None = Field(None, min_length=1)
-    factor: float = Field(1.0, gt=0)
+    factor: float = Field(1.0, gt=0, allow_inf_nan=False)
     missing: tuple[int | float, ...] = ()
     flip: tuple[Annotated[str, Field(pattern="^[xyz]$")], ...] = ()
-    threshold: float | None = None
-    scale: float | None = Field(None, gt=0)
+    threshold: float | None = Field(None, allow_inf_nan=False)
+    scale: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @field_validator("files")
     @classmethod
@@ -43,6 +46,10 @@ class LabelFiles(Strict):
     def _one_rule(self) -> Self:
         if self.threshold is not None and self.scale is not None:
             raise ValueError("give either 'threshold' or 'scale', not both")
+        if self.void_colours and self.read != "colours":
+            raise ValueError("'void_colours' goes with 'read: colours'")
+        if self.read == "colours" and (self.void or self.ids):
+            raise ValueError("'read: colours' reads no ids; leave 'ids' and 'void' out ('void_colours' names colours)")
         return self
 
 
@@ -74,7 +81,8 @@ class FolderOptions(ReaderOptions):
 
     ``exclude``: patterns of names, or of paths below the source, that are no pictures. ``exif``: pictures with an EXIF
     orientation are turned upright; "turn" says that labels are drawn on the upright picture, "ignore" that both are
-    used as stored. Without it a label is refused where its size does not tell which is the case.
+    used as stored. Without it a label is refused where its size does not tell which is the case. ``splits_share``: a
+    picture may be in several splits, as in "train" and "trainval".
     """
 
     image: str
@@ -82,6 +90,7 @@ class FolderOptions(ReaderOptions):
     labels: dict[str, LabelFiles] = Field(default_factory=dict)
     split: Splitting | None = None
     exif: Literal["turn", "ignore"] | None = None
+    splits_share: bool = False
 
     @field_validator("image")
     @classmethod

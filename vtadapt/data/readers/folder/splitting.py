@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from vtadapt.data.readers.base import need_once, read_lines
+from vtadapt.data.readers.files.names import plain
 from vtadapt.errors import DataError
 
 
@@ -39,9 +40,9 @@ def read_list(path: Path, root: Path, pictures: Mapping[str, Path]) -> list[str]
         below = picture.relative_to(root)
         with_source = _both(root.resolve().name / below)
         for key in (picture.stem, picture.name, f"{name}{picture.suffix}", *_both(below), *with_source):
-            meant.setdefault(key, set()).add(name)
-    meant |= {name: {name} for name in pictures}
-    whole = {key: name for name, picture in pictures.items() for key in _both(picture.relative_to(root))}
+            meant.setdefault(plain(key), set()).add(name)
+    meant |= {plain(name): {name} for name in pictures}
+    whole = {plain(key): name for name, picture in pictures.items() for key in _both(picture.relative_to(root))}
     lines = read_lines(path)
     found = [_meant(line, meant, whole) for line in lines]
     if lost := [line for line, fits in zip(lines, found, strict=True) if not fits]:
@@ -64,12 +65,12 @@ def _both(path: Path) -> tuple[str, str]:
 
 def _meant(line: str, meant: Mapping[str, set[str]], whole: Mapping[str, str]) -> set[str]:
     """The names that a line may mean."""
-    plain = line.replace("\\", "/") if line not in meant else line
-    plain = plain.removeprefix("./")
-    if plain in meant:
-        return meant[plain]
-    if plain.startswith("/") or PureWindowsPath(plain).drive:
-        parts = plain.split("/")
+    text = plain(line)
+    text = text if text in meant else text.replace("\\", "/").removeprefix("./")
+    if text in meant:
+        return meant[text]
+    if text.startswith("/") or PureWindowsPath(text).drive:
+        parts = text.split("/")
         tails = ("/".join(parts[i:]) for i in range(1, len(parts)))
         return next(({whole[tail]} for tail in tails if tail in whole), set())
     return set()

@@ -22,6 +22,16 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 ORIENTATION = 0x0112  # the tag of EXIF and of TIFF
 
 
+OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS; run 'git lfs pull'",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"\x76\x2f\x31\x01": "OpenEXR, which is not read; save it as float TIFF or .npy",
+    b"%PDF": "PDF",
+    b"PK\x03\x04": "a zip archive",
+}
+"""First bytes -> what a file is that is no picture."""
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -60,7 +70,7 @@ def decoding(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: broken picture (no picture of a known format)") from error
+        raise DataError(f"{path}: broken picture (no picture of a known format{what_it_is(path)})") from error
     except Exception as error:  # parsers raise what the bytes lead them to, from IndexError to struct.error
         raise DataError(f"{path}: broken picture ({_short(error)})") from error
 
@@ -146,6 +156,10 @@ def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
         array = np.asarray(image)
         if array.size and (array.min() < 0 or array.max() > 65535):
             raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {wanted}")
+        if array.size and 0 < array.max() < 256:
+            raise DataError(
+                f"{path}: picture of 16 bits with numbers up to {array.max()} only, which is black; {wanted}"
+            )
         grey = (array.astype(np.uint32) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     with decoding(path):
@@ -153,6 +167,19 @@ def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
             return np.asarray(image.convert("RGB"))
         except ValueError as error:  # such as LAB
             raise DataError(f"{path}: picture of mode {image.mode}, wanted grey or RGB") from error
+
+
+def what_it_is(path: Path) -> str:
+    """What else a file is than a picture, by its first bytes, for the end of a message; "" where that is not known."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return ""
+    found = next((what for mark, what in OTHERS.items() if start.startswith(mark)), None)
+    if found is None and start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        found = "a page of HTML or XML, as some servers send in place of a file"
+    return f": it is {found}" if found else ""
 
 
 def several(path: Path, count: int, kind: str) -> DataError:

@@ -15,6 +15,7 @@ from vtadapt.errors import DataError
 
 Reading = Literal["stored", "grey"]
 ARRAY = "array"  # the mode of what is no picture
+COLOURED = ("RGB", "RGBA")
 WANTED = "wanted PNG, TIFF, BMP, PGM or .npy, which keep every number"
 
 
@@ -73,9 +74,21 @@ def numbers(raster: Raster, path: Path, reading: Reading | None = None, hint: st
             low, high = _two(array, shown)
             raise _unclear(path, f"{raster.kind} in which 0 is white: {low} is stored, {high} is seen", hint)
         return shown if reading == "grey" else array
+    if mode in COLOURED and is_grey(raster):
+        if reading == "grey":
+            return array[..., 0]
+        advice = "; its channels are equal, 'read: grey' takes one of them" if hint else ""
+        raise DataError(f"{path}: picture of mode {mode}, wanted one channel{advice}")
     if mode not in ("L", ARRAY):
         raise DataError(f"{path}: picture of mode {mode}, wanted one channel (grey or palette)")
     return array
+
+
+def is_grey(raster: Raster) -> bool:
+    """Whether a picture of colours has three equal channels, and no transparent pixels."""
+    array = raster.array
+    opaque = raster.mode == "RGB" or bool((array[..., 3] == raster.full).all())
+    return opaque and bool((array[..., :3] == array[..., :1]).all())
 
 
 def need_exact(raster: Raster, path: Path, what: str) -> None:
