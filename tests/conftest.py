@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import torch
 import yaml
@@ -17,6 +18,10 @@ import yaml
 if TYPE_CHECKING:
     from vtadapt.workflows.run.settings import TrainSettings
 
+hypothesis.settings.register_profile(  # a busy machine is slow, too
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname()}
 

@@ -20,7 +20,7 @@ from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
-FEW = settings(max_examples=250, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=250, derandomize=True, database=None)
 CLASSES = (*(f"c{i}" for i in range(VOID)), "(void)", *(f"c{i}" for i in range(VOID + 1, 400)))
 WITHOUT_LOSSES = [w for w in WRITERS if "RGB" not in w.name and not w.name.startswith((".webp", ".jp2"))]
 # Formats that no reader takes, two arrays in one file, and what can be meant in two ways.

@@ -90,10 +90,10 @@ class Folder(Reader):
         if self.wanted.intersection(self.options.labels) and not labelled:
             task, how = next(iter(self.options.labels.items()))
             count = sum(map(len, found.values()))
-            first = next(item for items in found.values() for item in items)
+            absent = next((item.absent for items in found.values() for item in items), {})
             raise DataError(
                 f"{source}: none of {count} pictures has a label of any task; wanted {how.files!r} for {task!r} "
-                f"(options.labels.{task}.files){why_absent(first.absent.values(), self.passed_over)}"
+                f"(options.labels.{task}.files){why_absent(absent.values(), self.passed_over)}"
             )
         self._need_one_split(found)
         owners: dict[tuple[str, Path], Path] = {}
