@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from vtadapt.digits import percent
+from vtadapt.digits import amount, percent
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import edge_f
 from vtadapt.tasks.colour.draw import Picture
@@ -172,7 +172,7 @@ class BoundaryCheck(LabelCheck):
             warnings.append(f"{self.name}: not one boundary pixel")
         elif self.count and self.high < FAINT:
             problems.append(
-                f"{self.name}: the strongest boundary is {self.high:.2g} of 0..1: which number is a whole one?"
+                f"{self.name}: the strongest boundary is {amount(self.high, 2)} of 0..1: which number is a whole one?"
             )
         elif self.count and self.total > MANY * self.count:
             share = percent(self.total / self.count)
