@@ -1,4 +1,4 @@
-"""Matrices of task affinities as pictures: a heat map, many on one scale, and the course over training.
+"""Matrices of task affinities as pictures: a heat map, and many on one scale.
 
 Rows are sources and columns targets, everywhere. Every picture is (H, W, 3) uint8 RGB.
 """
@@ -6,28 +6,29 @@ Rows are sources and columns targets, everywhere. Every picture is (H, W, 3) uin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtadapt.viz.affinity.evolution import Course, draw_course
-from vtadapt.viz.affinity.matrix import (
-    MARGIN,
-    UNMEASURED,
-    Block,
-    Plan,
-    Scale,
-    draw_blocks,
-    plan_blocks,
-    plan_small,
-    scale_of,
+from vtadapt.viz.affinity.matrix import FRAME, UNMEASURED, Block, Scale, draw_cells, scale_of
+from vtadapt.viz.affinity.page import (
+    NOTE,
+    PAD,
+    add_legend,
+    filled,
+    new_figure,
+    one_line,
+    picture,
+    plain_look,
+    ratio,
+    text_width,
 )
-from vtadapt.viz.affinity.pixel_page import Page, line_step, plain_look, ratio, wrapped
 from vtadapt.viz.style import INK, MUTED
 
-MIN_WIDTH = 420  # of what a title and a note may use
-TITLE, NOTE, FOOTER = 20, 13, 12  # sizes of type
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def heatmap(
@@ -51,15 +52,13 @@ def heatmap(
 
     Raises ValueError for a shape that does not fit, and for limits that are no range.
     """
-    block = Block("", _numbers(matrix, names, "matrix"))
+    block = Block("", numbers_of(matrix, names, "matrix"))
     if error is not None:
-        block = replace(block, error=_numbers(error, names, "error"))
+        block = replace(block, error=numbers_of(error, names, "error"))
     if marked is not None:
-        block = replace(block, marked=_numbers(marked, names, "marked") == 1)
-    with plain_look():
-        cell = min(max(round(860 / len(names)), 56), 116)
-        plan = plan_blocks(names, cell, 1)
-        return _picture([block], plan, _Head(title, footer), scale_of([block.values], limits))
+        block = replace(block, marked=numbers_of(marked, names, "marked") == 1)
+    cell = min(max(round(860 / len(names)), 56), 116)
+    return _picture([block], names, cell, title, footer, scale_of([block.values], limits))
 
 
 def heatmaps(
@@ -78,43 +77,12 @@ def heatmaps(
     """
     if not panels:
         raise ValueError("panels must hold at least one pair of caption and matrix, found none")
-    blocks = [Block(caption, _numbers(matrix, names, f"matrix {caption!r}")) for caption, matrix in panels]
-    with plain_look():
-        plan = plan_small(names, len(blocks))
-        return _picture(blocks, plan, _Head(title, footer), scale_of([b.values for b in blocks], limits))
+    blocks = [Block(caption, numbers_of(matrix, names, f"matrix {caption!r}")) for caption, matrix in panels]
+    cell = min(max(round(330 / len(names)), 15), 72)
+    return _picture(blocks, names, cell, title, footer, scale_of([b.values for b in blocks], limits))
 
 
-def evolution(
-    steps: Any,
-    matrices: Any,
-    names: Sequence[str],
-    *,
-    title: str = "",
-    footer: str = "",
-) -> np.ndarray:
-    """Draw how a matrix changed over training: (H, W, 3) uint8 RGB.
-
-    ``steps`` (n,) are the moments, rising, and ``matrices`` (n, T, T) the matrix at each, None or NaN where there is no
-    number, which leaves a gap. One plot per target shows one line per source, that of the target itself drawn
-    thicker; all share their axes. Below stand up to six of the matrices, evenly spaced over the moments, the first
-    and the last among them, on one colour scale. Raises ValueError for shapes that do not fit and for no moment.
-    """
-    moments = np.asarray(steps, dtype=np.float64).reshape(-1)
-    stack = np.asarray(matrices, dtype=np.float64)
-    wanted = (len(moments), len(names), len(names))
-    if not len(moments) or not names or stack.shape != wanted:
-        raise ValueError(f"matrices must be (n, T, T) with n >= 1 steps and T >= 1 names, found {stack.shape} {wanted}")
-    if not np.isfinite(moments).all() or (np.diff(moments) <= 0).any():
-        raise ValueError(f"steps must rise from one to the next, found {moments.tolist()}")
-    chosen = sorted({round(i) for i in np.linspace(0, len(moments) - 1, min(len(moments), 6))})
-    blocks = [Block(f"step {moments[i]:g}", _numbers(stack[i], names, "matrix")) for i in chosen]
-    course = Course(moments, stack, tuple(names))
-    with plain_look():
-        scale = scale_of([_numbers(matrix, names, "matrix") for matrix in stack])
-        return _picture(blocks, plan_small(names, len(blocks)), _Head(title, footer, course), scale)
-
-
-def _numbers(matrix: Any, names: Sequence[str], what: str) -> np.ndarray:
+def numbers_of(matrix: Any, names: Sequence[str], what: str) -> np.ndarray:
     """Return a matrix as float64 (T, T), NaN where there is no number; ValueError for another shape."""
     values = np.asarray(matrix, dtype=np.float64)
     if not names or values.shape != (len(names), len(names)):
@@ -122,58 +90,63 @@ def _numbers(matrix: Any, names: Sequence[str], what: str) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What stands around the matrices of a picture."""
+def _picture(
+    blocks: Sequence[Block], names: Sequence[str], cell: int, title: str, footer: str, scale: Scale
+) -> np.ndarray:
+    """Draw blocks in reading order, in rows of about a page's width, with one colour bar."""
+    from matplotlib.ticker import MaxNLocator
 
-    title: str
-    footer: str
-    course: Course | None = None
+    count, span = len(blocks), cell * len(names)
+    columns = max(1, min(count, 3 if count in (3, 5, 6, 9) else 4, 1500 // (span + 2 * PAD)))
+    rows = -(-count // columns)
+    with plain_look():
+        size = min(max(round(cell * 0.17), 10), 17)
+        labels = [one_line(name) for name in names]
+        room = max(text_width(label, size) for label in labels)
+        turned = room > cell - 6
+        above = (room if turned else size) + 5 * size
+        width = 3 * size + room + columns * (span + 2 * PAD) + 90
+        figure = new_figure(width, rows * (above + span + 2 * PAD) + 60, title, compress=True)
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for ax, block in zip(axes, blocks, strict=False):
+            draw_cells(ax, block, cell, scale)
+            _name(ax, labels, size, turned, first=ax.get_subplotspec().is_first_col())
+            ax.set_title(filled(block.caption, size + 1, span), loc="left", fontsize=size + 1, fontweight="bold")
+        for ax in axes[count:]:
+            ax.remove()
+        bar = figure.colorbar(scale.mappable(), ax=axes[:count], extend=scale.extend, aspect=28, pad=0.02)
+        bar.locator = MaxNLocator(6 if span > 200 else 3, steps=[1, 2, 2.5, 5, 10])
+        bar.update_ticks()
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=12, length=3, color=ratio(MUTED), labelcolor=ratio(MUTED))
+        _explain(figure, blocks, footer)
+        return picture(figure)
 
 
-def _notes(blocks: Sequence[Block]) -> list[tuple[str, str]]:
-    """Return the lines that explain what is seen: the kind of its sample, and the words."""
-    notes = []
+def _name(ax: Axes, labels: Sequence[str], size: float, turned: bool, *, first: bool) -> None:
+    """Write the tasks around the cells: targets above, sources at the left of the first matrix of a row."""
+    middles = np.arange(len(labels)) + 0.5
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.set_xticks(middles, labels, fontsize=size, rotation=90 if turned else 0)
+    ax.set_yticks(middles, labels if first else [""] * len(labels), fontsize=size)
+    ax.tick_params(length=0, pad=6)
+    ax.set_xlabel("target", fontsize=size, color=ratio(MUTED), loc="left", labelpad=6)
+    if first:
+        ax.set_ylabel("source", fontsize=size, color=ratio(MUTED))
+
+
+def _explain(figure: Figure, blocks: Sequence[Block], footer: str) -> None:
+    """Say below the matrices what they were measured on, and what is seen in them."""
+    from matplotlib.patches import Patch
+
+    text = filled(footer, NOTE, figure.bbox.width)
     if any(block.error is not None and np.isfinite(block.values + block.error).any() for block in blocks):
-        notes.append(("", "Small print: standard error."))
+        text += "\nSmall print: standard error."
+    samples = []
     if any(block.marked is not None and block.marked.any() for block in blocks):
-        notes.append(("frame", "Dashed frame: not told apart from noise."))
+        samples.append(Patch(label="not told apart from noise", edgecolor=ratio(INK), **FRAME))
     if any(np.isnan(block.values).any() for block in blocks):
-        notes.append(("grey", "Grey with a dash: not measured."))
-    return notes
-
-
-def _draw_note(page: Page, top: float, kind: str, words: str) -> None:
-    """Write one such line, behind a sample of what it explains."""
-    from matplotlib.patches import Rectangle
-
-    if kind:
-        ax = page.axes(MARGIN, top, 18, 14)
-        ax.axis("off")
-        ax.set(xlim=(0, 18), ylim=(0, 14))
-        box = Rectangle((1, 1), 16, 12, facecolor=ratio(UNMEASURED), linewidth=0)
-        if kind == "frame":
-            box = Rectangle((1, 1), 16, 12, fill=False, edgecolor=ratio(INK), linewidth=1.4)
-            box.set_linestyle((0, (3, 2.2)))
-        ax.add_patch(box)
-    page.text(MARGIN + (26 if kind else 0), top, words, NOTE, color=ratio(MUTED))
-
-
-def _picture(blocks: Sequence[Block], plan: Plan, head: _Head, scale: Scale) -> np.ndarray:
-    """Put title, lines, blocks, notes and footer below each other."""
-    width = max(plan.width(len(blocks)), MIN_WIDTH, head.course.width if head.course else 0)
-    title, footer = wrapped(head.title, TITLE, width), wrapped(head.footer, FOOTER, width)
-    notes = _notes(blocks)
-    top = MARGIN + len(title) * line_step(TITLE) + (12 if title else 0)
-    middle = top + (head.course.height(width) if head.course else 0)
-    below = middle + plan.height(blocks) + (18 if notes or footer else 0)
-    end = below + len(notes) * line_step(NOTE) + (8 if notes and footer else 0)
-    page = Page(width + 2 * MARGIN, end + len(footer) * line_step(FOOTER) + MARGIN)
-    page.lines(MARGIN, MARGIN, title, TITLE, INK)
-    if head.course:
-        draw_course(page, top, head.course, scale)
-    draw_blocks(page, middle, blocks, plan, scale)
-    for i, (kind, words) in enumerate(notes):
-        _draw_note(page, below + i * line_step(NOTE), kind, words)
-    page.lines(MARGIN, end, footer, FOOTER, MUTED)
-    return page.picture()
+        samples.append(Patch(label="not measured", facecolor=ratio(UNMEASURED)))
+    if text or samples:
+        add_legend(figure, "outside lower left", NOTE, handles=samples, title=text.strip())
