@@ -36,6 +36,15 @@ def ground(build: Builder) -> None:
     build.box((0, 0.5, 0), (200, 1, 200), 0)
 
 
+def box_ahead():
+    """A cube of 1 m whose front is 2.5 m ahead of the camera, over the ground; camera and surface."""
+    build = Builder(ROOMS)
+    ground(build)
+    build.begin("box", Frame(0, 3))
+    build.box((0, 0, 1.2), (1, 1, 1), 0)
+    return view(build)
+
+
 def test_camera_axes_are_right_down_away() -> None:
     camera = level_camera()
     np.testing.assert_allclose(camera.axes, [[1, 0, 0], [0, 0, -1], [0, 1, 0]], atol=1e-7)
@@ -54,11 +63,7 @@ def test_camera_roll_and_tilt_keep_axes_orthonormal() -> None:
 
 
 def test_depth_of_plane_and_box_is_exact() -> None:
-    build = Builder(ROOMS)
-    ground(build)
-    build.begin("box", Frame(0, 3))
-    build.box((0, 0, 1.2), (1, 1, 1), 0)
-    camera, surface = view(build)
+    camera, surface = box_ahead()
     rays = camera.directions(*camera.centres())
     front = 2.5
     on_box = (np.abs(rays[:, :2]) * front < 0.5).all(axis=1)
@@ -96,11 +101,7 @@ def test_occlusion_stops_at_the_limit() -> None:
 
 
 def test_edges_follow_silhouette_and_crease_once() -> None:
-    build = Builder(ROOMS)
-    ground(build)
-    build.begin("box", Frame(0, 3))
-    build.box((0, 0, 1.2), (1, 1, 1), 0)
-    camera, surface = view(build)
+    camera, surface = box_ahead()
     found = edges(surface, camera)
     assert found.dtype == np.uint8 and set(np.unique(found)) == {0, 1}
     half = 0.5 * camera.focal / 2.5

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from tests.synthetic.shapes import shapes_of, wanted_shapes
 from vtadapt.synthetic.rooms.catalogue import KIND_CLASS, KINDS
 from vtadapt.synthetic.rooms.rooms import CLASSES, COLOURS, generate_rooms, render_room
 
@@ -25,13 +26,7 @@ def test_tables_match() -> None:
 
 def test_shapes_types_and_ranges() -> None:
     room = render_room(5, (40, 56))
-    assert {key: (value.shape, value.dtype.name) for key, value in room.items()} == {
-        "image": ((40, 56, 3), "uint8"),
-        "semseg": ((40, 56), "uint8"),
-        "depth": ((40, 56), "float32"),
-        "normals": ((40, 56, 3), "float16"),
-        "edges": ((40, 56), "uint8"),
-    }
+    assert shapes_of(room) == wanted_shapes(40, 56)
     more = render_room(5, (40, 56), extras=True)
     assert all(np.array_equal(room[key], more[key]) for key in room)
     assert {key: (value.shape, value.dtype.name) for key, value in more.items() if key not in room} == {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from tests.synthetic.shapes import shapes_of, wanted_shapes
 from vtadapt.data.readers import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.synthetic.streets.catalogue import STREETS
@@ -55,13 +56,7 @@ def test_tables_and_recipes_match() -> None:
 
 def test_shapes_and_types() -> None:
     street = render_street(5, "sim", (40, 56))
-    assert {key: (value.shape, value.dtype.name) for key, value in street.items()} == {
-        "image": ((40, 56, 3), "uint8"),
-        "semseg": ((40, 56), "uint8"),
-        "depth": ((40, 56), "float32"),
-        "normals": ((40, 56, 3), "float16"),
-        "edges": ((40, 56), "uint8"),
-    }
+    assert shapes_of(street) == wanted_shapes(40, 56)
     more = render_street(5, "sim", (40, 56), extras=True)
     assert all(np.array_equal(street[key], more[key]) for key in street)
     assert more["height"].shape == more["instance"].shape == more["kind"].shape == (40, 56)

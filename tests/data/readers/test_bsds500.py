@@ -10,6 +10,7 @@ import scipy.io
 from PIL import Image
 
 from tests.data.formats.bsds500 import write_bsds500, write_mat
+from tests.data.readers.refusing import check_refusal
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.convert_sample import resize_label
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
@@ -169,13 +170,7 @@ def _huge(path: Path) -> None:
 )
 def test_broken_annotations_are_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
     write_bsds500(tmp_path, {"train": 1})
-    reader = make_reader(load_recipe("bsds500"))
-    item = reader.find(tmp_path, "train")[0]
-    spoil(item.paths["edges"])
-    with pytest.raises(DataError, match=message) as caught:
-        reader.load(item)
-    assert str(item.paths["edges"]) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    check_refusal("bsds500", tmp_path, message, spoil, "edges")
 
 
 def test_damaged_bytes_never_end_in_another_error(tmp_path: Path) -> None:

@@ -157,22 +157,13 @@ def _without(name: str) -> Callable[[Path], None]:
     return spoil
 
 
-def _turned(path: Path) -> None:
-    with h5py.File(path, "a") as file:
-        del file["depths"]
-        file.create_dataset("depths", (1449, 480, 640), np.float32, chunks=(1, 480, 640))
+def _depths(count: int, rows: int, columns: int, dtype: type) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with h5py.File(path, "a") as file:
+            del file["depths"]
+            file.create_dataset("depths", (count, rows, columns), dtype, chunks=(1, rows, columns))
 
-
-def _fewer(path: Path) -> None:
-    with h5py.File(path, "a") as file:
-        del file["depths"]
-        file.create_dataset("depths", (100, 640, 480), np.float32, chunks=(1, 640, 480))
-
-
-def _integers(path: Path) -> None:
-    with h5py.File(path, "a") as file:
-        del file["depths"]
-        file.create_dataset("depths", (1449, 640, 480), np.uint16, chunks=(1, 640, 480))
+    return spoil
 
 
 def _other_names(path: Path) -> None:
@@ -196,9 +187,9 @@ def _names_as_numbers(path: Path) -> None:
         (Path.unlink, "no such file"),
         (_without("labels"), "has no 'labels' .it has #refs#, depths"),
         (_without("images"), "has no 'images'"),
-        (_turned, r"depths is \(1449, 480, 640\), wanted \(1449, 640, 480\).*turned round"),
-        (_fewer, "depths has 100 samples, images has 1449"),
-        (_integers, "depths holds uint16, wanted .*float depths"),
+        (_depths(1449, 480, 640, np.float32), r"depths is \(1449, 480, 640\), wanted \(1449, 640, 480\).*turned round"),
+        (_depths(100, 640, 480, np.float32), "depths has 100 samples, images has 1449"),
+        (_depths(1449, 640, 480, np.uint16), "depths holds uint16, wanted .*float depths"),
         (_other_names, "its 894 class names are not the 894 of NYUv2"),
         (_names_as_numbers, "names is no cell array of texts"),
     ],

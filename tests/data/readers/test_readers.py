@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
+from tests.data.readers.refusing import check_refusal
 from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.sevenscenes import DepthCamera, register_depth
 from vtadapt.data.readers.raw.door import read_map
@@ -111,12 +112,7 @@ def _colours(path: Path) -> None:
 )
 def test_broken_label_files_are_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
     write_camvid(tmp_path, {"train": 1})
-    reader = make_reader(load_recipe("camvid"))
-    item = reader.find(tmp_path, "train")[0]
-    spoil(item.paths["semseg"])
-    with pytest.raises(DataError, match=message) as caught:
-        reader.load(item)
-    assert str(item.paths["semseg"]) in str(caught.value)
+    check_refusal("camvid", tmp_path, message, spoil, "semseg")
 
 
 def test_pictures_of_other_modes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import small_encoder
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.data.recipe.shared_classes import agree
@@ -20,7 +21,6 @@ from vtadapt.workflows.adapt.tables import adaptation_tables, class_lists, markd
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.settings import TrainSettings, load
-from vtadapt.workflows.sweep import trials as compare_grid
 from vtadapt.workflows.sweep.trials import Trial
 
 
@@ -41,16 +41,7 @@ def test_an_interrupted_adaptation_goes_on(
 ) -> None:
     del small
     settings, options = base(tiny, tmp_path), AdaptOptions(seeds="2", jobs=0)
-    trained: list[str] = []
-    run_trial = compare_grid.run_trial
-
-    def watched(what: str, folder: Path) -> None:
-        trained.append(folder.name)
-        if trained == ["adapters@source-only-seed0", "adapters@adapted-seed0"]:
-            raise KeyboardInterrupt
-        run_trial(what, folder)
-
-    monkeypatch.setattr(compare_grid, "run_trial", watched)
+    trained = interrupt(monkeypatch, ["adapters@source-only-seed0", "adapters@adapted-seed0"])
     with pytest.raises(KeyboardInterrupt):
         adapt(settings, options, quiet=True)
     result = adapt(settings, options, quiet=True)

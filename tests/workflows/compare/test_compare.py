@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.workflows.conftest import KINDS
+from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import small_encoder
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.tasks import Task, delta_m
@@ -99,18 +100,7 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     del small
     settings = base(tiny, tmp_path)
     options = CompareOptions("stl,mult,linear", "2", "steps=2", jobs=0, own={"mult": {"reference": "nothing"}})
-    trained: list[str] = []
-    interrupted: list[bool] = []
-    run_trial = compare_grid.run_trial
-
-    def watched(what: str, folder: Path) -> None:
-        trained.append(folder.name)
-        if len(trained) == 2 and not interrupted:
-            interrupted.append(True)
-            raise KeyboardInterrupt
-        run_trial(what, folder)
-
-    monkeypatch.setattr(compare_grid, "run_trial", watched)
+    trained = interrupt(monkeypatch, ["stl-seed0", "mult-seed0"])
     with pytest.raises(KeyboardInterrupt):
         compare(settings, options, quiet=True)
     result = compare(settings, options, quiet=True)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.workflows.train.cutting import CutError, assert_same, cut, kill_9
 from vtadapt.atomic import temporary_name
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.workflows.run import checkpoint, files
@@ -22,74 +20,22 @@ from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST, Trainer
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from vtadapt.workflows.run.settings import load
-from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import Trainer
-
-step = Trainer._step
-def kill_at_five(self, batch):
-    if self.step == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch)
-
-Trainer._step = kill_at_five
-train(load(Path(sys.argv[1])), quiet=True)
-"""
-
-
-class CutError(Exception):
-    """Stands for whatever ends a run."""
-
-
-def cut(monkeypatch: pytest.MonkeyPatch, method: str, when: Callable[[Trainer], bool]) -> None:
-    """End the run where ``method`` is called and ``when`` holds."""
-    whole = getattr(Trainer, method)
-
-    def guarded(self: Trainer, *arguments: Any) -> Any:
-        if when(self):
-            raise CutError
-        return whole(self, *arguments)
-
-    monkeypatch.setattr(Trainer, method, guarded)
-
-
-def assert_same(run: Path, reference: Path) -> None:
-    """Weights, optimiser state, best checkpoint, log and results are equal, bit for bit."""
-    for name in ("model.safetensors", "checkpoints/best/model.safetensors", "checkpoints/last/state.safetensors"):
-        (found, about), (wanted, wanted_about) = (checkpoint.read_tensors(path / name) for path in (run, reference))
-        assert {**about, "seconds": 0} == {**wanted_about, "seconds": 0}
-        assert found.keys() == wanted.keys()
-        assert all(torch.equal(found[key], wanted[key]) for key in wanted), name
-    assert (run / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
-    results, wanted_results = (json.loads((path / "results.json").read_text()) for path in (run, reference))
-    assert results["metrics"] == wanted_results["metrics"]
-    assert not list(run.rglob(".*")), "no temporary file is left"
-
 
 def steps(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines() if "train" in line]
 
 
 def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(tiny.other(tmp_path / "runs").to_yaml(), encoding="utf-8")
-    command = [sys.executable, "-c", KILLED, str(settings)]
-    # Sums are added in another order on another number of threads.
-    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    ended = subprocess.Popen(command, env=environ)
-    assert ended.wait(timeout=120) == -signal.SIGKILL
+    pid = kill_9(tiny.other(tmp_path / "runs"), tmp_path / "settings.yaml", Trainer, 5)
     run = tmp_path / "runs" / "tiny-0001"
     assert steps(run) == [1, 2, 3, 4, 5]
     assert checkpoint.load_state(run / LAST)[3]["step"] == 4
     with monkeypatch.context() as patch:  # what a kill in the middle of writing leaves
-        patch.setattr(os, "getpid", lambda: ended.pid)
+        patch.setattr(os, "getpid", lambda: pid)
         temporary_name(run / LAST).write_bytes(b"half")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "spl')
-    train(load(settings), resume=run, quiet=True)
+    train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, tiny.run)
     assert steps(run) == [1, 2, 3, 4, 5, 6]
 

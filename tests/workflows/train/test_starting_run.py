@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
+from tests.workflows.train.cutting import CutError, assert_same, cut
 from tests.workflows.train.methods.conftest import changes_of, small_encoder
-from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.data.recipe.recipe import load_recipe

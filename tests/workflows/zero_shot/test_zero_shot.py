@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import changes_of, small_encoder
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.settings import load
-from vtadapt.workflows.sweep import trials as compare_grid
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.zero_shot.plan import make_plan
 from vtadapt.workflows.zero_shot.tables import markdown, notes, share_closed, summarise, zero_shot_table
@@ -87,16 +87,7 @@ def test_a_transfer_goes_on_where_it_was(
     tiny: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = shutil.copytree(source, tmp_path / "source")
-    trained: list[str] = []
-    run_trial = compare_grid.run_trial
-
-    def watched(what: str, folder: Path) -> None:
-        trained.append(folder.name)
-        if trained == ["zero-shot-seed0", "uniform-seed0"]:
-            raise KeyboardInterrupt
-        run_trial(what, folder)
-
-    monkeypatch.setattr(compare_grid, "run_trial", watched)
+    trained = interrupt(monkeypatch, ["zero-shot-seed0", "uniform-seed0"])
     given = {"data_dir": tiny.data_dir, "run_dir": tmp_path, "quiet": True}
     with pytest.raises(KeyboardInterrupt):
         zero_shot("tiny", [copy], options(), **given)

@@ -132,6 +132,40 @@ class Reader(ABC):
                 f"{path}: {found}: was its label drawn on the upright picture, or as it is stored? {advice}"
             )
 
+    def class_ids(self, task: str, stored: NDArray[Any], path: Path) -> NDArray[np.generic]:
+        """The numbers in a file of classes as ids of the recipe's label set.
+
+        Args:
+            task: the task of the recipe.
+            stored: (H, W) integers read from ``path``.
+            path: the file, for messages.
+
+        Returns:
+            (H, W) ids 0, 1, ... of the task's classes, void as 255.
+
+        Raises:
+            ConfigError: the recipe names no label set for the task.
+            DataError: a number that the label set does not know.
+        """
+        known = self.recipe.label_set(task)
+        if known is None:
+            raise ConfigError(f"recipe {self.recipe.name!r}: task {task!r} needs a label_set out of label_sets")
+        return known.convert(stored, str(path))
+
+    def listed(self, path: Path, split: str) -> list[str]:
+        """The names in the list of a split, one a line; none where the split is optional and has no list.
+
+        Raises:
+            DataError: there is no such list, or it is empty or has a name more than once.
+        """
+        if not path.is_file() and split in self.options.optional_splits:
+            return []
+        names = read_lines(path)
+        if not names:
+            raise DataError(f"{path}: lists no picture; wanted one name a line")
+        need_once(path, names)
+        return names
+
     @abstractmethod
     def load(self, item: Item) -> Arrays:
         """``image`` uint8 (H, W, 3) and those labels of ``self.wanted`` that the sample has, by task.
@@ -203,6 +237,13 @@ def read_classes(path: Path, count: int, void: Sequence[int]) -> NDArray[Any]:
         wanted = f"0..{count - 1}" + (f" or {', '.join(map(str, void))} (void)" if void else "")
         raise DataError(f"{path}: label ids {', '.join(map(str, bad[:8]))}, wanted {wanted}")
     return np.where(is_void, VOID, array).astype(id_type(count))
+
+
+def same_sizes(item: Item, arrays: Arrays) -> Arrays:
+    """``arrays`` as they are; a DataError where one is not as large as the image."""
+    for task, label in arrays.items():
+        same_size(item.paths[task], label, arrays["image"])
+    return arrays
 
 
 def same_size(path: Path, label: NDArray[Any], image: NDArray[Any]) -> None:

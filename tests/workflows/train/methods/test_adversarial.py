@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.workflows.conftest import random_batch
+from tests.workflows.train.cutting import CutError, assert_same, cut
 from tests.workflows.train.methods.conftest import changes_of
-from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator

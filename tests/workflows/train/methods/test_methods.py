@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +11,8 @@ import torch
 from PIL import Image
 
 from tests.workflows.conftest import random_batch
+from tests.workflows.train.cutting import assert_same, cut_and_resume, kill_9
 from tests.workflows.train.methods.conftest import PEERS, changes_of
-from tests.workflows.train.test_resume import CutError, assert_same, cut
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.run_affinity import AffinityOptions, affinity_of_run
 from vtadapt.workflows.attention.visualize import visualize_attention
@@ -48,13 +44,7 @@ def test_trains_resumes_evaluates_predicts(
     assert results["seconds_per_step"] > 0
     assert results["peak_memory"] > 2**26
 
-    with monkeypatch.context() as patch:
-        cut(patch, "_step", lambda t: t.step == 5)
-        with pytest.raises(CutError):
-            train(tiny.other(tmp_path / "cut", **changes), quiet=True)
-    run = tmp_path / "cut" / "tiny-0001"
-    assert checkpoint.load_state(run / LAST).about["step"] == 4
-    train(load(run / "settings.yaml"), resume=run, quiet=True)
+    run = cut_and_resume(tiny.other(tmp_path / "cut", **changes), monkeypatch, "_step")
     assert_same(run, whole)
 
     loaded = load_run(run)
@@ -101,31 +91,9 @@ def test_a_report_of_another_method(tiny: Any, tmp_path: Path, small: None) -> N
     assert [r["step"] for r in records if r["split"] == "tawt"] == [2, 4, 6]
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from vtadapt.workflows.train.methods.cross_training import CrossTraining
-from vtadapt.workflows.run.settings import load
-from vtadapt.workflows.train.train import train
-
-step = CrossTraining._step
-def kill_at_three(self, batch):
-    if self.step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch)
-
-CrossTraining._step = kill_at_three
-train(load(Path(sys.argv[1])), quiet=True)
-"""
-
-
 def test_kill_9_while_the_cross_task_networks_are_trained(tiny: Any, tmp_path: Path) -> None:
     changes = {**changes_of("consistency"), "tasks": ["depth", "normals"], "epochs": 1, "cross_task_share": 2.0}
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(tiny.other(tmp_path / "cut", **changes).to_yaml(), encoding="utf-8")
-    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(settings)], timeout=120, check=False, env=environ)
-    assert ended.returncode == -signal.SIGKILL
+    kill_9(tiny.other(tmp_path / "cut", **changes), tmp_path / "settings.yaml", CrossTraining, 3)
     run = tmp_path / "cut" / "tiny-0001"
     assert checkpoint.load_state(run / STATE).about["step"] == 2
     assert not (run / LAST).exists()
@@ -196,13 +164,7 @@ def test_a_number_of_steps_ends_within_an_epoch(
     assert [r["step"] for r in records if r["split"] == "train"] == [1, 2, 3, 4, 5]
     assert [r["step"] for r in records if r["split"] == "val"] == [3, 5]
     assert records[-2]["lr"] < 0.2 * records[0]["lr"]  # the schedule ends with the steps
-    with monkeypatch.context() as patch:
-        cut(patch, "_validate", lambda t: t.step == 5)
-        with pytest.raises(CutError):
-            train(tiny.other(tmp_path / "cut", **changes), quiet=True)
-    run = tmp_path / "cut" / "tiny-0001"
-    assert checkpoint.load_state(run / LAST).about["step"] == 4
-    train(load(run / "settings.yaml"), resume=run, quiet=True)
+    run = cut_and_resume(tiny.other(tmp_path / "cut", **changes), monkeypatch, "_validate")
     assert_same(run, whole)
     train(load(run / "settings.yaml"), resume=run, quiet=True)
     assert_same(run, whole)

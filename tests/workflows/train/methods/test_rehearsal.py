@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.workflows.train.test_resume import CutError, assert_same, cut
+from tests.workflows.train.cutting import CutError, assert_same, cut
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.load import load_run

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_sizes
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.recipe.camera import Intrinsics
-from vtadapt.errors import ConfigError, DataError
+from vtadapt.errors import DataError
 
 PICTURES = "leftImg8bit"
 STEPS = 256  # of the disparity files per pixel
@@ -67,15 +67,10 @@ class Cityscapes(Reader):
         result: Arrays = {"image": self.picture(item)}
         if "semseg" in item.paths:
             path = item.paths["semseg"]
-            known = self.recipe.label_set("semseg")
-            if known is None:
-                raise ConfigError(f"recipe {self.recipe.name!r}: task 'semseg' needs a label_set out of label_sets")
-            result["semseg"] = known.convert(read_map(path), str(path))
+            result["semseg"] = self.class_ids("semseg", read_map(path), path)
         if "depth" in item.paths:
             result["depth"] = self._depth(item.paths["depth"], item.paths["camera"])
-        for task, label in result.items():
-            same_size(item.paths[task], label, result["image"])
-        return result
+        return same_sizes(item, result)
 
     def camera(self, item: Item, size: tuple[int, int]) -> Intrinsics | None:
         """The sample's own camera where its file was found with its depth, else the recipe's."""

@@ -96,10 +96,7 @@ class Hypersim(Reader):
             result["normals"] = our_normals(raw, self._camera(item, image), self.options.face_camera)
         if "semseg" in item.paths:
             raw = _label(item.paths["semseg"], "iu", (), image)
-            known = self.recipe.label_set("semseg")
-            if known is None:
-                raise ConfigError(f"recipe {self.recipe.name!r}: task 'semseg' needs a label_set of label_sets")
-            result["semseg"] = known.convert(raw, str(item.paths["semseg"]))
+            result["semseg"] = self.class_ids("semseg", raw, item.paths["semseg"])
         return result
 
     def _camera(self, item: Item, image: NDArray[Any]) -> Intrinsics:

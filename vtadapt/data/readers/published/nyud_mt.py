@@ -20,7 +20,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, same_size
 from vtadapt.data.readers.files.arrays import metres, one_channel, read_vectors
 from vtadapt.data.readers.files.arrays import unit_vectors as as_unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
@@ -29,7 +29,7 @@ from vtadapt.data.readers.files.strengths import decide_over, read_marks, streng
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.readers.raw.mat import read_number_map
 from vtadapt.data.readers.raw.npy import read_npy
-from vtadapt.errors import ConfigError, DataError
+from vtadapt.errors import DataError
 
 PICTURES = (".png", ".jpg")
 # Folder and suffixes of each task; where a folder has files of several, the first is taken.
@@ -50,13 +50,7 @@ class NyudMt(Reader):
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per line of the split's list, with those label files that exist."""
         root = folder_with(source, "images", self.recipe.source.layout)
-        listed = root / "gt_sets" / f"{split}.txt"
-        if not listed.is_file() and split in self.options.optional_splits:
-            return []
-        names = read_lines(listed)
-        if not names:
-            raise DataError(f"{listed}: lists no picture; wanted one name a line")
-        need_once(listed, names)
+        names = self.listed(root / "gt_sets" / f"{split}.txt", split)
         pictures = names_in(root / "images")
         folders = {
             task: (root / folder, suffixes, names_in(root / folder))
@@ -94,12 +88,9 @@ class NyudMt(Reader):
         return result
 
     def _semseg(self, path: Path) -> NDArray[Any]:
-        known = self.recipe.label_set("semseg")
-        if known is None:
-            raise ConfigError(f"recipe {self.recipe.name!r}: semseg needs one of 'label_sets' with its ids")
         mat = path.suffix == ".mat"
         raw = read_number_map(path, "segmentation", "labels 0..40") if mat else read_map(path)
-        return known.convert(raw, str(path))
+        return self.class_ids("semseg", raw, path)
 
     def _edges(self, path: Path) -> NDArray[Any]:
         return strengths(read_marks(path), self.decided.get("edges.scale", {}))

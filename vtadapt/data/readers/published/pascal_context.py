@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, need_once, read_lines, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, same_size
 from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
 from vtadapt.data.readers.files.axes import NormalsOptions, check_axes, flip_of
 from vtadapt.data.readers.files.layout import folder_with, names_in
 from vtadapt.data.readers.files.strengths import read_marks, strengths
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.readers.raw.mat import read_mat, read_number_map
-from vtadapt.errors import ConfigError, DataError
+from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import VOID
 
 PERSON = 15  # its number among the classes of PASCAL VOC
@@ -59,13 +59,7 @@ class PascalContext(Reader):
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per line of ``ImageSets/Context/SPLIT.txt``, with those label files that exist."""
         root = folder_with(source, "JPEGImages", self.recipe.source.layout)
-        listed = root / "ImageSets" / "Context" / f"{split}.txt"
-        if not listed.is_file() and split in self.options.optional_splits:
-            return []
-        names = read_lines(listed)
-        if not names:
-            raise DataError(f"{listed}: lists no picture; wanted one name a line")
-        need_once(listed, names)
+        names = self.listed(root / "ImageSets" / "Context" / f"{split}.txt", split)
         places = self._places(root)
         listings = {folder: names_in(folder) for role in places.values() for folder, _ in role}
         return [self._item(root, name, places, listings) for name in names]
@@ -81,10 +75,7 @@ class PascalContext(Reader):
         image = self.picture(item)
         result: Arrays = {"image": image}
         if "semseg" in item.paths:
-            known = self.recipe.label_set("semseg")
-            if known is None:
-                raise ConfigError(f"recipe {self.recipe.name!r}: semseg needs one of 'label_sets' with its ids")
-            result["semseg"] = known.convert(read_map(item.paths["semseg"]), str(item.paths["semseg"]))
+            result["semseg"] = self.class_ids("semseg", read_map(item.paths["semseg"]), item.paths["semseg"])
         if "human_parts" in item.paths:
             result["human_parts"] = read_parts(item.paths["human_parts"], (image.shape[0], image.shape[1]))
         if "saliency" in item.paths:

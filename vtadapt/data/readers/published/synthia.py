@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, Strict, same_size
+from vtadapt.data.readers.base import Arrays, Item, Reader, Strict, same_sizes
+from vtadapt.data.readers.files.depth import DepthOptions, measured
 from vtadapt.data.readers.files.layout import folder_with, names_in, sort_labels
 from vtadapt.data.readers.raw.png16 import read_png16
 from vtadapt.errors import ConfigError, DataError
@@ -38,20 +39,15 @@ class Shares(Strict):
         return value
 
 
-class SynthiaOptions(ReaderOptions):
-    """How pictures are divided and depth is read.
+class SynthiaOptions(DepthOptions):
+    """How pictures are divided.
 
     ``split``: there is no official one; see :class:`Shares`. ``all_train``: train is every picture, and the other
-    splits are empty (as a source of domain adaptation; ``optional_splits`` must name them). ``metres``: of one unit of
-    the depth files. ``missing``: their values that mean no measurement. ``max_depth``: depth beyond so many metres
-    is stored as missing; null keeps all.
+    splits are empty (as a source of domain adaptation; ``optional_splits`` must name them).
     """
 
     split: Shares = Shares(fractions={"train": 0.8, "val": 0.2})
     all_train: bool = False
-    metres: float = Field(0.01, gt=0)
-    missing: tuple[int, ...] = (0, 65535)
-    max_depth: float | None = Field(None, gt=0)
 
 
 class Synthia(Reader):
@@ -84,9 +80,7 @@ class Synthia(Reader):
             result["semseg"] = self._classes(item.paths["semseg"])
         if "depth" in item.paths:
             result["depth"] = self._depth(item.paths["depth"])
-        for task, label in result.items():
-            same_size(item.paths[task], label, result["image"])
-        return result
+        return same_sizes(item, result)
 
     def _share(self, names: list[str], split: str) -> list[str]:
         """Sorted names of a split: a part of ``numpy.random.default_rng(seed).permutation``, so machines agree."""
@@ -103,19 +97,12 @@ class Synthia(Reader):
         return sorted(names[i] for i in order[ends[which - 1] if which else 0 : ends[which]])
 
     def _classes(self, path: Path) -> NDArray[np.generic]:
-        known = self.recipe.label_set("semseg")
-        if known is None:
-            raise ConfigError(f"recipe {self.recipe.name!r}: task 'semseg' needs a label_set out of label_sets")
         raw = read_png16(path, (2, 4, 6), LABELS)[..., 0]
         if (highest := int(raw.max())) > HIGHEST:
             raise DataError(f"{path}: class {highest} in the red channel, wanted 0..{HIGHEST}; {LABELS}")
-        return known.convert(raw, str(path))
+        return self.class_ids("semseg", raw, path)
 
     def _depth(self, path: Path) -> NDArray[np.float32]:
         raw = read_png16(path, (0, 2, 4, 6), DEPTH)
         raw = raw if raw.ndim == 2 else raw[..., 0]
-        known = ~np.isin(raw, self.options.missing)
-        depth = raw * np.float32(self.options.metres)
-        if self.options.max_depth is not None:
-            known &= depth <= self.options.max_depth
-        return np.where(known, depth, 0).astype(np.float32)
+        return measured(raw, raw * np.float32(self.options.metres), self.options)

@@ -24,14 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.pack.labels import storage
-from vtadapt.data.readers.base import (
-    Arrays,
-    Item,
-    Reader,
-    ReaderOptions,
-    need_folder,
-    same_size,
-)
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
 from vtadapt.data.readers.files.layout import folders_in
 from vtadapt.data.readers.raw.door import read_map, read_raster
 from vtadapt.data.readers.raw.raster import need_exact, need_upright
@@ -112,7 +105,7 @@ class Taskonomy(Reader):
         for task, read in READ.items():
             if task in item.paths:
                 path = item.paths[task]
-                result[task] = self._classes(task, path) if read is None else read(path)
+                result[task] = self.class_ids(task, read_map(path), path) if read is None else read(path)
                 same_size(path, result[task], image)
         if "mask" in item.paths:
             mask = read_map(item.paths["mask"])
@@ -136,12 +129,6 @@ class Taskonomy(Reader):
         height, width = size
         f = width / 2 / math.tan(fov / 2)
         return Intrinsics(fx=f, fy=f, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
-
-    def _classes(self, task: str, path: Path) -> NDArray[Any]:
-        known = self.recipe.label_set(task)
-        if known is None:
-            raise ConfigError(f"recipe {self.recipe.name!r}: task {task!r} needs a label_set of label_sets")
-        return known.convert(read_map(path), str(path))
 
     def _listed(self, split: str) -> list[str]:
         """Buildings of a split in the chosen partition."""

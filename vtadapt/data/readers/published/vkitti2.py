@@ -12,14 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import (
-    Arrays,
-    Item,
-    Reader,
-    ReaderOptions,
-    need_folder,
-    same_size,
-)
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_sizes
+from vtadapt.data.readers.files.depth import DepthOptions, measured
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.door import read_map, read_raster
 from vtadapt.data.readers.raw.raster import need_exact, need_upright
@@ -50,21 +44,16 @@ _KINDS = {  # role -> folder of the frames, beginning and end of the names
 }
 
 
-class Vkitti2Options(ReaderOptions):
+class Vkitti2Options(DepthOptions):
     """What of the data set is used, and how it is divided.
 
     ``val_scenes``: the scenes of split val; train has the others, so that no scene is in both. ``variants``: such as
-    clone, fog, 15-deg-left; null for all that are there. ``cameras``: 0 = left, 1 = right. ``metres``: of one unit of
-    the depth files. ``missing``: their values that mean no measurement. ``max_depth``: depth beyond so many metres is
-    stored as missing; null keeps all.
+    clone, fog, 15-deg-left; null for all that are there. ``cameras``: 0 = left, 1 = right.
     """
 
     val_scenes: tuple[str, ...] = Field(("Scene02", "Scene18"), min_length=1)
     variants: tuple[str, ...] | None = None
     cameras: tuple[int, ...] = Field((0,), min_length=1)
-    metres: float = Field(0.01, gt=0)
-    missing: tuple[int, ...] = (0, 65535)
-    max_depth: float | None = Field(None, gt=0)
 
 
 class Vkitti2(Reader):
@@ -104,15 +93,10 @@ class Vkitti2(Reader):
         result: Arrays = {"image": self.picture(item)}
         if "semseg" in item.paths:
             path = item.paths["semseg"]
-            known = self.recipe.label_set("semseg")
-            if known is None:
-                raise ConfigError(f"recipe {self.recipe.name!r}: task 'semseg' needs a label_set out of label_sets")
-            result["semseg"] = known.convert(read_colours(path), str(path))
+            result["semseg"] = self.class_ids("semseg", read_colours(path), path)
         if "depth" in item.paths:
             result["depth"] = self._depth(item.paths["depth"])
-        for task, label in result.items():
-            same_size(item.paths[task], label, result["image"])
-        return result
+        return same_sizes(item, result)
 
     def _variants(self, places: list[Path]) -> list[str]:
         """Names of the variants of a scene that are wanted and there."""
@@ -147,11 +131,7 @@ class Vkitti2(Reader):
         raw = read_map(path)
         if raw.dtype == np.uint8:
             raise DataError(f"{path}: 8-bit depth, wanted the 16-bit PNG as published, in centimetres")
-        known = ~np.isin(raw, self.options.missing)
-        depth = (raw * np.float64(self.options.metres)).astype(np.float32)
-        if self.options.max_depth is not None:
-            known &= depth <= self.options.max_depth
-        return np.where(known, depth, 0).astype(np.float32)
+        return measured(raw, (raw * np.float64(self.options.metres)).astype(np.float32), self.options)
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
