@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands import find_commands
+from vtadapt.commands.groups import unfolded
 from vtadapt.errors import VtadaptError
 from vtadapt.version import __version__
 from vtadapt.workflows.terminal.interrupt import ended_by_signals, told
@@ -61,7 +62,7 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name, _function in find_commands().items():
-    app.command(_name)(_guarded(_function))
+    app.command(_name)(_guarded(unfolded(_function)))
 
 
 def _debug() -> bool:

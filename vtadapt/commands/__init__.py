@@ -17,7 +17,7 @@ ORDER = (
 )
 """As ``vtadapt --help`` lists them; a command that is not named here comes after them."""
 
-SHARED = ("options",)  # files here that are no command
+SHARED = ("groups", "options")  # files here that are no command
 
 
 def find_commands() -> dict[str, Callable[..., Any]]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
+from vtadapt.commands.groups import Common
+from vtadapt.commands.options import Run
 
 
 def affinity(
@@ -28,10 +29,7 @@ def affinity(
     devices: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the files [default: RUN/affinity/MEASURE].")] = None,
-    data_dir: DataDir = None,
-    run_dir: RunDir = None,
-    json_: Json = False,
-    quiet: Quiet = False,
+    common: Common = Common(),
 ) -> None:
     """Measure how much each task helps each other one: a table, affinity.json and .npz, and heat maps."""
     from vtadapt.workflows.affinity.measure import AffinityOptions
@@ -40,9 +38,9 @@ def affinity(
     from vtadapt.workflows.run.folder import find_run
 
     chosen = AffinityOptions(
-        measure, data, split, batches, batch_size, per_block, groups, lr, seed, data_dir, devices, accelerator
+        measure, data, split, batches, batch_size, per_block, groups, lr, seed, common.data_dir, devices, accelerator
     )
-    folder = run_dir or RUNS
-    result = run_affinity(find_run(run, folder), chosen, out=out, plot=plot, quiet=quiet or json_, folder=folder)
+    run_dir, quiet = common.runs, common.silent
+    result = run_affinity(find_run(run, run_dir), chosen, out=out, plot=plot, quiet=quiet, folder=run_dir)
     if result is not None:
-        show_affinity(result, json_)
+        show_affinity(result, common.json_)

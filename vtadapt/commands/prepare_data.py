@@ -48,18 +48,9 @@ def prepare_data(
     reader: dict[str, Any] = parse_assignments(option or [], "--option")
     if buildings is not None:
         reader["buildings"] = parse_list(buildings)
-    chosen = PrepareOptions(
-        splits=parse_list(splits),
-        size=size if size in (None, "native") else parse_size(size),
-        tasks=parse_list(tasks),
-        label_set=label_set,
-        limit=limit,
-        workers=workers,
-        skip_broken=skip_broken,
-        force=force,
-        shard_size=shard_size,
-        reader=reader,
-    )
+    wanted = size if size in (None, "native") else parse_size(size)
+    only = (parse_list(splits), wanted, parse_list(tasks), label_set, limit)
+    chosen = PrepareOptions(*only, workers, skip_broken, force, shard_size, reader)
     given, folder = tuple(source or ()), data_dir or DATA
     if check and (given or dry_run or download):
         raise UsageError("--check reads a pack that is prepared; leave --source, --download and --dry-run out")

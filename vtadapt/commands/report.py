@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, Run, RunDir
+from vtadapt.commands.groups import Common
+from vtadapt.commands.options import Run
 
 
 def report(
@@ -16,10 +17,7 @@ def report(
     images: Annotated[int, typer.Option(min=0, help="Images scored per data set; 0: no pictures.")] = 100,
     split: Annotated[str, typer.Option(help="That images are taken from: train, val or test.")] = "val",
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
-    data_dir: DataDir = None,
-    run_dir: RunDir = None,
-    json_: Json = False,
-    quiet: Quiet = False,
+    common: Common = Common(),
 ) -> None:
     """Write one self-contained HTML page on a run: settings, metrics, curves, affinities, pictures."""
     from vtadapt.workflows.report.report import ReportOptions
@@ -27,7 +25,6 @@ def report(
     from vtadapt.workflows.run.folder import find_run
     from vtadapt.workflows.terminal.tables import show_result
 
-    chosen = ReportOptions(split, images, data_dir, accelerator)
-    folder = run_dir or RUNS
-    document = work(find_run(run, folder), out, chosen, folder=folder, quiet=quiet or json_)
-    show_result(document, json_, lambda: [document["files"]["html"]])
+    chosen = ReportOptions(split, images, common.data_dir, accelerator)
+    document = work(find_run(run, common.runs), out, chosen, folder=common.runs, quiet=common.silent)
+    show_result(document, common.json_, lambda: [document["files"]["html"]])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
+from vtadapt.commands.groups import Common
 from vtadapt.errors import UsageError
 from vtadapt.workflows.run.methods import METHODS, listed
 
@@ -37,13 +37,11 @@ def train(
         typer.Option("--set", help="Any other setting, KEY=VALUE; repeatable; vtadapt settings lists them."),
     ] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with an interrupted run (path or name).")] = None,
-    data_dir: DataDir = None,
-    run_dir: RunDir = None,
-    json_: Json = False,
-    quiet: Quiet = False,
+    common: Common = Common(),
 ) -> None:
     """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
-    typed = {key: value for key, value in locals().items() if value not in (None, []) and value is not False}
+    given = {**locals(), "data_dir": common.data_dir, "run_dir": common.run_dir}
+    typed = {key: value for key, value in given.items() if key != "common" and value not in (None, [])}
     from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.devices import is_first_rank
     from vtadapt.workflows.run.files import SETTINGS
@@ -51,16 +49,17 @@ def train(
     from vtadapt.workflows.run.settings import load, parse_assignments, resolve
     from vtadapt.workflows.train.train import train as work
 
-    flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume", "json_", "quiet")}
+    flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume")}
     if resume is None:
         folder, settings = None, resolve(flags, config, assigned=parse_assignments(set_ or []))
     else:
-        if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir", "json_", "quiet")]:
+        if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir")]:
             named = ", ".join(others).replace("set_", "--set")
             raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
-        folder = find_unfinished(resume, run_dir or RUNS)
+        folder = find_unfinished(resume, common.runs)
         settings = load(folder / SETTINGS)
-        settings = settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
-    results = work(settings, resume=folder, quiet=quiet or json_)
+        if common.data_dir is not None:
+            settings = settings.model_copy(update={"data_dir": common.data_dir})
+    results = work(settings, resume=folder, quiet=common.silent)
     if is_first_rank():
-        show_results(results, json_)
+        show_results(results, common.json_)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Quiet, RunDir
+from vtadapt.commands.groups import Common
 from vtadapt.workflows.run.methods import listed, those
 
 
@@ -43,10 +43,7 @@ def zero_shot(
     ] = None,
     images: Annotated[int, typer.Option(min=0, help="Of the picture.")] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/zero-shot-TARGET-TASK].")] = None,
-    data_dir: DataDir = None,
-    run_dir: RunDir = None,
-    json_: Json = False,
-    quiet: Quiet = False,
+    common: Common = Common(),
 ) -> None:
     """Bring a task to a data set without its labels there, through the labels of other tasks; with what it is worth.
 
@@ -65,9 +62,8 @@ def zero_shot(
     assigned = parse_assignments(set_ or [])
     check_agree(typed, assigned)
     changes = {**assigned, **typed}
-    folder = run_dir or RUNS
     named: Sequence[str | None] = parse_list(from_) or [None]
-    sources = [find_run(name, folder) for name in named]
+    sources = [find_run(name, common.runs) for name in named]
     options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images, rehearse)
-    result = work(target, sources, options, data_dir=data_dir, run_dir=folder, quiet=quiet or json_)
-    show_sweep(result, json_, "zero-shot", lambda r: [zero_shot_table(r)], notes)
+    result = work(target, sources, options, data_dir=common.data_dir, run_dir=common.runs, quiet=common.silent)
+    show_sweep(result, common.json_, "zero-shot", lambda r: [zero_shot_table(r)], notes)

@@ -106,21 +106,6 @@ def test_weights_from_a_file_of_half_precision(tmp_path):
         assert torch.equal(value, source.net.state_dict()[key].half().float()), key
 
 
-@pytest.mark.parametrize(
-    ("name", "weights", "says"),
-    [
-        ("resnet18", "auto", "--weights"),
-        ("resnet_pico", "timm", "bundled"),
-        ("resnet_pico", "/no/such.safetensors", "no weights at"),
-        ("resnet_pica", "random", "resnet_pico"),
-    ],
-)
-def test_wrong_names_and_weights_are_told_in_one_line(name, weights, says):
-    with pytest.raises(ConfigError, match=says) as error:
-        load_backbone(name, weights)
-    assert "\n" not in str(error.value)
-
-
 def test_weights_of_another_resnet_name_the_key(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), path)

@@ -58,6 +58,10 @@ def test_weights_from_a_file_in_timms_format(tmp_path, kind):
         ("swin_pico", "timm", "bundled"),
         ("densenet121", "random", "not a Swin"),
         ("swin_pico", "/no/such.safetensors", "no weights at"),
+        ("resnet18", "auto", "--weights"),
+        ("resnet_pico", "timm", "bundled"),
+        ("resnet_pico", "/no/such.safetensors", "no weights at"),
+        ("resnet_pica", "random", "resnet_pico"),
     ],
 )
 def test_wrong_names_and_weights_are_told_in_one_line(name, weights, says):

@@ -9,7 +9,7 @@ network is built, as ``--help`` and the settings read this file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -110,6 +110,15 @@ def _mult() -> type[MultitaskModel]:
 DEFAULT, BASELINE = "adapters", "stl"
 """The method unless another is asked for, and the one that Delta_m compares with."""
 
+_ONE_CNN = Method(
+    what="one CNN for all tasks, a DeepLab decoder per task",
+    network=_mtl_cnn,
+    encoder="resnet_pico",
+    decoders=("aspp", "light", "swin"),
+    shares=True,
+)
+"""The network of mtl-cnn and of the methods that only change its losses."""
+
 METHODS: dict[str, Method] = {
     "adapters": Method(
         what="small trained adapters on a frozen Swin, one decoder for all tasks",
@@ -152,21 +161,12 @@ METHODS: dict[str, Method] = {
         network=_single_task,
         objective="stl",
     ),
-    "mtl-cnn": Method(
-        what="one CNN for all tasks, a DeepLab decoder per task",
-        network=_mtl_cnn,
-        encoder="resnet_pico",
-        decoders=("aspp", "light", "swin"),
-        shares=True,
-    ),
-    "consistency": Method(
+    "mtl-cnn": _ONE_CNN,
+    "consistency": replace(
+        _ONE_CNN,
         what="mtl-cnn whose predictions must look like the labels through networks from task to task",
-        network=_mtl_cnn,
-        encoder="resnet_pico",
-        decoders=("aspp", "light", "swin"),
         objective="consistency",
         own=("cross_task_share", "cross_task_width"),
-        shares=True,
         adapts=True,
         fewest_tasks=2,
     ),
@@ -177,14 +177,11 @@ METHODS: dict[str, Method] = {
         decoders=("aspp",),
         adapts=True,
     ),
-    "tawt": Method(
+    "tawt": replace(
+        _ONE_CNN,
         what="mtl-cnn whose losses are weighed by how well the tasks' gradients agree",
-        network=_mtl_cnn,
-        encoder="resnet_pico",
-        decoders=("aspp", "light", "swin"),
         objective="tawt",
         own=("tawt_every", "tawt_eta"),
-        shares=True,
         transfers=True,
         fewest_tasks=2,
     ),
