@@ -22,6 +22,7 @@ from typing import Any
 
 from vtadapt.errors import DataError, VtadaptError
 
+# Process numbers mean nothing on another machine of a shared disk, and host names may hold what a file name cannot.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _LEFT = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)\.partial(\.\w+)?", re.DOTALL)
 _STARTED = time.time()
@@ -50,10 +51,12 @@ def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
             process of this machine may be at work on stays, and for a day what came from another machine (a shared
             disk), whose processes cannot be asked.
     """
+    # Cleaning is a courtesy: that it fails must not stop what was asked for.
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # of another user, or another cleaner was faster
                 if (found := _LEFT.fullmatch(entry.name)) and (alone or _abandoned(entry, found[1], int(found[2]))):
+                    # A link is removed itself, never what it points to.
                     shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
 
 
@@ -70,6 +73,7 @@ def _lives(pid: int) -> bool:
     if os.name == "nt":  # signal 0 would end it there
         return True
     try:
+        # Signal 0 reaches nobody and only asks whether there is such a process.
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
@@ -117,8 +121,10 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 def replace_file(temporary: Path, path: Path) -> None:
     """Make ``temporary`` durable and give it the name ``path``, replacing what was there in one step."""
+    # Before the rename: after a power cut a name whose content never reached the disk is an empty file.
     sync(temporary)
     os.replace(temporary, path)
+    # The rename itself is an entry of the folder, and is lost with it until that is flushed.
     sync(path.parent)
 
 
@@ -126,6 +132,7 @@ def sync(path: Path) -> None:
     """Flush a file or a folder's entries to the disk (folders: where the system allows it)."""
     if path.is_dir() and os.name == "nt":
         return
+    # For reading, as a folder cannot be opened otherwise.
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -180,9 +187,11 @@ def folder_lock(path: Path, busy: VtadaptError | None = None) -> Iterator[None]:
         yield
         return
     with disk_error(path):
+        # The file stays when the lock is let go: removing it would let two processes lock two files of one name.
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
+            # Not waited for: a person should hear at once that somebody else is at it.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             told = f"another run is preparing the same data set ({path} is locked); wait for it"

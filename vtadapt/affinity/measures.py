@@ -77,6 +77,7 @@ def troa(run: Run, tasks: Sequence[str]) -> Tensor:
     for target in tasks:
         batch = run(target)
         target_loss = batch.losses[target] if batch.own is None else batch.own
+        # Kept for the whole column: all sources are compared with the same v[t].
         v = image_gradients(target_loss, batch.features)
         rows = []
         for source in tasks:
@@ -100,6 +101,7 @@ def plain_cosine(run: Run, tasks: Sequence[str]) -> Tensor:
     for task in tasks:  # one graph at a time
         batch = run(task)
         gradients[task] = image_gradients(batch.losses[task], batch.features)
+        # Detached, or the graph of this task would live on beside the next one's.
         like = [f.detach() for f in batch.features]
     rows = [
         torch.stack(
@@ -130,8 +132,10 @@ def lookahead(
     Returns:
         (T, T), NaN where the batch lacks labels of s or t.
     """
+    # With its graph: the gradients of all sources are taken from this one run.
     before = losses()
     start = {task: float(before[task].detach()) for task in tasks}
+    # The parameters are put back from copies: adding lr * gradient again would leave a rounding error.
     kept = [p.detach().clone() for p in parameters]
     out = torch.full((len(tasks), len(tasks)), torch.nan, dtype=torch.float64)
     for row, source in enumerate(tasks):
@@ -149,6 +153,7 @@ def lookahead(
             for parameter, value in zip(parameters, kept, strict=True):
                 parameter.data = value
         for column, target in enumerate(tasks):
+            # A loss of 0, or NaN, has no relative fall.
             if start[target] > 0:
                 out[row, column] = 1 - float(after[target]) / start[target]
     return out

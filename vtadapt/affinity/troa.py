@@ -59,7 +59,10 @@ class Moments:
     def sd(self) -> Tensor:
         """(T, T) standard deviation over observations, NaN below two of them."""
         n = self.effective
+        # Rounding can make a variance of 0 slightly negative; n / (n - 1) is Bessel's correction for weighted
+        # observations.
         variance = (self.square / self.weight - self.mean.square()).clamp_min(0) * n / (n - 1)
+        # Decayed counts are floats: one observation must not pass for slightly more than one.
         return torch.where(n > 1 + 1e-9, variance.sqrt(), torch.nan)
 
     @property
@@ -70,6 +73,7 @@ class Moments:
 
 def sums(cosines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Count, sum and sum of squares of (B, T, T) observations; NaN is no observation. Each (T, T) float64."""
+    # Float64, as sums over thousands of updates go into a difference of squares.
     values = cosines.double()
     seen = values.isfinite()
     values = torch.where(seen, values, 0.0)
@@ -91,8 +95,10 @@ def affinity(mean: Tensor, error: Tensor) -> Tensor:
     Returns:
         (T, T) in 0..1.
     """
+    # A negative cosine says that the source harms: it gets no part, as A is a weight and not a sign.
     c = mean.nan_to_num(0.0).clamp_min(0)
     noise = error.square().nan_to_num(torch.inf)
+    # The cosine of a gradient with itself is 1 for certain, however few images were seen.
     noise.fill_diagonal_(0.0)
     return c * c.square() / (c.square() + noise).clamp_min(torch.finfo(c.dtype).tiny)
 
@@ -105,6 +111,7 @@ def marked(mean: Tensor, error: Tensor, *, diagonal: bool = True) -> Tensor:
         error: (T, T).
         diagonal: the diagonal is a gradient with itself, which no noise can change; False where it is measured too.
     """
+    # Written so that NaN, which compares as false, counts as noise.
     noise = ~(mean.abs() >= MARK * error) | (mean == 0)
     if diagonal:
         noise[torch.eye(len(mean), dtype=torch.bool)] = mean.diagonal().isnan()
@@ -126,6 +133,7 @@ def mirror_step(weights: Tensor, cosines: Tensor, eta: float, floor: float = 1e-
     seen = cosines.isfinite()
     grown = torch.where(seen, weights * torch.exp(eta * cosines.nan_to_num(0.0)), 0.0)
     share = torch.where(seen, weights, 0.0).sum(0)
+    # Only what the observed pairs hold is divided anew: a task without labels in a batch must not lose weight by that.
     scaled = torch.where(seen, grown * share / grown.sum(0).clamp_min(1e-300), weights).clamp_min(floor)
     return scaled / scaled.sum(0)
 
@@ -151,6 +159,7 @@ class Troa:
     def update(self, count: Tensor, total: Tensor, square: Tensor) -> None:
         """Take in the sums of one update's images (see :func:`sums`), already added up over ranks."""
         self.moments.add(count, total, square)
+        # 0 / 0 is NaN, which mirror_step takes for a pair that was not observed.
         self.weights = mirror_step(self.weights, total / count, self.eta)
         self.updates += 1
 
@@ -162,6 +171,7 @@ class Troa:
     @property
     def task_weights(self) -> Tensor:
         """(T,) factors of the losses: T w_s with w_s = mean over t of W[s, t]; their mean is 1."""
+        # Scaled to a mean of 1, else the learning rate would change with the number of tasks.
         return self.weights.mean(1) * len(self.weights)
 
     def state(self) -> dict[str, Tensor]:

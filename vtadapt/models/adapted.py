@@ -77,7 +77,9 @@ class AdaptedModel(MultitaskModel):
         decoders = [make_decoder(config.decoder, backbone, config.decoder_width) for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
         self.heads = make_heads(config.head, decoders[0].width, channels, decoders[0].scale)
+        # A buffer and no parameter: TROA sets A, no optimiser may move it, and it is saved with the weights.
         self.register_buffer("affinity", torch.eye(len(channels)))
+        # By identity: a parameter that two modules share is then judged once, by the ledger that people read.
         trained = {id(p) for _, _, group in self.components() if group.trained for p in group.parameters}
         for parameter in self.parameters():
             parameter.requires_grad_(id(parameter) in trained)
@@ -115,6 +117,8 @@ class AdaptedModel(MultitaskModel):
         """Switch modes; what is frozen of the backbone always stays in eval mode."""
         super().train(mode)
         if self.config.train_blocks != "all":
+            # Frozen blocks run as they do when the network is used; with dropout the adapters would be fitted to other
+            # features.
             self.backbone.eval()
         if self.config.train_blocks == "full":
             for stage in self.backbone.adapted_stages:
@@ -134,6 +138,7 @@ class AdaptedModel(MultitaskModel):
         """
         names = self.names(tasks)
         index = [self.tasks.index(name) for name in names]
+        # The frozen trunk keeps no activations for a backward that never comes: most of the memory that is saved.
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
         skips, features = self._adapt(trunk, index)
         return self._predict(self._decode(features, skips, index), names, trunk)
@@ -154,6 +159,7 @@ class AdaptedModel(MultitaskModel):
         """
         entered: list[Tensor] = []
         blocks = [m for m in self.adapters.modules() if isinstance(m, AdapterBlock)]
+        # By hooks, so that forward itself need not carry what only the measurement of affinities looks at.
         handles = [block.register_forward_pre_hook(lambda _, args: entered.append(args[1])) for block in blocks]
         try:
             skips, features = self._adapt(trunk, [self.tasks.index(target)])  # (B, h, w, C) and (B, 1, h, w, C)
@@ -201,6 +207,7 @@ class AdaptedModel(MultitaskModel):
     def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """The levels that the decoder reads: of all tasks, and of each task."""
         z = self.embedding(self.affinity)[index]  # (T, E)
+        # A view: the trunk's tokens are equal for all tasks, and are copied only once something changes them.
         x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)
         found = self.adapters(self.backbone.adapted_stages, x, z, trunk.grids)
         maps = [self.backbone.to_map(x, grid) for x, grid in zip(found, trunk.grids, strict=True)]

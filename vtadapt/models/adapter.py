@@ -18,10 +18,12 @@ class Bottleneck(nn.Module):
     def __init__(self, dim: int, reduction: int) -> None:
         """Create the two linear layers; the width is at least 8."""
         super().__init__()
+        # Small backbones would be left with a bottleneck of two or three numbers.
         width = max(8, dim // reduction)
         self.down = nn.Linear(dim, width)
         self.act = nn.GELU()
         self.up = nn.Linear(width, dim)
+        # Only the last layer is zero: were both, neither weight would ever get a gradient.
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
@@ -107,6 +109,7 @@ class AdapterChain(nn.Module):
         skip: Tensor | None = None
         for index, (stage, adapters, grid) in enumerate(zip(stages, self.blocks, grids, strict=True)):
             if stage.downsample is not None:
+                # The backbone's own merging serves all tasks; tasks differ in what they merge, not in how.
                 x = _per_task(stage.downsample, x)
             if index:
                 assert skip is not None

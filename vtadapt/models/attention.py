@@ -39,5 +39,6 @@ class TaskAdaptedAttention(nn.Module):
         height, width = self.window_size
         blocks = self.film(self.a0, z).view(-1, height, width, width)  # (T, h, w, w)
         eye = torch.eye(height, dtype=blocks.dtype, device=blocks.device)
+        # With the identity over (i, j) only the diagonal blocks are filled, without a loop and with gradients to A0.
         full = torch.einsum("tipq,ij->tipjq", blocks, eye)  # (T, h, w, h, w)
         return full.reshape(-1, height * width, height * width)

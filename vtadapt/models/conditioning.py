@@ -20,6 +20,7 @@ class TaskEmbedding(nn.Module):
     def __init__(self, num_tasks: int, dim: int) -> None:
         """Create ``num_tasks`` rows of ``dim`` numbers, drawn from N(0, 1/dim) so that |e_s| is about 1."""
         super().__init__()
+        # Of length 1 whatever E is, so that FiLM layers learn at the same speed for every embedding size.
         self.weight = nn.Parameter(torch.randn(num_tasks, dim) * dim**-0.5)
 
     def forward(self, affinity: Tensor) -> Tensor:
@@ -34,6 +35,7 @@ class TaskEmbedding(nn.Module):
         total = affinity.sum(dim=0, keepdim=True)  # (1, T)
         eye = torch.eye(*affinity.shape, dtype=affinity.dtype, device=affinity.device)
         column = torch.where(total > 0, affinity / total.clamp_min(torch.finfo(affinity.dtype).tiny), eye)
+        # A column speaks about its target (slides), hence the transpose.
         return column.t() @ self.weight
 
 
@@ -99,5 +101,6 @@ class TaskScaledNorm(nn.Module):
         scale, add, shift = self.linear(z).chunk(3, dim=-1)  # (T, C) each
         g = self.gamma * (1 + scale) + add
         b = self.beta + shift
+        # Without weight and bias: those depend on the task, so the kernel cannot apply them itself.
         y = F.layer_norm(x, x.shape[-1:], eps=self.eps)
         return y * g[:, None, None, :] + b[:, None, None, :]

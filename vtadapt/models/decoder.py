@@ -36,6 +36,7 @@ class PatchExpand(nn.Module):
         """Expand."""
         n, h, w, _ = x.shape
         s = self.scale
+        # The inverse of patch merging: rows and columns of the s x s block go beside those of the map.
         y = self.linear(x).view(n, h, w, s, s, self.out).permute(0, 1, 3, 2, 4, 5)
         return self.norm(y.reshape(n, h * s, w * s, self.out))
 
@@ -55,9 +56,12 @@ class SwinDecoder(nn.Module):
                     SwinTransformerBlock(
                         dim=fine,
                         input_resolution=(window, window),
+                        # Heads of 32 channels, as in Swin; widths below that still need one.
                         num_heads=max(1, fine // 32),
                         window_size=window,
                         shift_size=0 if i % 2 == 0 else window // 2,
+                        # Decoders see images of any size: timm must not fix windows or masks for the size at
+                        # construction.
                         always_partition=True,
                         dynamic_mask=True,
                     )
@@ -104,6 +108,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
+        # A depthwise convolution costs little beside the two linear layers, which want channels last.
         y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return x + self.reduce(F.relu(self.expand(self.norm(y))))
 
@@ -131,6 +136,7 @@ class LightDecoder(nn.Module):
         x: Tensor | None = None
         for level in reversed(range(len(self.project))):
             shared = level < len(skips)
+            # A skip is projected once with an axis of one task, and broadcasts: at H/4 it is the largest map of all.
             y = self.project[level](skips[level][:, None] if shared else features[level - len(skips)])
             if x is not None:  # (B, T, h, w, width), y broadcasts over T where it is shared
                 x = F.interpolate(x.permute(0, 3, 1, 2), size=y.shape[2:4], mode="bilinear", align_corners=False)

@@ -47,6 +47,7 @@ class PackWriter:
         self._sizes: list[tuple[int, int]] = []
         self._present: dict[str, list[bool]] = {task: [] for task in tasks}
         self._sums: list[int] = []
+        # In the same folder, as a rename between disks is a copy that can end half way.
         self._temporary = temporary_name(path)
         self._file: h5py.File | None = None
         self._sink: Sink | None = None
@@ -68,6 +69,7 @@ class PackWriter:
         assert self._file is not None and self._sink is not None, "PackWriter.add outside its with block"
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise DataError(f"{name}: image of shape {image.shape} and type {image.dtype}, wanted (H, W, 3) uint8")
+        # All labels are checked before the first is written, so that a refused sample leaves nothing behind.
         stored = {}
         for task, label in labels.items():
             stored[task] = conform(label, self.tasks[task], f"{name}, {task}")
@@ -80,6 +82,7 @@ class PackWriter:
                 _put(self._file, f"labels/{task}", index, label, storage(self.tasks[task], label.dtype).missing)
             self._sink.check()
         self.names.append(name.encode("utf-8", "backslashreplace").decode())  # of files whose names are no UTF-8
+        # Of what was handed in, before the disk had a chance to change it.
         self._sums.append(_content_sum({"image": image, **stored}))
         self._sizes.append((image.shape[0], image.shape[1]))
         for task in self.tasks:
@@ -125,6 +128,7 @@ class PackWriter:
             self._file.create_dataset(f"present/{task}", data=np.array(present, bool))
             if f"labels/{task}" in self._file:
                 label = self._file[f"labels/{task}"]
+                # A label that the last samples lack is shorter than the split; readers index all arrays alike.
                 label.resize(count, axis=0)
 
     def _close(self, quiet: bool = False) -> None:
@@ -143,6 +147,7 @@ class PackWriter:
 def _content_sum(arrays: Mapping[str, NDArray[Any]]) -> int:
     """A checksum over a sample's arrays, whatever their order."""
     total = 0
+    # Readers return arrays in the order of the tasks, which need not be that of writing.
     for key in sorted(arrays):
         total = zlib.crc32(np.ascontiguousarray(arrays[key]).tobytes(), zlib.crc32(key.encode(), total))
     return total
@@ -157,9 +162,11 @@ def _put(file: h5py.File, key: str, index: int, array: NDArray[Any], missing: fl
             maxshape=(None, None, None, *array.shape[2:]),
             chunks=(1, *array.shape),
             dtype=array.dtype,
+            # Chunks that are never written take no space and read as missing.
             fillvalue=np.array(missing).astype(array.dtype),
             compression="gzip",
             compression_opts=1,  # about as fast as lzf, whose bytes are not the same each time
+            # Bytes of like weight side by side compress far better; single bytes have nothing to shuffle.
             shuffle=array.dtype.itemsize > 1,
             fletcher32=True,  # damage is noticed when reading, not in the results
         )
@@ -197,6 +204,7 @@ class PackReader:
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
+        # HDF5 handles cannot be sent to another process; it opens its own.
         return {**self.__dict__, "_file": None, "_pid": -1, "_data": {}}
 
     def present(self, task: str) -> NDArray[np.bool_]:
@@ -226,6 +234,7 @@ class PackReader:
 
     def close(self) -> None:
         """Close this process's handle; the next access opens the file again."""
+        # A handle inherited through a fork is the parent's: it is dropped here, not closed.
         if self._file is not None and self._pid == os.getpid():
             self._file.close()
         self._file, self._data = None, {}

@@ -102,7 +102,9 @@ class SharedBlocks(nn.Module):
                 attention = cast(BorrowedAttention, blocks[task].attn)
                 attention.borrowed = weights
                 done[task] = blocks[task](x)
+                # Let go at once, or the probabilities of every level would live until the next forward.
                 attention.borrowed = None
+        # In the order of the streams, which the reference, run first, may not head.
         return {task: done[task] for task in streams}
 
 
@@ -161,6 +163,7 @@ class MulT(Peer):
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the encoder once, then all decoders level by level; the reference's runs in any case."""
         names = self.names(tasks)
+        # Without the reference's stream there are no probabilities that the others could borrow.
         running = names if self.reference in names else (self.reference, *names)
         features = self.encoder.features(image, grad=True)
         streams = dict.fromkeys(running, features[-1])

@@ -43,23 +43,26 @@ class Rates:
         """The rate of a head at a step (from 0)."""
         warm = max(1, round(self.settings.warmup * self.steps))
         if step < warm:
+            # From 1/warm and not from 0: a step at rate 0 would be a step for nothing.
             return self.settings.peak_lr * (step + 1) / warm
         return self.settings.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
     def set(self, optimiser: Any, step: int) -> None:
         """Give every group of the optimiser, made of :attr:`groups`, its rate at a step (from 0)."""
         for group, scale, begin in zip(optimiser.param_groups, self.scales, self.begins, strict=True):
+            # The schedule runs on while a group waits, so that both end together.
             group["lr"] = self.at(step) * scale if step >= begin else 0.0
 
 
 def _groups(model: MultitaskModel, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Optimiser groups; vectors and embeddings have no decay."""
+    """Optimiser groups; vectors have no decay."""
     backbone = {id(p) for p in model.encoder_parameters()}
     own = _own(model, settings)
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
             shared = own is not None and id(parameter) not in own
+            # Biases and norms are vectors: decay would pull a norm's scale to 0, which is no simpler network.
             groups.setdefault((id(parameter) in backbone, shared, parameter.dim() > 1), []).append(parameter)
     return [
         {

@@ -55,6 +55,7 @@ class Trainer:
     ) -> None:
         """Build model and optimiser; ``origin`` where the run starts from another."""
         self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
+        # A held task is evaluated at the end but gives no loss: its labels on the new data must not be seen.
         self.trained = self.tasks if origin is None else origin.trained
         self.core = build_model(settings, tasks)
         self.config = describe(settings, recipes, tasks, self.core, data.size)
@@ -67,14 +68,19 @@ class Trainer:
             self.objective.factors = self.troa.factors
         assert settings.epochs is not None
         self.epochs = settings.epochs
+        # Whichever ends first; the learning rate's schedule has to know it before the first step.
         self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
         self.rates = Rates(self.core, settings, self.total)
+        # The second moment averages over about 100 steps: with the usual 0.999 it would be 1000, which is a whole run
+        # here.
         optimiser = torch.optim.AdamW(self.rates.groups, betas=(0.9, 0.99))
+        # self.core stays the plain module: checkpoints, TROA and evaluation read its names, which compile prefixes.
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.held = HeldWeights(self.core, settings.held)
         if self.core.supervised_levels > 1:
             self.model.mark_forward_method("levels")
+        # Our sampler already gives each process its share, in an order that a resumed run can go on with.
         self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
         self.clock, self.stopwatch = Clock(), Stopwatch()
         self.prepared: dict[str, Any] = {}
@@ -87,6 +93,7 @@ class Trainer:
             self._restore()
         self.log = MetricsLog(path, self.step, self.fabric.is_global_zero)
         settings, batches = self.settings, self.data.sampler.batches
+        # Rounded up: a run is evaluated at most as often as was asked for.
         every = math.ceil(self.epochs / settings.evals)
         quiet = quiet or not self.fabric.is_global_zero
         self.prepared = self.objective.prepare(self.data, self.loader, path, self.total, quiet)
@@ -133,15 +140,8 @@ class Trainer:
                 losses = self._advance(batch)
             bar.update(self.step, losses)
             if self.step % self.settings.log_steps == 0:
-                self.log.write(
-                    {
-                        "step": self.step,
-                        "epoch": epoch,
-                        "split": "train",
-                        "loss": losses,
-                        "lr": self.rates.at(self.step),
-                    }
-                )
+                record = {"step": self.step, "epoch": epoch, "split": "train", "loss": losses}
+                self.log.write({**record, "lr": self.rates.at(self.step)})
             # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
             if self.step == self.total:
                 break
@@ -166,9 +166,11 @@ class Trainer:
         total, shown = self.objective.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
         self.fabric.backward(total)
+        # Before clipping, or gradients that are thrown away would shrink the others.
         self.held.clear_gradients()
         self.objective.clip(self.model, self.optimiser)
         self.optimiser.step()
+        # AdamW's decay and momentum move a weight even without a gradient, so it is put back exactly.
         self.held.restore()
         self.objective.after_step(batch, self.step)
         return shown
@@ -199,6 +201,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             self.log.write({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
             bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
+            # The first evaluation counts whatever it says, NaN included: a run must end with weights to keep.
             if value > self.best or self.best == -math.inf:
                 checkpoint.write_tensors(self.path / BEST, self.core.saved_state(), {"epoch": epoch, "step": self.step})
         self.best = max(self.best, value)
@@ -236,6 +239,7 @@ class Trainer:
         model, state, troa, about, method = checkpoint.load_state(self.path / LAST)
         checkpoint.load_into(self.core, model, self.path / LAST)
         full = self.optimiser.optimizer.state_dict()
+        # AdamW's state is by number, so one of another architecture would load in silence, onto other weights.
         if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
             raise ConfigError(f"{self.path / LAST} has an optimiser of another architecture; train again")
         full["state"] = state
@@ -251,8 +255,10 @@ class Trainer:
     def _finish(self, seconds: float) -> dict[str, Any]:
         """Evaluate the best weights on the whole validation split; write model, results and a panel."""
         self.fabric.barrier()
+        # From the file: the network in memory has gone on since its best evaluation.
         tensors, about = checkpoint.read_tensors(self.path / BEST)
         checkpoint.load_into(self.core, tensors, self.path / BEST)
+        # In metres as stored, unlike the evaluations in between, which see distances as training does.
         measured = self._evaluate(None, self.tasks)
         trained = sum(p.numel() for p in self.core.trained_parameters())
         results = {

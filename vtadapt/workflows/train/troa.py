@@ -54,6 +54,7 @@ def batch_cosines(
         (blocks or 1, B, T, T), NaN where the image lacks a label.
     """
     training = model.training
+    # Dropout would give each target another network, and the cosines would measure that.
     model.eval()
     device = batch["image"].device
     try:
@@ -61,7 +62,11 @@ def batch_cosines(
         tf32 = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
         with tf32, torch.autocast(device.type, enabled=False), torch.enable_grad():
             trunk = model.backbone.trunk(batch["image"])
+            # f is where the gradients stop: nothing of the trunk is differentiated, and cosines of half precision are
+            # noise.
             trunk = replace(trunk, tokens=_wide(trunk.tokens.detach()).requires_grad_())
+            # Rolled by one, every image meets the label of another: what is then left of a cosine is not about the
+            # image.
             targets, apart = batch["targets"], measure == "permuted"
             other = {name: y.roll(1, 0) for name, y in targets.items()} if apart else targets
 
@@ -98,6 +103,7 @@ def reduce_sums(found: Sums, fabric: Fabric) -> Sums:
     """Add up over ranks."""
     if fabric.world_size == 1:
         return found
+    # One message for the three sums, of a few numbers each: the time goes into sending, not into the size.
     total = fabric.all_reduce(torch.stack(found).to(fabric.device), reduce_op="sum")
     assert isinstance(total, Tensor)
     return tuple(total.cpu())  # type: ignore[return-value]
@@ -141,6 +147,7 @@ class TroaUpdates:
 
     def due(self, step: int) -> bool:
         """Whether the batch of this step (from 0) is measured before it is trained on."""
+        # Counted from 1: with the usual interval the adapters have learned something before A is first measured.
         return self.every > 0 and (step + 1) % self.every == 0
 
     def update(self, batch: Mapping[str, Any], step: int) -> dict[str, Any]:
@@ -152,6 +159,7 @@ class TroaUpdates:
 
     def apply(self) -> None:
         """Put A into the model."""
+        # Before the first update A of the state says nothing, while the model's may come from the run it starts from.
         if self.use_affinity and self.state.updates:
             self.model.affinity.copy_(self.state.affinity)
 

@@ -49,6 +49,7 @@ def read_raster(path: Path, variable: str | None = None) -> Raster:
         return read_tiff(data, path)
     if data.startswith(SIGNATURE):
         header = check_png(data, path)
+        # Pillow opens 16-bit colour but keeps the upper 8 bits only, without a word.
         if header.bits == 16 and header.colour_type and header.frames == 1:
             array = decode_png16(data, header, path)
             mode = MODES16.get(header.colour_type, "L")
@@ -64,6 +65,7 @@ def read_map(path: Path) -> NDArray[Any]:
         DataError: as :func:`read_raster` and :func:`numbers`; floats; a format that changes numbers.
     """
     raster = read_raster(path)
+    # A JPEG of class ids has ids between two classes along every border, most of which look valid.
     need_exact(raster, path, "a map of whole numbers")
     need_upright(raster, path)
     array = numbers(raster, path)
@@ -79,14 +81,17 @@ def _of_picture(opened: Opened, data: bytes, path: Path) -> Raster:
     lossy = LOSSY.get(kind, "")
     if kind == "WEBP" and not _is_lossless_webp(data):
         lossy = "WebP with losses"
+    # A list of what is known to be exact: a format that nobody thought of is refused, not trusted.
     if not lossy and kind not in EXACT:
         raise DataError(f"{path}: a picture of format {kind}; {WANTED}")
     mode, array, full = image.mode, np.asarray(image), 255
     inverted, palette = False, None
     if mode == "P":
+        # Indices are kept: label files use palettes for the ids, and the colours are for people alone.
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     elif mode == "1":
         mode, full = "L", 1
+    # Whether Pillow gives 16 bits as I;16 or as I depends on its version and on the format.
     elif mode.startswith("I"):
         mode, full = "L", 65535
         if array.size and not 0 <= int(array.min()) <= int(array.max()) <= full:
@@ -96,6 +101,7 @@ def _of_picture(opened: Opened, data: bytes, path: Path) -> Raster:
         return Raster(array, ARRAY, None, kind, orientation=opened.orientation, lossy=lossy)
     if opened.png is not None and mode == "L" and opened.png.bits in (2, 4):
         full = (1 << opened.png.bits) - 1
+        # Pillow spreads 2 and 4 bits over 0..255; class 3 would be read as 255, which is void.
         array = array // np.uint8(255 // full)
     if kind == "PPM":
         array, full, inverted = _portable(array, full, data, path)
@@ -105,6 +111,7 @@ def _of_picture(opened: Opened, data: bytes, path: Path) -> Raster:
 
 def _portable(array: NDArray[Any], full: int, data: bytes, path: Path) -> tuple[NDArray[Any], int, bool]:
     """PBM, PGM or PPM as it is stored: (samples, the largest that its header allows, whether 0 is white)."""
+    # The header may have comments anywhere between its numbers.
     words = re.sub(rb"#[^\r\n]*", b" ", data[:4096]).split()
     if words[0] in (b"P1", b"P4"):
         return ~array, 1, True
@@ -113,6 +120,7 @@ def _portable(array: NDArray[Any], full: int, data: bytes, path: Path) -> tuple[
         return array, full, False
     if array.ndim != 2:
         raise DataError(f"{path}: PPM with numbers up to {largest}, wanted 255")
+    # Pillow scales samples to the full range; this undoes it, and rint makes up for its rounding.
     return np.rint(array * (largest / full)).astype(array.dtype), largest, False
 
 
@@ -123,6 +131,7 @@ def _is_lossless_webp(data: bytes) -> bool:
         kind = data[place : place + 4]
         if kind in (b"VP8 ", b"VP8L"):
             return kind == b"VP8L"
+        # RIFF chunks are padded to an even number of bytes, which their length does not count.
         place += 8 + (int.from_bytes(data[place + 4 : place + 8], "little") + 1) // 2 * 2
     return False
 

@@ -76,6 +76,7 @@ def decode_by_opencv(data: bytes) -> NDArray[Any] | None:
     """What OpenCV reads of a picture, nothing converted or turned, blue first; None where it cannot."""
     import cv2  # only some files need it, and it is slow to import
 
+    # OpenCV writes its own lines to stderr about broken files.
     told = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # broken files are told in one line of ours
     try:
@@ -105,6 +106,7 @@ def check_png(data: bytes, path: Path) -> PngHeader:
         place += 12 + length
         if len(checksum) < 4:
             raise DataError(f"{path}: broken picture (PNG cut short after {len(data)} bytes)")
+        # Not left to the decoders, which differ in how much damage they pass over.
         if zlib.crc32(kind + body) != int.from_bytes(checksum, "big"):
             raise DataError(f"{path}: broken picture (wrong checksum in PNG chunk {kind!r})")
         if kind == b"IHDR" and length == 13:
@@ -118,6 +120,7 @@ def check_png(data: bytes, path: Path) -> PngHeader:
         ended = kind == b"IEND"
     if header is None or not pixels:
         raise DataError(f"{path}: broken picture (PNG without pixels)")
+    # OpenCV has a limit of its own that only an environment variable changes; Pillow's serves both ways of reading.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and header.height * header.width > limit:
         found = f"{header.height}x{header.width}"

@@ -70,6 +70,7 @@ def numbers(raster: Raster, path: Path, reading: Reading | None = None, hint: st
         array, mode = array[..., 0], "L"
     if mode == "L" and raster.inverted:
         shown = raster.full - array if array.dtype != bool else ~array
+        # Where both readings agree there is nothing to ask.
         if reading is None and not np.array_equal(array, shown):
             low, high = _two(array, shown)
             raise _unclear(path, f"{raster.kind} in which 0 is white: {low} is stored, {high} is seen", hint)
@@ -113,6 +114,7 @@ def need_upright(raster: Raster, path: Path) -> None:
 def _of_palette(raster: Raster, path: Path, reading: Reading | None, hint: str) -> NDArray[Any]:
     array, palette = raster.array, raster.palette
     assert palette is not None, "a palette has colours"
+    # Only the entries in use are looked at: writers fill the rest of a palette with whatever they like.
     used = np.unique(array)
     if used.size and int(used[-1]) >= len(palette):
         raise DataError(f"{path}: broken picture (index {used[-1]} into a palette of {len(palette)} colours)")

@@ -70,6 +70,7 @@ def domain_loss(logits: Tensor, domain: float, weights: Tensor | None = None) ->
     wanted = torch.full_like(logits, domain, dtype=torch.float32)
     if weights is None:
         return F.binary_cross_entropy_with_logits(logits.float(), wanted)
+    # A patch of D sees many pixels, so it weighs as much as they do on average.
     patches = F.adaptive_avg_pool2d(weights.float(), (logits.shape[-2], logits.shape[-1]))
     return F.binary_cross_entropy_with_logits(logits.float(), wanted, patches, reduction="sum") / patches.sum()
 
@@ -111,11 +112,13 @@ class Adversarial(Wrapped):
         super().__init__(inner)
         self.stream = TargetStream(settings, self.fabric)
         with torch.random.fork_rng(devices=[]):
+            # A seed of its own: with the run's, D's first weights would repeat numbers that the network was drawn from.
             torch.manual_seed(settings.seed + 2)
             networks = {n: Discriminator(t.channels, settings.discriminator_width) for n, t in self.tasks.items()}
         # Channels last: a fifth faster in the wide maps of its first layers.
         self.discriminators = nn.ModuleDict(networks).to(self.fabric.device)
         self.discriminators.to(memory_format=torch.channels_last)
+        # In eval mode the power iteration of spectral norm stands still: the generator's loss must not change D.
         self.discriminators.requires_grad_(False).eval()
         self.optimiser = torch.optim.Adam(self.discriminators.parameters(), settings.discriminator_lr, betas=BETAS)
         self.seen: dict[str, Seen] = {}
@@ -166,6 +169,7 @@ class Adversarial(Wrapped):
         for name, task in tasks.items():
             labels = batch["targets"][name]
             limits = task.limits(labels)
+            # Detached: D learns what source predictions look like, the network is not to move them.
             source = task.for_discriminator(recorded.logits[name].detach(), limits)
             target = task.for_discriminator(logits[name], limits)
             fooling.append(self.fooling(name, target))
@@ -173,6 +177,7 @@ class Adversarial(Wrapped):
             self.shown[list(self.tasks).index(name), 0] = float(fooling[-1].detach())
             if name in self.ratios:
                 self._observe(name, recorded.logits[name], labels, logits[name])
+        # The mean over tasks, so that lambda means the same whatever their number.
         return total + self.factor(step) * torch.stack(fooling).mean(), shown
 
     def _weigh(self, step: int) -> None:
@@ -195,6 +200,7 @@ class Adversarial(Wrapped):
         joint, predicted = ClassRatios.shares(source, labels, target)
         if self.fabric.world_size > 1:  # labelled pixels count alike, whichever process has them
             pixels = (labels != VOID).sum().to(joint)
+            # One message in place of three; shares are weighted by the pixels they were counted over.
             together = torch.cat([(pixels * joint).flatten(), predicted, pixels[None]])
             together = cast(Tensor, self.fabric.all_reduce(together, reduce_op="sum"))
             joint = together[: joint.numel()].view_as(joint) / together[-1].clamp_min(1)
@@ -234,6 +240,8 @@ class Adversarial(Wrapped):
         if self.fabric.world_size == 1:
             return
         for parameter in self.discriminators.parameters():
+            # Every process has to take part in every reduction, also one whose batch lacked the label, or all would
+            # wait.
             found = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             parameter.grad = cast(Tensor, self.fabric.all_reduce(found, reduce_op="mean"))
 

@@ -64,12 +64,15 @@ class Tawt(Objective):
 
         In float32 and without an effect on the network: it is in eval mode, no gradient is kept.
         """
+        # A batch of one image has no halves: both then are that image, better than no observation at all.
         half = max(1, len(batch["image"]) // 2)
         first, second = slice(0, half), slice(half if len(batch["image"]) > 1 else 0, None)
         training = self.model.training
         self.model.eval()
         try:
             with torch.autocast(batch["image"].device.type, enabled=False), torch.enable_grad():
+                # All targets are kept, sources come one by one: T + 1 gradients of the encoder in memory in place of 2
+                # T.
                 targets = list(self._gradients(batch, second))
                 rows = [[self._cosine(source, g) for g in targets] for source in self._gradients(batch, first)]
         finally:
@@ -84,17 +87,20 @@ class Tawt(Objective):
 
     def _gradients(self, batch: Batch, part: slice) -> Iterator[Tensor | None]:
         """Gradient of each task's loss on part of a batch, flat; None where no process has a label of it there."""
+        # Heads have a gradient for one task only, and every cosine would be pulled to 0 by them.
         shared = [p for p in self.model.backbone.parameters() if p.requires_grad]
         logits = self.model(batch["image"][part])
         for name, task in self.tasks.items():
             loss = task.loss_fn(logits[name], batch["targets"][name][part])
             found = torch.autograd.grad(loss.value, shared, retain_graph=True, allow_unused=True)
+            # An unused parameter counts as zeros, so that all tasks' vectors line up.
             flat = torch.cat(
                 [(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(found, shared, strict=True)]
             )
             count = torch.tensor(float(loss.valid > 0), device=flat.device)
             if self.fabric.world_size > 1:
                 flat, count = (cast(Tensor, self.fabric.all_reduce(x, reduce_op="sum")) for x in (flat, count))
+            # A gradient of zeros has no direction, and one that is not finite none that can be compared.
             yield flat if count > 0 and torch.isfinite(flat).all() and flat.any() else None
 
     def state(self) -> dict[str, Tensor]:
