@@ -149,7 +149,7 @@ def _check_text(result: dict[str, Any], folder: Path) -> None:
     assert "2 steps on labels of semseg, depth of tiny; head and embedding of normals as" in said
     assert "Held as normals is, without labels, in every column: edges." in said
     assert "labels of normals are not looked at" in said
-    assert f"{KEY}: A of the run is" in said
+    assert f"{KEY}: A of the run against A uniform " in said
     with Image.open(result["panels"][0]) as picture:
         assert picture.size[0] > 6 * 192  # image, direct, zero-shot, uniform, oracle, ground truth
 
