@@ -343,6 +343,7 @@ def test_a_loss_that_is_no_number(cli: Callable[..., Any], project: Path) -> Non
     assert not (project / "runs" / "tiny-0002" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_the_installed_command() -> None:
     command = Path(sys.executable).with_name("vtadapt")
     start = [str(command)] if command.is_file() else [sys.executable, "-m", "vtadapt"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import resources
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -41,6 +42,7 @@ def test_no_pretraining_image_is_in_a_split():
         assert ours[-1] < theirs[0] or theirs[-1] < ours[0], split
 
 
+@pytest.mark.slow
 def test_the_script_that_makes_them_runs(tmp_path):
     command = [sys.executable, "-m", "vtadapt.assets.swin_pico.pretrain", "--images", "8", "--batch", "4"]
     command += [

@@ -62,6 +62,7 @@ def test_shapes_and_types() -> None:
     assert more["height"].shape == more["instance"].shape == more["kind"].shape == (40, 56)
 
 
+@pytest.mark.slow
 def test_values_make_sense_and_only_the_sky_has_no_geometry(streets: dict[str, Samples]) -> None:
     for street in everything(streets):
         sky = street["semseg"] == SKY
@@ -86,6 +87,7 @@ def on_the_road(street: dict[str, np.ndarray]) -> np.ndarray:
     return street["kind"] == STREETS.kind_id["road"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", list(LOOKS))
 def test_depth_of_the_road_is_that_of_a_plane(streets: dict[str, Samples], look: str) -> None:
     """n . X = -h on the road: z = h / (-n . ray), one camera height h for all pixels, and within the look's range."""
@@ -103,6 +105,7 @@ def test_depth_of_the_road_is_that_of_a_plane(streets: dict[str, Samples], look:
         np.testing.assert_allclose(h, h.mean(), rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", list(LOOKS))
 def test_depth_and_height_agree_under_the_camera_of_the_recipe(streets: dict[str, Samples], look: str) -> None:
     """Height is affine in the point z ray, for everything that has a depth: least squares leave nothing over."""
@@ -121,6 +124,7 @@ def test_depth_and_height_agree_under_the_camera_of_the_recipe(streets: dict[str
         assert (street["normals"][on_the_road(street)].astype(np.float64) @ found[:3]).min() > 0.9995
 
 
+@pytest.mark.slow
 def test_every_class_is_seen_in_a_tenth_of_the_streets(streets: dict[str, Samples]) -> None:
     for samples in streets.values():
         counts = np.stack([np.bincount(s["semseg"].ravel(), minlength=16) for s in samples])
@@ -130,6 +134,7 @@ def test_every_class_is_seen_in_a_tenth_of_the_streets(streets: dict[str, Sample
         assert share.min() > 0.0008 and share.max() < 0.5, dict(zip(CLASSES, share.round(4), strict=True))
 
 
+@pytest.mark.slow
 def test_things_are_where_they_belong(streets: dict[str, Samples]) -> None:
     """People stand on pavements more than on the road, wheels on the road: by what lies just below them."""
     below = np.zeros((16, 16))
@@ -159,6 +164,7 @@ def statistics(samples: Samples) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_looks_differ_while_contents_are_alike(streets: dict[str, Samples]) -> None:
     sim, real = (statistics(streets[look]) for look in ("sim", "real"))
     assert sim["saturation"] > 1.7 * real["saturation"]
@@ -173,6 +179,7 @@ def test_looks_differ_while_contents_are_alike(streets: dict[str, Samples]) -> N
     assert np.abs(share[0] - share[1]).sum() / 2 < 0.12  # total variation
 
 
+@pytest.mark.slow
 def test_colour_does_not_give_the_class_away(streets: dict[str, Samples]) -> None:
     """Nearest neighbours on RGB, trained on other streets, tell classes (not the sky) little better than by chance."""
     rng = np.random.default_rng(0)
@@ -192,6 +199,7 @@ def test_colour_does_not_give_the_class_away(streets: dict[str, Samples]) -> Non
         assert np.mean(recall) < 0.16  # chance is 1 / 15
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_the_workers(streets: dict[str, Samples]) -> None:
     again = render_street(3, "real", SIZE, extras=True)
     assert all(again[key].tobytes() == streets["real"][3][key].tobytes() for key in again)

@@ -141,6 +141,7 @@ def test_a_kind_is_one_file(tmp_path: Path) -> None:
     assert float(constant.predict(torch.zeros(1, 3, 1, 1), 0)) == 1.0
 
 
+@pytest.mark.slow
 def test_a_kind_beside_the_others_is_there_at_the_next_start(tmp_path: Path) -> None:
     package = Path(vtadapt.__file__).parent
     shutil.copytree(package, tmp_path / "vtadapt", ignore=shutil.ignore_patterns("__pycache__", "assets"))

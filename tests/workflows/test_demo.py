@@ -9,6 +9,7 @@ import pytest
 from vtadapt.workflows.demo import demo
 
 
+@pytest.mark.slow
 def test_the_whole_job(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = demo(tmp_path, images=16, epochs=1, size=(48, 48), weights="random", workers=0, quiet=True)
     assert list(result["metrics"]["rooms"]) == ["semseg", "depth", "normals", "edges"]

@@ -36,6 +36,7 @@ def base(tiny: Any, run_dir: Path, **changes: Any) -> TrainSettings:
     return TrainSettings(**{**kept, "run_dir": run_dir, **options, **changes})
 
 
+@pytest.mark.slow
 def test_an_interrupted_adaptation_goes_on(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def _check_tables(result: dict[str, Any], folder: Path) -> None:
     assert height > 2 * 4 * 192  # source-only, adapted, oracle, ground truth of two images
 
 
+@pytest.mark.slow
 def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None:
     options = ["--data-dir", tiny.data_dir, "--run-dir", tmp_path, "--steps", 1, "--batch-size", 4, "--images", 1]
     options += ["--set", "weights=random", "--set", "precision=32-true", "--set", "discriminator_width=4"]

@@ -94,6 +94,7 @@ def test_rows_that_were_not_asked_for_stay(tiny: Any, tmp_path: Path, small: Non
     assert any("stl seed 1" in line for line in notes(other))
 
 
+@pytest.mark.slow
 def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +180,7 @@ def test_delta_m_is_against_stl_of_the_same_encoder(tiny: Any, tmp_path: Path, s
     assert found["panels"] == []
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds(tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are planned from what was measured, preparations included, and kept when the comparison goes on."""
     del small
@@ -202,6 +204,7 @@ def test_a_budget_in_seconds(tiny: Any, tmp_path: Path, small: None, monkeypatch
         compare(settings, options, quiet=True)
 
 
+@pytest.mark.slow
 def test_kill_9_ends_the_cells_too_and_the_command_goes_on(tiny: Any, tmp_path: Path) -> None:
     settings = base(tiny, tmp_path, method="linear", checkpoint_steps=1, log_steps=1, decoder_width=48)
     (tmp_path / "base.yaml").write_text(settings.model_copy(update={"method": "adapters"}).to_yaml(), encoding="utf-8")
@@ -235,6 +238,7 @@ def _wait_for(there: Callable[[], bool]) -> None:
     raise AssertionError("waited for a minute")
 
 
+@pytest.mark.slow
 def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None:
     """Real processes, two at a time; one fails: its reason is told, the rest is there, exit code 5."""
     options = ["--data-dir", tiny.data_dir, "--run-dir", tmp_path, "--weights", "random", "--batch-size", 4]
@@ -252,6 +256,7 @@ def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None
     assert json.loads((trial / "results.json").read_text())["metrics"] == alone["metrics"]
 
 
+@pytest.mark.slow
 def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> None:
     del small
     from vtadapt.atomic import folder_lock

@@ -53,6 +53,7 @@ def larger(place: Place) -> None:
     write_camvid(place.source, {"train": 2, "val": 1}, (240, 320))
 
 
+@pytest.mark.slow
 def test_a_full_disk(place_of: Callable[[str], Place], disk: Callable[[str], Path]) -> None:
     """HDF5 does not survive this by itself: the process would die of it when it ends."""
     place = on(place_of("camvid"), disk("300k"))
@@ -63,6 +64,7 @@ def test_a_full_disk(place_of: Callable[[str], Place], disk: Callable[[str], Pat
     tidy(place)
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_unpacking(
     cli: Callable[..., Any], place_of: Callable[[str], Place], disk: Callable[[str], Path]
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_limit_on_the_size_of_files(place_of: Callable[[str], Place]) -> None:
     tidy(place)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_read_only(
     cli: Callable[..., Any], place_of: Callable[[str], Place], request: pytest.FixtureRequest
 ) -> None:

@@ -52,6 +52,7 @@ def test_names_that_a_terminal_or_a_table_would_obey(cli: Callable[..., Any], tm
     assert not any(sign in ran.out + ran.err for ran in (shown, refused, made, checked) for sign in "\x1b\x07")
 
 
+@pytest.mark.slow
 def test_a_dry_run_collects_what_a_killed_one_left(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

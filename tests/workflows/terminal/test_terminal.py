@@ -91,6 +91,7 @@ def test_a_stderr_that_is_gone_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     say("still here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "code"), [("/dev/full", 5), (None, 0)])
 def test_results_that_nobody_takes(target: str | None, code: int) -> None:
     """On a full disk one line and an exit code; for ``| head`` nothing at all."""

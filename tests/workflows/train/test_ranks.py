@@ -42,6 +42,7 @@ def assert_same_matrices(found: dict[str, Any], wanted: dict[str, Any], keys: tu
             assert row == pytest.approx(wanted_row, rel=0, abs=1e-5), key
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_measure_like_one(tiny: Any, tmp_path: Path) -> None:
     # One image a step and process: in most steps each of the two lacks the other's tasks.
     ended = launch(tiny, tmp_path, "look+shape", "--batch-size", "1", "--json", "--set", "log_steps=1")

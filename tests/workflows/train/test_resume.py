@@ -25,6 +25,7 @@ def steps(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines() if "train" in line]
 
 
+@pytest.mark.slow
 def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = kill_9(tiny.other(tmp_path / "runs"), tmp_path / "settings.yaml", Trainer, 5)
     run = tmp_path / "runs" / "tiny-0001"
@@ -40,6 +41,7 @@ def test_after_kill_9_in_the_middle_of_an_epoch(tiny: Any, tmp_path: Path, monke
     assert steps(run) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "when", "restored"),
     [

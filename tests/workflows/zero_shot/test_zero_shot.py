@@ -83,6 +83,7 @@ def test_spreads_and_shares_over_seeds_by_hand(tiny: Any, source: Path) -> None:
     assert summarise(plan, {**found, "oracle": of(41.0, 40.0)})["columns"]["uniform"]["share_closed"][KEY] is None
 
 
+@pytest.mark.slow
 def test_a_transfer_goes_on_where_it_was(
     tiny: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_labels_of_the_task_are_not_read(
     assert Path(other["panels"][0]).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mult", "tawt"])
 def test_other_methods(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
@@ -266,6 +268,7 @@ def test_runs_and_targets_that_do_not_fit(tiny: Any, runs: Callable[..., Path], 
     refused(DataError, "'tiny' has labels of none of the run's other tasks .it has none", "tiny", alone, labels=None)
 
 
+@pytest.mark.slow
 def test_the_command(tiny: Any, source: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
     """As typed, in processes of its own, two at a time: one JSON document, and exactly these files."""
     typed = ["zero-shot", "tiny", "--task", "normals", "--from", source, "--labels", "depth", "--steps", 2, "--jobs", 2]

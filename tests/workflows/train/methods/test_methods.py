@@ -32,6 +32,7 @@ from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", PEERS)
 def test_trains_resumes_evaluates_predicts(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch, method: str
@@ -91,6 +92,7 @@ def test_a_report_of_another_method(tiny: Any, tmp_path: Path, small: None) -> N
     assert [r["step"] for r in records if r["split"] == "tawt"] == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_kill_9_while_the_cross_task_networks_are_trained(tiny: Any, tmp_path: Path) -> None:
     changes = {**changes_of("consistency"), "tasks": ["depth", "normals"], "epochs": 1, "cross_task_share": 2.0}
     kill_9(tiny.other(tmp_path / "cut", **changes), tmp_path / "settings.yaml", CrossTraining, 3)
