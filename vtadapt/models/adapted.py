@@ -206,6 +206,7 @@ class AdaptedModel(MultitaskModel):
 
     def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """The levels that the decoder reads: of all tasks, and of each task."""
+        # Mixed over all tasks before some are chosen: a prediction must not depend on which others are asked for.
         z = self.embedding(self.affinity)[index]  # (T, E)
         # A view: the trunk's tokens are equal for all tasks, and are copied only once something changes them.
         x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)

@@ -72,7 +72,9 @@ def load_cnn_weights(net: ResNet, path: Path) -> None:
     Raises:
         ConfigError: weights are missing or have other shapes; the message names the first of them.
     """
+    # Files of half precision are widened; counters of batch norm have to stay whole numbers.
     state = {k: v if v.dtype == torch.long else v.float() for k, v in read_state(path).items()}
+    # The head of ImageNet's classes is of no use here.
     state = {k: v for k, v in state.items() if not k.startswith("fc.")}
     # Older checkpoints lack the counters of batch norm, which nothing here reads.
     load_fitting(net, state, path, optional=lambda key: key.endswith("num_batches_tracked"))
