@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtadapt.tasks.spec import Colour
+from vtadapt.viz.affinity import page
 from vtadapt.viz.affinity.heatmap import heatmaps, numbers_of
 from vtadapt.viz.affinity.matrix import Scale, scale_of
-from vtadapt.viz.affinity.page import (
-    MARGIN,
-    add_legend,
-    filled,
-    new_figure,
-    one_line,
-    picture,
-    plain_look,
-    ratio,
-    text_width,
-)
 from vtadapt.viz.style import MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
@@ -68,7 +58,7 @@ def evolution(
     panels = [(f"step {moments[i]:g}", stack[i]) for i in chosen]
     parts = [
         _lines(moments, stack, names, title, scale),
-        heatmaps(panels, names, footer=footer, limits=(scale.low, scale.high))[MARGIN:],
+        heatmaps(panels, names, footer=footer, limits=(scale.low, scale.high))[page.MARGIN :],
     ]
     width = max(part.shape[1] for part in parts)
     padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255) for part in parts]
@@ -82,15 +72,15 @@ def _lines(steps: np.ndarray, stack: np.ndarray, names: Sequence[str], title: st
     count = len(names)
     columns = count if count <= 5 else min((5, 4, 3), key=lambda columns: (-count % columns, -columns))
     rows = -(-count // columns)
-    with plain_look():
-        samples = [Line2D([], [], label=one_line(name), **_style(source)) for source, name in enumerate(names)]
-        key = max(text_width(str(sample.get_label()), SMALL) for sample in samples)
-        figure = new_figure(columns * PLOT[0] + max(key + 60, 220), rows * PLOT[1] + 40, title)
+    with page.plain_look():
+        samples = [Line2D([], [], label=page.one_line(name), **_style(source)) for source, name in enumerate(names)]
+        key = max(page.text_width(str(sample.get_label()), SMALL) for sample in samples)
+        figure = page.new_figure(columns * PLOT[0] + max(key + 60, 220), rows * PLOT[1] + 40, title)
         axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
         for target, ax in enumerate(axes[:count]):
             _draw_lines(ax, steps, stack[:, :, target], target, scale)
             ax.set_title(
-                filled(f"target {names[target]}", 1.2 * NAME, PLOT[0] - 30),
+                page.filled(f"target {names[target]}", 1.2 * NAME, PLOT[0] - 30),
                 loc="left",
                 fontsize=NAME,
                 fontweight="bold",
@@ -101,16 +91,18 @@ def _lines(steps: np.ndarray, stack: np.ndarray, names: Sequence[str], title: st
         low = max(scale.low, stack[np.isfinite(stack)].min(initial=0.0))
         pad = 0.05 * (scale.high - low)
         axes[0].set_ylim(low - pad, scale.high + pad)
-        figure.supxlabel("step", fontsize=SMALL, color=ratio(MUTED))
-        figure.supylabel("affinity", fontsize=SMALL, color=ratio(MUTED))
-        add_legend(figure, "outside right upper", SMALL, handles=samples, title="source (thick: the target itself)")
-        return picture(figure)
+        figure.supxlabel("step", fontsize=SMALL, color=page.ratio(MUTED))
+        figure.supylabel("affinity", fontsize=SMALL, color=page.ratio(MUTED))
+        page.add_legend(
+            figure, "outside right upper", SMALL, handles=samples, title="source (thick: the target itself)"
+        )
+        return page.picture(figure)
 
 
 def _style(source: int) -> dict[str, Any]:
     """Return colour and dashes of a source's line."""
     colour, dashes = LINES[source % len(LINES)], DASHES[source // len(LINES) % len(DASHES)]
-    return {"color": ratio(colour), "linestyle": dashes, "linewidth": 1.8, "zorder": 3}
+    return {"color": page.ratio(colour), "linestyle": dashes, "linewidth": 1.8, "zorder": 3}
 
 
 def _draw_lines(ax: Axes, steps: np.ndarray, values: np.ndarray, target: int, scale: Scale) -> None:
@@ -125,14 +117,14 @@ def _draw_lines(ax: Axes, steps: np.ndarray, values: np.ndarray, target: int, sc
         ax.plot(steps, line, marker="o", markersize=5, markevery=alone.tolist(), **style)
     ends = steps[[0, -1]] if len(steps) > 1 else steps[[0, 0]] + (-1, 1)
     room = 0.03 * (ends[1] - ends[0])
-    ax.set(xlim=(ends[0] - room, ends[1] + room), facecolor=ratio(PAPER))
+    ax.set(xlim=(ends[0] - room, ends[1] + room), facecolor=page.ratio(PAPER))
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     ax.ticklabel_format(style="plain", useOffset=False, axis="x")
-    ax.grid(color=ratio(RULE), linewidth=1)
+    ax.grid(color=page.ratio(RULE), linewidth=1)
     if scale.low < 0:
-        ax.axhline(0, color=ratio(MUTED), linewidth=1)
+        ax.axhline(0, color=page.ratio(MUTED), linewidth=1)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(ratio(MUTED))
-    ax.tick_params(labelsize=11, length=3, color=ratio(MUTED), labelcolor=ratio(MUTED))
+    ax.spines[["left", "bottom"]].set_color(page.ratio(MUTED))
+    ax.tick_params(labelsize=11, length=3, color=page.ratio(MUTED), labelcolor=page.ratio(MUTED))
