@@ -22,7 +22,7 @@ ABOUT = {"name": "mine", "title": "t", "licence": "own", "reader": "folder"}
 def prepared(recipe: Path, source: Path, out: Path) -> tuple[dict[str, Any], Labels]:
     """Manifest of the pack that is made, and what it holds: name of the sample -> task -> label."""
     known = load_recipe(recipe)
-    manifest = prepare(known, source, out, PrepareOptions(workers=0))
+    manifest = prepare(known, source, out, PrepareOptions(workers=0, force=True))
     held: Labels = {}
     for split in manifest["splits"]:
         reader = open_pack(out, known.name, split)
