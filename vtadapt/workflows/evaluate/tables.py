@@ -15,7 +15,7 @@ def show_results(results: Mapping[str, Any], as_json: bool) -> None:
 
 
 def measured(results: Mapping[str, Any]) -> list[Table | str]:
-    """Metrics with their floor, and a line for each task that is not above it."""
+    """Metrics with their floor, a line for each task that is not above it, and for each set without a label."""
     below = [
         f"{place}: not above the floor of the trivial predictors" for place in results.get("not_above_trivial", [])
     ]
@@ -24,7 +24,13 @@ def measured(results: Mapping[str, Any]) -> list[Table | str]:
         for data, by_task in results.get("thresholds", {}).items()
         for task, cut in by_task.items()
     ]
-    return [*metric_tables(results["metrics"], results.get("trivial")), *below, *best]
+    empty = [
+        f"{data}: nothing was measured, no picture has a pixel with a label of any task"
+        for data, by_task in results["metrics"].items()
+        if not any(by_task.values())
+    ]
+    known = {data: by_task for data, by_task in results["metrics"].items() if any(by_task.values())}
+    return [*metric_tables(known, results.get("trivial")), *empty, *below, *best]
 
 
 def metric_tables(

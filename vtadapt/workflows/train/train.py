@@ -20,9 +20,10 @@ from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import alone_in, new_run
 from vtadapt.workflows.run.label_space import in_label_space
 from vtadapt.workflows.run.loaders import build_train, find_recipe, load_recipes
-from vtadapt.workflows.run.packs import with_packs
+from vtadapt.workflows.run.packs import unlabelled, with_packs
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import check_method
+from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.starting_run import find_origin, keep_origin, with_start
 from vtadapt.workflows.train.trainer import Trainer
 
@@ -97,8 +98,12 @@ def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet:
     if target:
         settings = settings.model_copy(update={"target": target[0].name})
     for recipe in [*recipes, *target]:
-        if not recipe.source.synthetic:
-            open_manifest(settings.data_dir, recipe.name)  # what is not prepared is told before processes start
+        if not recipe.source.synthetic:  # what is not prepared is told before processes start
+            manifest = open_manifest(settings.data_dir, recipe.name)
+            for task in unlabelled(manifest, tasks) if recipe in recipes else ():
+                say(
+                    f"note: no training picture of {recipe.name} has a pixel with a label of {task}: it teaches nothing"
+                )
     fabric = open_fabric(settings)
     if fabric.is_global_zero:
         for recipe in [*recipes, *target]:
