@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from vtadapt.tasks.spec import Colour
+from vtadapt.viz.arranged import beside, stacked
 from vtadapt.viz.keys import colour_bar
 from vtadapt.viz.panels import Cell, panel
-from vtadapt.viz.style import MUTED, PAPER, typeset
+from vtadapt.viz.style import MUTED, typeset
 
 OUTLINE: Colour = (80, 230, 255)  # cyan, which neither map contains
 DIMMED = 0.55  # brightness of the grey photograph that colours are laid over
@@ -215,16 +216,10 @@ def _range(values: np.ndarray) -> str:
 def _bars(width: int, high: float, limit: float, what: str) -> np.ndarray:
     """The scales of the two rows side by side, each under its name, or below each other on a narrow page."""
     each = min(BAR_WIDTH, width)
-    parts = []
-    for text, colours, low, top in ((what, HEAT, 0.0, high), ("task - regular", DIVERGING, -limit, limit)):
-        head = typeset(text, 13, each, 2).image(MUTED)
-        bar = colour_bar(colours, low, top, width=each)
-        canvas = Image.new("RGB", (each, head.height + 4 + bar.shape[0]), PAPER)
-        canvas.paste(head, (0, 0))
-        canvas.paste(Image.fromarray(bar), (0, head.height + 4))
-        parts.append(np.asarray(canvas))
-    height = max(part.shape[0] for part in parts)
-    parts = [np.pad(p, ((height - p.shape[0], 0), (0, 0), (0, 0)), constant_values=255) for p in parts]
-    beside = 2 * each + 40 <= width
-    gap = np.full((height, 40, 3) if beside else (12, each, 3), 255, np.uint8)
-    return np.concatenate([parts[0], gap, parts[1]], axis=1 if beside else 0)
+    parts = [
+        stacked(
+            [np.array(typeset(text, 13, each, 2).image(MUTED)), colour_bar(colours, low, top, width=each)], each, gap=4
+        )
+        for text, colours, low, top in ((what, HEAT, 0.0, high), ("task - regular", DIVERGING, -limit, limit))
+    ]
+    return beside(parts, width, gap=40)

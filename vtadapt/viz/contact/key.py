@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from vtadapt.tasks.colour.void import striped
 from vtadapt.tasks.spec import Colour
+from vtadapt.viz.arranged import beside, in_line, stacked
 from vtadapt.viz.keys import colour_bar, legend
 from vtadapt.viz.style import INK, MUTED, PAPER, Text, line_height, typeset
 
@@ -52,41 +53,6 @@ def colour_word(colour: Sequence[int]) -> str:
     return list(_NAMED)[int(np.square(lab[1:] - lab[0]).sum(axis=-1).argmin())]
 
 
-def stacked(parts: Sequence[np.ndarray], width: int, gap: int = 6) -> np.ndarray:
-    """Pictures below each other, flush left, on paper ``width`` wide (or as wide as the widest)."""
-    width = max([width, *(part.shape[1] for part in parts)])
-    height = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1)
-    page = np.full((max(height, 1), width, 3), PAPER, np.uint8)
-    top = 0
-    for part in parts:
-        page[top : top + part.shape[0], : part.shape[1]] = part
-        top += part.shape[0] + gap
-    return page
-
-
-def beside(parts: Sequence[np.ndarray], width: int, gap: int = 36) -> np.ndarray:
-    """Pictures side by side as far as ``width`` goes, then in further lines."""
-    lines: list[list[np.ndarray]] = []
-    left = 0
-    for part in parts:
-        if not lines or left + part.shape[1] > width:
-            lines.append([])
-            left = 0
-        lines[-1].append(part)
-        left += part.shape[1] + gap
-    return stacked([_line(line, gap) for line in lines], width, 18)
-
-
-def _line(parts: Sequence[np.ndarray], gap: int) -> np.ndarray:
-    height, across = max(p.shape[0] for p in parts), sum(p.shape[1] for p in parts) + gap * (len(parts) - 1)
-    page = np.full((height, across, 3), PAPER, np.uint8)
-    left = 0
-    for part in parts:
-        page[: part.shape[0], left : left + part.shape[1]] = part
-        left += part.shape[1] + gap
-    return page
-
-
 def heading(text: str, width: int, colour: Colour = INK, size: int = SIZE) -> np.ndarray:
     """A line or several of text."""
     return np.array(typeset(text, size, width, 4).image(colour))
@@ -122,7 +88,7 @@ def sign_key(*, missing: bool, forbidden: bool, width: int) -> np.ndarray:
     if forbidden:
         block = np.full((SIZE, 3 * SIZE, 3), FORBIDDEN, np.uint8)
         signs.append((block, "values that must not be (not finite, not unit, no class)"))
-    return beside([_line([chip, heading(words, width)], 8) for chip, words in signs], width)
+    return beside([in_line([chip, heading(words, width)], 8) for chip, words in signs], width)
 
 
 def direction_key(title: str, paint: Paint, width: int) -> np.ndarray:
@@ -140,7 +106,7 @@ def direction_key(title: str, paint: Paint, width: int) -> np.ndarray:
         for colour, (direction, example, _) in zip(colours, DIRECTIONS, strict=True)
     ]
     chips = legend(words, [(r, g, b) for r, g, b in colours], 360, size=SIZE)
-    return stacked([heading(title, width), _line([_sphere(paint), chips], 24)], 1)
+    return stacked([heading(title, width), in_line([_sphere(paint), chips], 24)], 1)
 
 
 def _sphere(paint: Paint) -> np.ndarray:

@@ -15,18 +15,17 @@ from PIL import Image
 
 from vtadapt.tasks.colour.void import striped
 from vtadapt.tasks.spec import Colour
+from vtadapt.viz.arranged import beside, stacked
 from vtadapt.viz.contact.key import (
     FORBIDDEN,
     SIZE,
     Paint,
-    beside,
     class_key,
     direction_key,
     framed,
     heading,
     scale_key,
     sign_key,
-    stacked,
 )
 from vtadapt.viz.panels import MARGIN, MAX_WIDTH, Cell, panel, unlabelled
 from vtadapt.viz.style import MATTE, PAPER
