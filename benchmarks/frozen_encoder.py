@@ -35,7 +35,7 @@ from vtadapt.workflows.train.train import build_trainer
 
 SPLIT = {"samples": {"train": 640, "val": 40}}
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "heads": {kind: {"head": kind} for kind in ("subpixel", "convex", "stem", "x2")},
+    "heads": {kind: {"head": kind} for kind in ("subpixel", "overlap", "convex", "stem", "x2")},
     "methods": {
         "adapters": {},
         "linear": {"method": "linear"},

@@ -12,6 +12,7 @@ from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.heads.convex import ConvexHead, ConvexHeads, bilinear_weights
 from vtadapt.models.heads.make import HEADS, make_heads
+from vtadapt.models.heads.overlap import OverlapHead
 from vtadapt.models.heads.stem import StemHeads
 from vtadapt.models.heads.subpixel import SubpixelHeads
 
@@ -96,6 +97,31 @@ def test_convex_weights_begin_as_bilinear_interpolation():
     assert (found - exact).abs().mean() > 0
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4, 7])
+def test_overlap_begins_as_bilinear_interpolation_exactly(scale):
+    head = OverlapHead(WIDTH, 2, scale)
+    x = torch.randn(2, WIDTH, 5, 6)
+    with torch.no_grad():
+        coarse = torch.einsum("bchw,cn->bnhw", x, head.weight[:, :, 0, 0])
+        wanted = F.interpolate(coarse, scale_factor=scale, mode="bilinear", align_corners=False)
+        assert torch.allclose(head(x), wanted, atol=1e-6)
+
+
+def test_overlap_blends_what_four_tokens_say_of_a_pixel():
+    head = OverlapHead(1, 1, 4)
+    head.weight.data.normal_()
+    x = torch.randn(1, 1, 4, 4)
+    with torch.no_grad():
+        out = head(x)[0, 0]
+    # Pixel (6, 9): its centre lies at 1.125 and 1.875 tokens from the first token's centre.
+    own, hand = head.weight.data[0, 0], 0.0
+    for row, down in ((1, 0.875), (2, 0.125)):
+        for column, across in ((1, 0.125), (2, 0.875)):
+            said = own[6 - (4 * row - 2), 9 - (4 * column - 2)]
+            hand += float(down * across * said * x[0, 0, row, column])
+    assert float(out[6, 9]) == pytest.approx(hand, abs=1e-6)
+
+
 def test_convex_stays_between_the_nine_tokens_around():
     x = torch.randn(1, WIDTH, 6, 7)
     heads = ConvexHeads(WIDTH, {"a": 1}, 4)
@@ -143,6 +169,7 @@ def test_a_head_of_doublings_reaches_beyond_its_token_and_the_sub_pixel_head_doe
         changed = (drawn(kind, x) != drawn(kind, y)).any(1)[0].nonzero()
         reach[kind] = (int(changed.min()), int(changed.max()))
     assert reach["subpixel"] == (12, 15)
+    assert reach["overlap"] == (10, 17)
     assert reach["convex"] == (8, 19)
     assert reach["stem"] == (10, 17)
     assert reach["x2"][0] < 10

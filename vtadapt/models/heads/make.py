@@ -7,14 +7,16 @@ from typing import Literal
 
 from vtadapt.models.heads.base import TaskHeads
 from vtadapt.models.heads.convex import ConvexHeads
+from vtadapt.models.heads.overlap import OverlapHeads
 from vtadapt.models.heads.stem import StemHeads
 from vtadapt.models.heads.steps import StepHeads
 from vtadapt.models.heads.subpixel import SubpixelHeads
 
-HeadKind = Literal["subpixel", "convex", "stem", "x2"]
+HeadKind = Literal["subpixel", "overlap", "convex", "stem", "x2"]
 
 HEADS: Mapping[HeadKind, Callable[[int, Mapping[str, int], int], TaskHeads]] = {
     "subpixel": SubpixelHeads,
+    "overlap": OverlapHeads,
     "convex": ConvexHeads,
     "stem": StemHeads,
     "x2": StepHeads,

@@ -63,10 +63,10 @@ class ModelSettings(Group):
         None, description="light, the paper's Swin decoder, or aspp (other systems only); default: the method's"
     )
     decoder_width: int = Field(48, ge=8, description="channels of the light and aspp decoders")
-    head: Literal["subpixel", "convex", "stem", "x2"] = Field(
+    head: Literal["subpixel", "overlap", "convex", "stem", "x2"] = Field(
         "subpixel",
-        description="what draws pixels from the light and aspp decoders: each token its own, weighted means of the "
-        "tokens around, with a stem on the image, or in steps of twice the size",
+        description="what draws pixels from the light and aspp decoders: each token its own (subpixel), or blended with "
+        "what its neighbours say (overlap), weighted means of tokens (convex), with a stem on the image, or by doubling",
     )
 
 
