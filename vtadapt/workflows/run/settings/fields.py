@@ -65,8 +65,8 @@ class ModelSettings(Group):
     decoder_width: int = Field(48, ge=8, description="channels of the light and aspp decoders")
     head: Literal["subpixel", "overlap", "convex", "stem", "x2"] = Field(
         "subpixel",
-        description="what draws pixels from the light and aspp decoders: each token its own (subpixel), or blended with "
-        "what its neighbours say (overlap), weighted means of tokens (convex), with a stem on the image, or by doubling",
+        description="what draws pixels after light and aspp decoders: each token its own (subpixel), or blended with "
+        "what its neighbours say (overlap), weighted means of tokens (convex), a stem on the image, or doubling",
     )
 
 
