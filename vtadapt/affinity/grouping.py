@@ -1,6 +1,15 @@
 """Which tasks should share a network: the grouping of tasks that wins most affinity for a budget of networks.
 
 A is a matrix (S, T) of the same tasks on both axes; ``A[s, t]`` says how much source s helps target t.
+
+Pass the signed matrix (``cosine`` in affinity.json), not the clamped one: a task leaves a group where the others harm
+it, and that takes negative numbers. Where all affinities are positive, a task alone always loses its own score, so
+tasks part only because a weak partner lowers the mean of the others; equal affinities make every grouping without a
+lonely task a tie. Ties go to fewer groups, then to the grouping that keeps earlier tasks together. A mean wins nothing
+by size: of partners that are equal but for noise, a small group with the luckiest ones comes out best, so a wide budget
+tends to be spent. Where the affinities are noise, the best of many groupings still shows a positive total (the highest
+of many noisy sums): believe it only where ``lead`` exceeds about twice ``lead_error``. That error takes the entries of
+A as independent, which they are not quite: a guide and no test.
 """
 
 from __future__ import annotations
@@ -72,15 +81,6 @@ def group_tasks(matrix: Any, names: Sequence[str], budget: int, *, error: Any = 
     gain nor harm. The diagonal is never read: it is the largest entry of an affinity matrix and says how reliable
     the gradient of a task is, not what a partner wins it; with it, the best use of a budget would be lonely tasks.
 
-    Pass the signed matrix (``cosine`` in affinity.json), not the clamped one: a task leaves a group where the others
-    harm it, and that takes negative numbers. Where all affinities are positive, a task alone always loses its own
-    score, so tasks part only because a weak partner lowers the mean of the others; equal affinities make every
-    grouping without a lonely task a tie. Ties go to fewer groups, then to the grouping that keeps earlier tasks
-    together. A mean wins nothing by size: of partners that are equal but for noise, a small group with the luckiest
-    ones comes out best, so a wide budget tends to be spent. Where the affinities are noise, the best of many groupings
-    still shows a positive total (the highest of many noisy sums): believe it only where ``lead`` exceeds about twice
-    ``lead_error``. That error takes the entries of A as independent, which they are not quite: a guide and no test.
-
     ``matrix`` is (S, T) with S = T = ``len(names)``, anything numpy takes, None or NaN where a pair was never
     measured: such a pair counts as 0 (a gap on the diagonal is no gap) and is named in ``unmeasured``. ``error``
     (S, T) holds standard errors, NaN as 0. Up to ``EXACT_TASKS`` tasks all groupings are compared; beyond, a
@@ -91,11 +91,7 @@ def group_tasks(matrix: Any, names: Sequence[str], budget: int, *, error: Any = 
     """
     A = _checked(matrix, names, "affinity matrix")
     count = len(names)
-    if not 1 <= budget <= count:
-        raise UsageError(
-            f"found a budget of {budget} networks for {count} task{'s' if count > 1 else ''} ({', '.join(names)}), "
-            f"wanted {'1' if count == 1 else f'1 to {count}'}: choose another number of groups"
-        )
+    _need_budget(budget, names)
     apart = ~np.eye(count, dtype=bool)
     gaps = tuple((names[s], names[t]) for s, t in np.argwhere(np.isnan(A) & apart))
     A = np.where(np.isnan(A) | ~apart, 0.0, A)
@@ -119,6 +115,16 @@ def group_tasks(matrix: Any, names: Sequence[str], budget: int, *, error: Any = 
         lead_error=lead_error,
         unmeasured=gaps,
     )
+
+
+def _need_budget(budget: int, names: Sequence[str]) -> None:
+    """Raise a UsageError unless so many networks can be filled."""
+    count = len(names)
+    if not 1 <= budget <= count:
+        raise UsageError(
+            f"found a budget of {budget} networks for {count} task{'s' if count > 1 else ''} ({', '.join(names)}), "
+            f"wanted {'1' if count == 1 else f'1 to {count}'}: choose another number of groups"
+        )
 
 
 def _checked(matrix: Any, names: Sequence[str], what: str) -> np.ndarray:

@@ -66,10 +66,6 @@ def demo(
     reader = open_reader(settings, "rooms", "val")
     save_png(out / "room.png", reader.read(0)["image"])
     panel = predict([out / "room.png"], run, out / "predictions")[0]["panel"]
-    pictures = [*results["panels"], panel]
-    return {
-        "run": str(run),
-        **{key: results[key] for key in ("metrics", "trivial", "not_above_trivial")},
-        "pictures": pictures,
-        "seconds": round(time.perf_counter() - started),
-    }
+    told = {key: results[key] for key in ("metrics", "trivial", "not_above_trivial")}
+    seconds = round(time.perf_counter() - started)
+    return {"run": str(run), **told, "pictures": [*results["panels"], panel], "seconds": seconds}

@@ -88,15 +88,20 @@ class AffinityOptions:
         return [name for name, value in given.items() if value]
 
 
-def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[str, Any]:
-    """The content of ``affinity.json`` but for the grouping; see ``affinity_of_run``."""
-    loaded = load_run(run)
+def _need_affinity(loaded: Loaded, run: Path) -> None:
+    """Raise a ConfigError where a run has nothing that tasks could share by affinity."""
     if not loaded.model.has_affinity:
         known, method = listed(those(lambda m: m.affinity)), loaded.settings.method
         raise ConfigError(f"run {os.fspath(run)!r} is a {method!r} run without adapters; wanted --method {known}")
     if len(loaded.tasks) < 2:
         only = ", ".join(loaded.tasks)
         raise ConfigError(f"run {os.fspath(run)!r} has one task ({only}); an affinity wants two or more in --tasks")
+
+
+def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[str, Any]:
+    """The content of ``affinity.json`` but for the grouping; see ``affinity_of_run``."""
+    loaded = load_run(run)
+    _need_affinity(loaded, run)
     update: dict[str, Any] = {"devices": options.devices, "num_nodes": 1, "data": options.data or loaded.settings.data}
     update["data_dir"] = options.data_dir or loaded.settings.data_dir
     update["accelerator"] = options.accelerator or loaded.settings.accelerator

@@ -90,16 +90,9 @@ def predict_video(
     if writer.count < total:
         warn(f"{path} ends after {writer.count} of {total} frames (cut short?)")
     seconds = time.perf_counter() - started
-    return {
-        "image": str(path),
-        "panel": str(writer.path),
-        "size": list(first.shape[:2]),
-        **predicted.plan.report,
-        "frames": writer.count,
-        "frames_per_second": round(rate, 3),
-        "seconds": round(seconds, 3),
-        "images_per_second": round(writer.count / seconds, 2),
-    }
+    found = {"image": str(path), "panel": str(writer.path), "size": list(first.shape[:2]), **predicted.plan.report}
+    timing = {"seconds": round(seconds, 3), "images_per_second": round(writer.count / seconds, 2)}
+    return {**found, "frames": writer.count, "frames_per_second": round(rate, 3), **timing}
 
 
 def _open(path: Path) -> cv2.VideoCapture:

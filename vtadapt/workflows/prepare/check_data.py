@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,17 @@ Found = dict[str, Any]
 Findings = tuple[list[str], list[str]]
 
 
+def _packs(data_dir: Path, name: str, splits: Iterable[str], report: Found) -> dict[str, PackReader]:
+    """The splits that can be opened; the others are problems of the report."""
+    packs: dict[str, PackReader] = {}
+    for split in splits:
+        try:
+            packs[split] = open_pack(data_dir, name, split)
+        except DataError as error:
+            report["problems"].append(str(error))
+    return packs
+
+
 def check_data(
     name: str, data_dir: Path, *, samples: int = SAMPLES, quiet: bool = False, picture: Path | None = None
 ) -> Found:
@@ -65,17 +76,12 @@ def check_data(
     compared = normals_checks(recipe, manifest["tasks"])
     found: Findings = ([], [])
     checks: list[SplitCheck] = []
-    packs: dict[str, PackReader] = {}
-    for split, said in manifest["splits"].items():
-        try:
-            packs[split] = open_pack(data_dir, name, split)
-        except DataError as error:
-            report["problems"].append(str(error))
-            continue
+    packs = _packs(data_dir, name, manifest["splits"], report)
+    for split in packs:
         checks.append(SplitCheck(split, packs[split], recipe, compared))
         with Progress(len(packs[split]), 0, f"check {name} {split}", quiet) as bar:
             checks[-1].run(lambda done, bar=bar: bar.update(done, {}))  # type: ignore[misc]
-        _extend(found, checks[-1].findings(said))
+        _extend(found, checks[-1].findings(manifest["splits"][split]))
     _extend(found, across(checks))
     for compare in reversed(compared.values()):  # first: what it says of axes explains vectors that face away
         found = _extend(compare.findings(), found)

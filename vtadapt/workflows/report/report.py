@@ -49,6 +49,12 @@ class ReportOptions:
     accelerator: str | None = None
 
 
+def _page(out: Path | None, folder: Path) -> Path:
+    if out is not None and (out.suffix.lower() not in SUFFIXES or out.is_dir()):
+        raise UsageError(f"--out {os.fspath(out)!r}; wanted the name of an .html file")
+    return out or folder / "report.html"
+
+
 def report(
     run: Path,
     out: Path | None = None,
@@ -77,10 +83,8 @@ def report(
         DataError: the page cannot be written, or ``options.data_dir`` has no pack of the run's data.
     """
     options = options or ReportOptions()
-    if out is not None and (out.suffix.lower() not in SUFFIXES or out.is_dir()):
-        raise UsageError(f"--out {os.fspath(out)!r}; wanted the name of an .html file")
     more = output_folder(run, folder)
-    page = out or more / "report.html"
+    page = _page(out, more)
     sidecar = page.with_suffix(".json")
     _refuse_to_replace(sidecar)
     loaded = load_run(run)

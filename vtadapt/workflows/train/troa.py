@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtadapt.affinity import measures
 from vtadapt.affinity import troa as algorithm
@@ -53,33 +54,35 @@ def batch_cosines(
     Returns:
         (blocks or 1, B, T, T), NaN where the image lacks a label.
     """
-    training = model.training
-    # Dropout would give each target another network, and the cosines would measure that.
-    model.eval()
     device = batch["image"].device
+    # TensorFloat-32, which convolutions use on a GPU unless told otherwise, has the mantissa of a half.
+    tf32 = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
+    # Dropout would give each target another network, and the cosines would measure that.
+    with in_eval_mode(model), tf32, torch.autocast(device.type, enabled=False), torch.enable_grad():
+        trunk = model.backbone.trunk(batch["image"])
+        # f is where the gradients stop: the trunk is not differentiated, and cosines of half precision are noise.
+        trunk = replace(trunk, tokens=_wide(trunk.tokens.detach()).requires_grad_())
+        # Rolled by one, every image meets the label of another: what is then left of a cosine is not about the image.
+        targets, apart = batch["targets"], measure == "permuted"
+        other = {name: y.roll(1, 0) for name, y in targets.items()} if apart else targets
+
+        def run(target: str) -> measures.Conditioned:
+            wanted = (target,) if measure == "cosine" else tuple(tasks)
+            logits, entered = model.cross(trunk, target, wanted)
+            losses = {name: _per_image(tasks[name], logits[name], other[name]) for name in wanted}
+            own = _per_image(tasks[target], logits[target], targets[target]) if apart else None
+            return measures.Conditioned(entered if blocks else entered[:1], losses, own)
+
+        return (measures.plain_cosine if measure == "cosine" else measures.troa)(run, tuple(tasks))
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode within, and then in the mode it was in."""
+    training = model.training
+    model.eval()
     try:
-        # TensorFloat-32, which convolutions use on a GPU unless told otherwise, has the mantissa of a half.
-        tf32 = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
-        with tf32, torch.autocast(device.type, enabled=False), torch.enable_grad():
-            trunk = model.backbone.trunk(batch["image"])
-            # f is where the gradients stop: nothing of the trunk is differentiated, and cosines of half precision are
-            # noise.
-            trunk = replace(trunk, tokens=_wide(trunk.tokens.detach()).requires_grad_())
-            # Rolled by one, every image meets the label of another: what is then left of a cosine is not about the
-            # image.
-            targets, apart = batch["targets"], measure == "permuted"
-            other = {name: y.roll(1, 0) for name, y in targets.items()} if apart else targets
-
-            def run(target: str) -> measures.Conditioned:
-                wanted = (target,) if measure == "cosine" else tuple(tasks)
-                logits, entered = model.cross(trunk, target, wanted)
-                losses = {name: _per_image(tasks[name], logits[name], other[name]) for name in wanted}
-                own = _per_image(tasks[target], logits[target], targets[target]) if apart else None
-                return measures.Conditioned(entered if blocks else entered[:1], losses, own)
-
-            if measure == "cosine":
-                return measures.plain_cosine(run, tuple(tasks))
-            return measures.troa(run, tuple(tasks))
+        yield
     finally:
         model.train(training)
 

@@ -12,6 +12,7 @@ from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
 from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.workflows.run.methods import METHODS
 
 PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "dpt", "lora")
@@ -30,7 +31,7 @@ def small_cnn(seed: int = 0) -> CnnBackbone:
             stem_width=8,
             norm_layer=partial(GroupNorm, num_groups=4),
         )
-    return CnnBackbone("small-cnn", net)
+    return CnnBackbone("small-cnn", net, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def small_encoder(name: str, weights: str = "auto", *, seed: int = 0) -> Any:

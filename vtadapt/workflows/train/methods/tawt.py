@@ -14,7 +14,7 @@ from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.methods.base import Batch, Objective
-from vtadapt.workflows.train.troa import default_interval
+from vtadapt.workflows.train.troa import default_interval, in_eval_mode
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -67,16 +67,10 @@ class Tawt(Objective):
         # A batch of one image has no halves: both then are that image, better than no observation at all.
         half = max(1, len(batch["image"]) // 2)
         first, second = slice(0, half), slice(half if len(batch["image"]) > 1 else 0, None)
-        training = self.model.training
-        self.model.eval()
-        try:
-            with torch.autocast(batch["image"].device.type, enabled=False), torch.enable_grad():
-                # All targets are kept, sources come one by one: T + 1 gradients of the encoder in memory in place of 2
-                # T.
-                targets = list(self._gradients(batch, second))
-                rows = [[self._cosine(source, g) for g in targets] for source in self._gradients(batch, first)]
-        finally:
-            self.model.train(training)
+        with in_eval_mode(self.model), torch.autocast(batch["image"].device.type, enabled=False), torch.enable_grad():
+            # All targets are kept, sources come one by one: T + 1 gradients of the encoder in memory and not 2 T.
+            targets = list(self._gradients(batch, second))
+            rows = [[self._cosine(source, g) for g in targets] for source in self._gradients(batch, first)]
         return torch.tensor(rows, dtype=torch.float64)
 
     @staticmethod
