@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.check.normals import NormalsCheck, camera_of
+from vtadapt.data.recipe.fit import pack_camera
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
@@ -94,7 +95,7 @@ class SplitCheck:
             return
         self._image(name, image)
         height, width = image.shape[:2]
-        camera = camera_of(self.recipe.intrinsics, height, width)
+        camera = camera_of(pack_camera(self.recipe.intrinsics, self.recipe.fit, height, width), height, width)
         fitting = {}
         for task, check in self.checks.items():
             if task not in sample:

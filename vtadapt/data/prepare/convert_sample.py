@@ -12,11 +12,13 @@ from PIL import Image
 
 from vtadapt.data.pack.labels import conform
 from vtadapt.data.prepare.derive import normals_from_depth, occlusion_edges, semantic_boundaries
+from vtadapt.data.recipe.fit import Frame
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.data.recipe.task import Derive, RecipeTask
 from vtadapt.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
+SURROUND = (124, 116, 104)  # of a padded picture: the mean of ImageNet, which normalisation turns into 0
 OCCLUSION_WINDOW = 7  # radius of the plane fit that tells a slanted surface from a jump, pixels of the source
 
 
@@ -38,7 +40,7 @@ def process_sample(
         arrays: ``image`` and labels, as the reader loads them.
         recipe: the data set.
         tasks: those to keep.
-        size: (height, width) of the result; None = as they are.
+        size: (height, width) of the result; None = as they are. Another aspect ratio is met as ``recipe.fit`` says.
         name: of the sample, for messages.
         camera: the sample's camera for an image of the given (height, width).
         paths: files of the image and the labels, for messages.
@@ -56,9 +58,10 @@ def process_sample(
             full[task] = conform(label, recipe.tasks[task], where)
             if label.shape[:2] != native:
                 raise DataError(f"{where}: label of size {label.shape[:2]}, its image is {native}")
-    out = size or native
-    result: Arrays = {"image": resize_rgb(image, out)}
-    result |= {task: resize_label(label, recipe.tasks[task], out) for task, label in full.items()}
+    frame = Frame.of(recipe.fit, native, size or native)
+    full = {task: _kept(label, frame) for task, label in full.items()}
+    result: Arrays = {"image": resize_rgb(_kept(image, frame), frame.inner)}
+    result |= {task: resize_label(label, recipe.tasks[task], frame.inner) for task, label in full.items()}
     for task in tasks:
         how = recipe.tasks[task].derive
         if how is not None and task not in result and how.source in full:
@@ -66,8 +69,27 @@ def process_sample(
             if how.method != "class_boundaries" and seen_by is None:
                 where = str(files.get("image", name))
                 raise DataError(f"{where}: no camera is known, so {task} cannot be derived; leave it out with --tasks")
+            seen_by = None if seen_by is None else frame.camera(seen_by)
             result[task] = _derive(how, full[how.source], result[how.source], seen_by)
-    return {key: result[key] for key in ("image", *tasks) if key in result}
+    return {key: _framed(key, result[key], recipe, frame) for key in ("image", *tasks) if key in result}
+
+
+def _kept(array: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    """The part of a picture or label that is kept."""
+    height, width = frame.kept
+    return array[frame.top : frame.top + height, frame.left : frame.left + width]
+
+
+def _framed(key: str, array: NDArray[Any], recipe: Recipe, frame: Frame) -> NDArray[Any]:
+    """A picture or label of the inner size in the middle of its frame: ``SURROUND``, or no label."""
+    if frame.inner == frame.size:
+        return array
+    task = recipe.tasks.get(key)
+    fill: Any = SURROUND if task is None else task.behaviour.storage(task, array.dtype).missing
+    out = np.empty((*frame.size, *array.shape[2:]), array.dtype)
+    out[:] = fill
+    out[frame.above : frame.above + frame.inner[0], frame.before : frame.before + frame.inner[1]] = array
+    return out
 
 
 def resize_rgb(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vtadapt.data.prepare.aspect import survey_aspect
 from vtadapt.data.prepare.find_samples import absent_labels, find_split, looked_for
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.readers import Item, Reader, make_reader
 from vtadapt.data.readers.base import is_there
-from vtadapt.data.recipe.recipe import ExpectedFile, Recipe
+from vtadapt.data.recipe.files import ExpectedFile
+from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError, VtadaptError
 from vtadapt.tasks.class_ids import RESERVED
 
 
 def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Look through a source without opening its pictures.
+    """Look through a source without opening its pictures, but for the headers that tell their sizes.
 
     Args:
         plan: of ``vtadapt.data.prepare.options.resolve``.
@@ -25,14 +27,15 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
 
     Returns:
         ``files`` (those the recipe expects, with what was found), ``splits`` (samples, labels found and missing per
-        task, the first file missing), ``problems`` (why ``prepare`` would stop; empty if it would not),
-        ``passed_over`` (files that nearly match: how many, and the first, for each reason).
+        task, the first file missing, pictures of another aspect ratio), ``problems`` (why ``prepare`` would stop; empty
+        if it would not), ``passed_over`` (files that nearly match: how many, and the first, for each reason).
     """
     recipe = plan.recipe
     result: dict[str, Any] = {
         "name": recipe.name,
         "source": None if source is None else str(source),
         "size": plan.size,
+        "fit": recipe.fit,
         "label_sets": {task: spec.label_set for task, spec in recipe.tasks.items() if spec.label_set},
         "files": [_expected(file, source, listed) for file in recipe.source.files],
         "splits": {},
@@ -93,8 +96,10 @@ def _split(reader: Reader, items: Sequence[Item], plan: Plan) -> dict[str, Any]:
     for task, looked in absent_labels(items, plan.tasks).items():
         tasks[task] |= {"missing": looked["samples"], "first_missing": looked["first"]}
     lost = [path for item in items for path in item.paths.values() if not is_there(path)]
+    aspect = survey_aspect(items, plan.size)
     return {
         "samples": len(items),
+        **({} if aspect is None else {"aspect": aspect}),
         "first": items[0].name if items else None,
         "last": items[-1].name if items else None,
         "tasks": tasks,

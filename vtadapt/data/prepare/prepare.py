@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
 from vtadapt.data.pack.labels import LabelStats
 from vtadapt.data.pack.manifest import has_pack, locate, open_manifest, verify, write_manifest
+from vtadapt.data.prepare.aspect import joined
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
@@ -79,7 +81,7 @@ def prepare(
             forget(out_dir, plan)
             return {**kept, "kept": True}
         need_place(out_dir, recipe)
-        origin = origin_of(archives or ([source] if source else []))
+        origin = origin_of(archives or ([source] if source else []), out_dir)
         if not (options or PrepareOptions()).force:
             need_same(out_dir, plan, origin)
         building, notes = (out_dir / f".{recipe.name}.{what}" for what in ("building", "state"))
@@ -94,7 +96,7 @@ def prepare(
             content["splits"] = _describe(job.plan, items, parts, written)
             _need_labels(job.plan, content["splits"])
             content = called(content, source, archives) if source and archives else content
-            write_manifest(building, {**content, **({"source": origin} if origin else {})})
+            write_manifest(building, {**content, **(origin if source else {})})
             _exchange(building, out_dir / recipe.name)
         except VtadaptError:
             if not any(notes.glob("*.h5.json")):  # nothing that the next run could take up
@@ -105,13 +107,17 @@ def prepare(
     return open_manifest(out_dir, recipe.name)
 
 
-def origin_of(given: Sequence[Path]) -> list[str]:
-    """What the manifest says of where the files were."""
-    return [str(path.resolve()) for path in given]
+def origin_of(given: Sequence[Path], out_dir: Path) -> dict[str, list[str]]:
+    """What the manifest says of where the files were, seen from the root and from the folder of the packs."""
+    places = [str(path.resolve()) for path in given]
+    return {"source": places, "source_from_here": [os.path.relpath(path, out_dir.resolve()) for path in places]}
 
 
-def need_same(out_dir: Path, plan: Plan, origin: Sequence[str]) -> None:
-    """Raise a DataError where the pack that is there was made of another recipe of the same name, or other files."""
+def need_same(out_dir: Path, plan: Plan, origin: Mapping[str, list[str]]) -> None:
+    """Raise a DataError where the pack that is there was made of another recipe of the same name, or other files.
+
+    A project that was moved or copied with its source is the same; so are files that moved, or were packed or unpacked.
+    """
     name = plan.recipe.name
     if not has_pack(out_dir, name):
         return
@@ -123,13 +129,21 @@ def need_same(out_dir: Path, plan: Plan, origin: Sequence[str]) -> None:
     if there.get("recipe_hash") not in (None, plan.shipped.hash):
         title = str(there.get("recipe", {}).get("title", ""))
         wrong = f"another recipe of that name ({title!r})" if title != plan.shipped.title else "another version of it"
-    elif origin and there.get("source", origin) != origin:
+    elif _others(there, origin):
         wrong = ", ".join(map(str, there["source"]))
     if wrong:
         raise DataError(
             f"{locate(out_dir, name)} was made from {wrong}; --force replaces it, another name: in the recipe or "
             "another --data-dir keeps both"
         )
+
+
+def _others(there: Mapping[str, Any], origin: Mapping[str, list[str]]) -> bool:
+    """Whether a pack was made from other folders, or from other archives, that are still there."""
+    before, now = [Path(p) for p in there.get("source", ())], [Path(p) for p in origin["source"]]
+    if any(there.get(key, origin[key]) == origin[key] for key in origin) or not all(p.exists() for p in before):
+        return False
+    return {p.is_dir() for p in before} == {p.is_dir() for p in now}
 
 
 def need_place(out_dir: Path, recipe: Recipe) -> None:
@@ -204,6 +218,7 @@ def _describe(
             for task, counts in stats.items():
                 counts.merge(LabelStats.parse(one["stats"][task]))
         result[split] = {
+            **({} if (aspect := joined(w.get("aspect") for w in mine)) is None else {"aspect": aspect}),
             "samples": sum(shard["samples"] for shard in shards),
             "tasks": {t: counts.summary(plan.recipe.tasks[t]) for t, counts in stats.items()},
             "missing": absent_labels(found, plan.tasks),

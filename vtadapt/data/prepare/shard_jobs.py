@@ -24,15 +24,18 @@ from vtadapt.atomic import write_json
 from vtadapt.data.pack.manifest import describe_file
 from vtadapt.data.pack.pack import PackWriter
 from vtadapt.data.pack.shards import shard_name
+from vtadapt.data.prepare.aspect import tally
 from vtadapt.data.prepare.convert_sample import process_sample
 from vtadapt.data.prepare.find_samples import listing
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import Arrays
+from vtadapt.data.recipe.fit import change
 from vtadapt.errors import DataError, VtadaptError
 
 Tick = Callable[[str], None]  # called with the split after each sample
 DIED = "a worker process died (out of memory?); what was finished is kept: run the same again with fewer --workers"
+Loaded = tuple[Arrays, float] | str  # a sample and how much its aspect ratio changes, or what is wrong with it
 _channel: Any = None  # in a worker: where it tells the main process of each sample
 
 
@@ -86,7 +89,8 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
     """Write one part and note that it is finished.
 
     Returns:
-        ``shard`` (its entry in the manifest; None where every sample was left out), ``stats`` per task and ``broken``.
+        ``shard`` (its entry in the manifest; None where every sample was left out), ``stats`` per task, ``broken`` and
+        ``aspect`` (pictures whose aspect ratio changed).
 
     Raises:
         DataError: broken samples (unless they are to be skipped), a full disk, a file that reads back different.
@@ -94,6 +98,7 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
     (job.notes / part.note).unlink(missing_ok=True)
     tasks = {t: job.plan.recipe.tasks[t] for t in job.plan.tasks}
     broken: list[dict[str, str]] = []
+    changes: list[float] = []
     path = job.building / part.file
     try:
         with PackWriter(path, tasks) as writer:
@@ -101,7 +106,9 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
                 if isinstance(loaded, str):
                     broken.append({"name": item.name, "problem": loaded})
                 else:
-                    writer.add(item.name, loaded["image"], {t: loaded[t] for t in job.plan.tasks if t in loaded})
+                    sample, factor = loaded
+                    changes.append(factor)
+                    writer.add(item.name, sample["image"], {t: sample[t] for t in job.plan.tasks if t in sample})
                 tick(part.split)
             if broken and not job.plan.skip_broken:
                 raise BrokenSamplesError(part.split, broken)
@@ -113,7 +120,7 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
     if shard is None:
         path.unlink()
     stats = {task: counts.dump() for task, counts in writer.stats.items()}
-    result = {"files": part.files, "shard": shard, "stats": stats, "broken": broken}
+    result = {"files": part.files, "shard": shard, "stats": stats, "broken": broken, "aspect": tally(changes)}
     if shard is not None:
         write_json(job.notes / part.note, result)
     return result
@@ -259,22 +266,24 @@ class _Load:
     def __init__(self, job: Job) -> None:
         self.reader, self.plan = job.reader, job.plan
 
-    def __call__(self, item: Item) -> Arrays | str:
+    def __call__(self, item: Item) -> Loaded:
         try:
             plan, camera = self.plan, functools.partial(self.reader.camera, item)
             loaded = self.reader.load(item)
-            return process_sample(loaded, plan.recipe, plan.tasks, plan.size, item.name, camera, item.paths)
+            native = loaded["image"].shape[:2]
+            done = process_sample(loaded, plan.recipe, plan.tasks, plan.size, item.name, camera, item.paths)
+            return done, change((native[0], native[1]), plan.size or (native[0], native[1]))
         except DataError as error:
             return str(error)
 
 
-def _load_all(job: Job, items: Sequence[Item], workers: int) -> Iterator[Arrays | str]:
+def _load_all(job: Job, items: Sequence[Item], workers: int) -> Iterator[Loaded]:
     """Processed samples in the order of ``items``; with workers only a few wait in memory."""
     load = _Load(job)
     if workers < 1:
         yield from map(load, items)
         return
-    waiting: deque[Future[Arrays | str]] = deque()
+    waiting: deque[Future[Loaded]] = deque()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         try:

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.files import Source
+from vtadapt.data.recipe.fit import Fit
 from vtadapt.data.recipe.label_sets import LabelSet, choose
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.data.recipe.task import RecipeTask
@@ -24,36 +26,6 @@ from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.tasks.class_ids import RESERVED, VOID
 from vtadapt.tasks.names import LONGEST, check_name, check_names
-
-
-class ExpectedFile(Strict):
-    """A file or folder that a person downloads, by hand where ``url`` or ``sha256`` is not known.
-
-    Attributes:
-        path: name as it is published.
-        bytes: size, where it is known.
-        url: where it can be had; ``--download`` fetches it if ``sha256`` is known, too.
-        sha256: of the whole file.
-        tasks: those whose labels it holds; empty: needed by all.
-        about: one sentence, such as which account it needs.
-    """
-
-    path: str
-    bytes: int | None = Field(None, gt=0)
-    url: str | None = None
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    tasks: tuple[str, ...] = ()
-    about: str = ""
-
-
-class Source(Strict):
-    """Where the files come from and how they must lie."""
-
-    synthetic: bool = Field(False, description="rendered on the spot: needs no --source")
-    hint: str = Field("", description="one sentence: what to download and where to put it")
-    homepage: str = ""
-    layout: str = ""
-    files: tuple[ExpectedFile, ...] = ()
 
 
 class Recipe(Strict):
@@ -68,6 +40,11 @@ class Recipe(Strict):
     splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
     size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
         None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
+    )
+    fit: Fit = Field(
+        "squeeze",
+        description="what becomes of pictures of another aspect ratio than 'size': squeeze, crop (the middle is kept) "
+        "or pad (with void)",
     )
     tasks: dict[str, RecipeTask] = Field(min_length=1)
     label_sets: dict[str, LabelSet] = Field(
@@ -147,6 +124,8 @@ class Recipe(Strict):
         for task in content["tasks"].values():
             if task["weight"] is None:  # newer than many packs, which stay what they were
                 del task["weight"]
+        if content["fit"] == "squeeze":
+            del content["fit"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,6 +15,7 @@ from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_check
 from vtadapt.data.check.normals import LEAST, agreement, best_of, camera_of, conventions
 from vtadapt.data.pack.labels import valid_mask
 from vtadapt.data.pack.manifest import locate, manifest_recipe, open_manifest, open_pack, verify
+from vtadapt.data.recipe.fit import pack_camera
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.digits import amount, percent
 from vtadapt.errors import DataError
@@ -265,7 +266,8 @@ class _Sheet:
         depth = sample.get(self.depth[task])
         if label is None or depth is None:
             return [label, None]
-        found = agreement(sample[task], depth, camera_of(self.recipe.intrinsics, *depth.shape))
+        known = pack_camera(self.recipe.intrinsics, self.recipe.fit, *depth.shape)
+        found = agreement(sample[task], depth, camera_of(known, *depth.shape))
         missing = ~(found.derived != 0).any(axis=-1)
         beside = Shown(self._paint_vectors(task, found.derived), missing)
         if found.pixels < LEAST:

@@ -81,7 +81,7 @@ def _prepare(
             return {**kept, "kept": True}
     need_place(out_dir, recipe)  # this and what follows before hours of unpacking
     if state is not None and not options.force:
-        need_same(out_dir, resolve(recipe, options), origin_of(given))
+        need_same(out_dir, resolve(recipe, options), origin_of(given, out_dir))
     with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):

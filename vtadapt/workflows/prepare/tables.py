@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vtadapt.data.prepare.aspect import aspect_line
 from vtadapt.digits import amount, percent
 from vtadapt.workflows.terminal.tables import Table
 
@@ -46,6 +47,9 @@ def notes(manifest: Mapping[str, Any]) -> list[str]:
     lines += [f"decided from the files: {key} = {value}" for key, value in manifest.get("decided", {}).items()]
     lines += [f"passed over: {line}" for line in manifest.get("passed_over", ())]
     for split, entry in manifest["splits"].items():
+        if "aspect" in entry:
+            fit = manifest["recipe"].get("fit", "squeeze")
+            lines.append(aspect_line(split, entry["aspect"], entry["samples"], fit, manifest["size"]))
         lines += [
             f"{split}: {lost['samples']} samples without {task}, the first lacks {lost['first']}"
             for task, lost in entry.get("missing", {}).items()
@@ -92,10 +96,14 @@ def survey_tables(result: Mapping[str, Any]) -> list[Table]:
     near = Table("passed over", show_header=False)
     for line in result["passed_over"]:
         near.add_row(line)
+    aspects = Table("aspect ratios", show_header=False)
+    for split, entry in result["splits"].items():
+        if "aspect" in entry:
+            aspects.add_row(aspect_line(split, entry["aspect"], entry["samples"], result["fit"], result["size"]))
     problems = Table("problems", show_header=False)
     for line in result["problems"]:
         problems.add_row(line)
-    return [*tables, found, *(t for t in (lost, near, problems) if t.row_count)]
+    return [*tables, found, *(t for t in (lost, near, aspects, problems) if t.row_count)]
 
 
 def description_tables(known: Mapping[str, Any]) -> list[Table]:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler, Subset
 
 from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest, open_pack
 from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.recipe.fit import pack_camera
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate
 from vtadapt.data.training.transforms import ScaleDistances, train_transform
@@ -149,7 +150,9 @@ def focal_length(settings: TrainSettings, recipe: Recipe) -> float | None:
         return None
     reader = open_reader(settings, recipe.name, "train")
     size, *others = {reader.size(index) for index in range(len(reader))}
-    return None if others or not recipe.intrinsics.fits(*size) else recipe.intrinsics.resized(*size).focal
+    known = pack_camera(recipe.intrinsics, recipe.fit, *size)
+    squeezed = recipe.fit == "squeeze" and not recipe.intrinsics.fits(*size)
+    return None if others or squeezed or known is None else known.focal
 
 
 def distance_factor(settings: TrainSettings, source: Recipe) -> float:
