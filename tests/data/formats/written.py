@@ -103,6 +103,14 @@ def _tifffile(**options: Any) -> Write:
     return lambda path, array: tifffile.imwrite(path, array, **options)
 
 
+def _tifffile_rgb(plane: str) -> Write:
+    def write(path: Path, array: np.ndarray) -> None:
+        channels = np.stack([array] * 3, axis=-1 if plane == "contig" else 0)
+        tifffile.imwrite(path, channels, photometric="rgb", planarconfig=plane)
+
+    return write
+
+
 def _npy(change: Callable[[np.ndarray], np.ndarray] = lambda a: a) -> Write:
     return lambda path, array: np.save(path, change(array))
 
@@ -173,6 +181,11 @@ TIFFFILE = [
         "strips": {"rowsperstrip": 1},
         "without its name": {"software": False, "metadata": None},
     }.items()
+]
+TIFFFILE += [
+    Writer(f".tif tifffile RGB {t} {plane}", np.dtype(t), _tifffile_rgb(plane))
+    for t in ("uint8", "uint16")
+    for plane in ("contig", "separate")
 ]
 NUMPY = [
     *(Writer(f".npy {t}", np.dtype(t), _npy()) for t in ("bool", *TYPES)),

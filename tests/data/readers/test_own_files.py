@@ -257,6 +257,7 @@ def test_edges_in_black_and_white(tmp_path: Path, write: Callable[[Path, np.ndar
         (".png", image, LINES * 128, ("128", "255", "'scale: 128'")),
         (".npy", npy, LINES * 255.0, ("255", "'scale'", "'threshold'")),
         (".npy", npy, LINES.astype(np.int64) - 1, ("-1", "'missing: [-1]'")),
+        (".npy", npy, LINES.astype(np.uint64) << np.uint64(63), (str(2**63), "'scale: ")),
         (".png", image, np.stack([LINES * 255] * 3, axis=-1), ("equal", "'read: grey'")),
         (".png", image, np.where(IDS == 2, 255, LINES).astype(np.uint8), ("'missing: [255]'", "'scale: 255'")),
     ],

@@ -20,9 +20,10 @@ from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
-FEW = settings(max_examples=250, derandomize=True, database=None)
+FEW = settings(max_examples=120, derandomize=True, database=None)
 CLASSES = (*(f"c{i}" for i in range(VOID)), "(void)", *(f"c{i}" for i in range(VOID + 1, 400)))
 WITHOUT_LOSSES = [w for w in WRITERS if "RGB" not in w.name and not w.name.startswith((".webp", ".jp2"))]
+THREE_TIMES = [w for w in WRITERS if "RGB" in w.name or "webp" in w.name]
 # Formats that no reader takes, two arrays in one file, and what can be meant in two ways.
 REFUSED = (".tga", ".pcx", ".sgi", ".im", ".spider", ".ras", ".npz of two", ".pbm", ".gif")
 MAYBE = ("zstd", "LA tiff_lzw", "without its name", "cannot be")
@@ -38,7 +39,7 @@ def _read(writer: Writer, array: np.ndarray, task: RecipeTask, how: LabelFiles) 
             return None  # this Pillow cannot write it
         given = Labelling("x", task, how)
         try:
-            if task.kind == "boundary":
+            if task.kind == "boundary" and how.threshold is None and how.scale is None:
                 return strengths(read_marks(path, given), decide([read_marks(path, given)]))
             return read_label(path, given)[0]
         except DataError as error:
@@ -106,6 +107,63 @@ def test_soft_edges_of_floats_come_back_or_are_refused(data: st.DataObject, writ
     found = _read(writer, edges, RecipeTask(kind="boundary"), LabelFiles(files="x"))
     if found is not None:
         np.testing.assert_array_equal(found, edges.astype(np.float32))
+
+
+@FEW
+@given(data=st.data(), writer=st.sampled_from(WITHOUT_LOSSES), top=st.sampled_from([1, 255, 65535]))
+def test_edges_whose_largest_number_is_a_whole_one(data: st.DataObject, writer: Writer, top: int) -> None:
+    dtype = np.dtype(writer.dtype)
+    if dtype.kind not in "iu" or top > min(int(np.iinfo(dtype).max), writer.top or top):
+        return
+    drawn = data.draw(arrays(np.uint8, SHAPES, elements=st.integers(0, 1)))
+    found = _read(writer, drawn.astype(np.int64) * top, RecipeTask(kind="boundary"), LabelFiles(files="x"))
+    if found is not None:
+        np.testing.assert_array_equal(found, drawn)
+
+
+@FEW
+@given(
+    data=st.data(),
+    writer=st.sampled_from(WITHOUT_LOSSES),
+    threshold=st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 1.5, 127.0, 254.5, 40_000.0, 1e9]),
+    missing=st.sampled_from([(), (0,), (1, 255)]),
+)
+def test_a_threshold_is_above_what_the_file_says(
+    data: st.DataObject, writer: Writer, threshold: float, missing: tuple[int, ...]
+) -> None:
+    dtype = np.dtype(writer.dtype)
+    if dtype.kind == "f":
+        numbers = st.floats(0, 300, width=8 * dtype.itemsize) | st.sampled_from([np.nan, -np.inf, 0.25, 255])
+        strengths_ = data.draw(arrays(dtype.newbyteorder("="), SHAPES, elements=numbers))
+    else:
+        strengths_ = data.draw(_whole(writer, 70_000)).astype(dtype)
+    how = LabelFiles(files="x", threshold=threshold, missing=missing)
+    found = _read(writer, strengths_, RecipeTask(kind="boundary"), how)
+    if found is not None:
+        known = np.isfinite(strengths_) & ~np.isin(strengths_, missing)
+        np.testing.assert_array_equal(found, np.where(known, strengths_.astype(np.float64) > threshold, VOID))
+
+
+@FEW
+@given(data=st.data(), writer=st.sampled_from(WITHOUT_LOSSES), scale=st.sampled_from([1.0, 100.0, 255.0, 65535.0]))
+def test_strengths_are_shares_of_the_scale_that_is_said(data: st.DataObject, writer: Writer, scale: float) -> None:
+    drawn = data.draw(_whole(writer, int(scale)))
+    found = _read(writer, drawn, RecipeTask(kind="boundary"), LabelFiles(files="x", scale=scale))
+    if found is not None and found.any():
+        one_bit = writer.top == 1 or np.dtype(writer.dtype).kind == "b"  # which is 0 and 1 whatever is said
+        np.testing.assert_allclose(found, drawn if one_bit else drawn / scale, rtol=1e-6)
+
+
+@FEW
+@given(data=st.data(), writer=st.sampled_from(THREE_TIMES))
+def test_grey_stored_three_times_comes_back_where_grey_is_said(data: st.DataObject, writer: Writer) -> None:
+    ids = data.draw(_whole(writer, 255))
+    task = RecipeTask(kind="classes", classes=CLASSES)
+    found = _read(writer, ids, task, LabelFiles(files="x", read="grey"))
+    if found is not None:
+        np.testing.assert_array_equal(found, ids)
+    if writer.name.startswith((".png", ".tif tifffile")):
+        assert found is not None
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)

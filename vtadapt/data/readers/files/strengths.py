@@ -111,7 +111,8 @@ def strengths(
         return np.where(known, values, np.float32(np.nan)).astype(np.float32)
     if values.dtype.kind == "f":
         known = known & np.isfinite(values)
-    low, top = (values[known].min(), values[known].max()) if known.any() else (0, 0)
+    # In the file's own type a scale beyond it would be infinite: 65535 in float16.
+    low, top = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
     if low < 0:
         advice = f", or name it as missing ('missing: [{low:g}]' in {where})" if where else ""
         raise DataError(f"{marks.path}: boundary values from {low:g} to {top:g}, wanted 0 and more{advice}")
@@ -119,7 +120,7 @@ def strengths(
         scale = _scale(marks, decided, top, where)
     if top > scale * (1 + ROUNDED):
         raise DataError(f"{marks.path}: boundary values up to {top:g}, though {scale:g} is a whole edge{_say(where)}")
-    result = np.divide(values, scale, out=np.full(values.shape, np.nan), where=known)
+    result = np.divide(values, np.float64(scale), out=np.full(values.shape, np.nan), where=known)
     return np.minimum(result, 1).astype(np.float32)
 
 
@@ -195,7 +196,7 @@ class _Seen:
             )
             said = f"'missing: [{top}]' or 'scale: {top}'"
         else:
-            other = next(full for full in (self.full or 0, 255, 65535, 2**32) if full > top)
+            other = next((full for full in (self.full or 0, 255, 65535, 2**32 - 1) if full > top), 2 * top)
             text = f"{name}boundary values up to {top}: is that a whole edge, or is {other}?"
             said = f"'scale: {top}', 'scale: {other}' or 'threshold'"
         return DataError(f"{text} {f'Write {said} in {where}' if where else 'Wanted 0 and 1, or 0 to 255'}")

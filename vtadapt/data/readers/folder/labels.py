@@ -149,7 +149,8 @@ def _vectors(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
 def _boundary(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     marks = _marks(raster, path, given)
     if given.how.threshold is not None:
-        return np.where(marks.known, _flat(marks.values, path) > given.how.threshold, VOID).astype(np.uint8)
+        with np.errstate(over="ignore"):  # above what the type can hold nothing is
+            return np.where(marks.known, _flat(marks.values, path) > given.how.threshold, VOID).astype(np.uint8)
     return strengths(marks, given.scales, given.how.scale, given.where)
 
 
