@@ -2,6 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py heads --equal time
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py methods --equal steps
+    OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py methods --seeds         # CPU seconds of a step, no training
+    OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py heads --pattern demo    # of runs that are there, no training
 
 All in one process. With ``--equal time`` the steps of every variant are first timed in CPU seconds, variants in turn,
 and each gets as many as cost what ``--steps`` of the first cost (updates of A, one in 30 steps, are left out).
@@ -26,6 +28,7 @@ from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, find_recipe, load_recipes, open_reader
 from vtadapt.workflows.run.settings import TrainSettings, validate
@@ -135,6 +138,14 @@ def cell_text(values: list[float]) -> str:
     return f"{mean(values):.3f}" + (f" +- {stdev(values):.3f}" if len(values) > 1 else "")
 
 
+def print_patterns(runs: list[str], data: Path) -> None:
+    """Print what :func:`patterns` finds in the labels and in each run."""
+    settings = TrainSettings(data="rooms", data_dir=data)
+    for run in [None, *runs]:
+        found = patterns(None if run is None else bundled_run() if run == "demo" else Path(run), settings)
+        print(run or "labels", {task: {key: round(v, 2) for key, v in each.items()} for task, each in found.items()})
+
+
 def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,14 +153,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="some of the variants; the first one's time is the budget")
     parser.add_argument("--equal", choices=["steps", "time"], default="time")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--pattern", nargs="+", help="folders of runs on rooms, or demo")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path("runs/frozen_encoder"))
     args = parser.parse_args()
     data = args.out / "data"
     if not (data / "rooms" / "manifest.json").is_file():
         prepare_data("rooms", None, data, PrepareOptions(reader=SPLIT), quiet=True)
+    if args.pattern:
+        print_patterns(args.pattern, data)
+        return
     variants = make_variants(args, data)
+    if not args.seeds:
+        return
     trials = [make_trial(v, seed, args.out / f"{v.settings.steps}-steps") for seed in args.seeds for v in variants]
     for trial in trials:
         begin(trial)
