@@ -13,7 +13,8 @@ from vtadapt.atomic import folder_lock, temporary_folder
 from vtadapt.data.pack.manifest import has_pack
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
-from vtadapt.data.prepare.prepare import forget, need_place, need_same, origin_of, prepare, reusable
+from vtadapt.data.prepare.place import need_place, need_same, origin_of
+from vtadapt.data.prepare.prepare import forget, prepare, reusable
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
