@@ -159,6 +159,7 @@ def test_classes_by_their_colours(tmp_path: Path) -> None:
         ({**FOUR, "colours": COLOURS}, {"void_colours": [[1, 1, 1]]}, "'void_colours'"),
         ({**FOUR, "colours": COLOURS}, {"read": "colours", "void": [255]}, "'void'"),
         (EDGES, {"read": "colours"}, "'colours'"),
+        (FOUR, {"ids": {0: "a", 1: "b"}, "void": [7, 1]}, "1 is in 'ids' and in 'void'"),
         (EDGES, {"threshold": float("nan")}, "threshold"),
         (EDGES, {"scale": float("inf")}, "scale"),
         (DEPTH, {"factor": float("inf")}, "factor"),
@@ -376,3 +377,33 @@ def test_the_suffix_of_a_recipe_is_of_any_case(tmp_path: Path, monkeypatch: pyte
 
 def test_an_id_beyond_a_long_list_is_named(tmp_path: Path) -> None:
     refused(OwnSet(tmp_path, many(300), None, ".npy").fill(npy, np.full(SHAPE, 300)), "label ids 300", "0..299")
+
+
+@pytest.mark.parametrize(
+    ("array", "how", "words"),
+    [
+        (np.where(IDS == 3, 255, IDS), None, ("label ids 255", "0..3", "'void'")),
+        (IDS - 1, None, ("label ids -1", "'ids'")),
+        (IDS * 10**12, {"ids": {0: "a", 10**12: "b"}}, ("label ids 2000000000000",)),
+        (IDS, {"ids": {0: "a", 10**30: "b"}}, ("label ids 1, 2, 3",)),
+        (IDS + 0.5, None, ("0.5",)),
+        (np.eye(4)[IDS], None, ("(12, 16, 4)",)),
+        (IDS[None], None, ("(1, 12, 16)",)),
+        (IDS.astype(complex), None, ("complex128",)),
+        (IDS.astype(str), None, ("<U",)),
+    ],
+)
+def test_numbers_that_are_no_classes_are_named(
+    tmp_path: Path, array: np.ndarray, how: dict | None, words: tuple[str, ...]
+) -> None:
+    own = OwnSet(tmp_path, FOUR, how, ".npy")
+    own.picture("0.png")
+    npy(own.label("0"), array)
+    refused(own, "0.npy", *words)
+
+
+def test_ids_that_lie_far_apart(tmp_path: Path) -> None:
+    how = {"ids": {0: "a", 10**12: "b", -(10**15): None}, "void": [7]}
+    stored = np.array([0, 10**12, -(10**15), 7])[IDS]
+    [found] = OwnSet(tmp_path, FOUR, how, ".npy").fill(npy, stored).found()
+    np.testing.assert_array_equal(found, np.array([0, 1, 255, 255])[IDS])

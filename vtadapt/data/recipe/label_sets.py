@@ -80,8 +80,15 @@ class LabelSet(Strict):
         return [*range(0 if self.highest is None else self.highest + 1), *self.void]
 
 
-def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[Any]:
-    """Replace the numbers of ``raw`` by ``ids``; DataError with ``where`` and the numbers that it does not name."""
+def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str, advice: str = "") -> NDArray[Any]:
+    """Replace the numbers of ``raw`` by ``ids``; DataError with ``where`` and the numbers that it does not name.
+
+    Args:
+        raw: whole numbers of any shape.
+        ids: what each becomes.
+        where: the file, for the message.
+        advice: what can be done about other numbers, for the end of the message.
+    """
     if raw.dtype == bool:
         raw = raw.astype(np.uint8)
     whole = raw.dtype.kind in "iu" or np.array_equal(raw, np.rint(raw))
@@ -98,8 +105,10 @@ def map_ids(raw: NDArray[Any], ids: Mapping[int, int], where: str) -> NDArray[An
     if (result < 0).any():
         bad = [int(i) for i in np.unique(raw[result < 0])]
         known = sorted(ids)
-        wanted = f"{known[0]}..{known[-1]}" if known == list(range(low, high + 1)) else f"{known[:40]}"
-        raise DataError(f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}")
+        wanted = f"{low}..{high}" if len(known) == high - low + 1 else f"{known[:40]}"
+        raise DataError(
+            f"{where}: label ids {', '.join(map(str, bad[:8]))}{', ...' * (len(bad) > 8)}, wanted {wanted}{advice}"
+        )
     return result.astype(type_holding(ids.values()))
 
 

@@ -109,7 +109,7 @@ def _classes(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     if given.label_set is not None and given.label_set.ids:
         result = given.label_set.convert(raw, str(path))
     else:
-        result = map_ids(raw, _ids(given), str(path))
+        result = map_ids(raw, _ids(given), str(path), f"; name others in 'ids' or 'void' of {given.where}")
     if unknown is not None:
         result[unknown] = VOID
     return result

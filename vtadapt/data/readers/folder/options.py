@@ -46,6 +46,8 @@ class LabelFiles(Strict):
     def _one_rule(self) -> Self:
         if self.threshold is not None and self.scale is not None:
             raise ValueError("give either 'threshold' or 'scale', not both")
+        if both := [number for number in self.void if (self.ids or {}).get(number) is not None]:
+            raise ValueError(f"{both[0]} is in 'ids' and in 'void'; keep one of them")
         if self.void_colours and self.read != "colours":
             raise ValueError("'void_colours' goes with 'read: colours'")
         if self.read == "colours" and (self.void or self.ids):
