@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.errors import VtadaptError
 
 Labels = dict[str, dict[str, np.ndarray]]
 SHAPE = (12, 16)  # of every picture
@@ -87,3 +89,13 @@ class OwnSet:
         """The labels of task ``x`` in the pack, by name of their sample."""
         _, held = self.prepare()
         return [held[name]["x"] for name in sorted(held)]
+
+    def refused(self, *words: str) -> str:
+        """The one line that the set is refused with; ``words`` are in it."""
+        with pytest.raises(VtadaptError) as caught:
+            self.prepare()
+        text = str(caught.value)
+        assert "\n" not in text
+        for word in words:
+            assert word in text
+        return text

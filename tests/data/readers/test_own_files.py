@@ -54,17 +54,6 @@ def in_palette(*colours: int, bits: int = 8) -> Callable[[Path, np.ndarray], Non
     return write
 
 
-def refused(own: OwnSet, *words: str) -> str:
-    """The one line that the set is refused with; ``words`` are in it."""
-    with pytest.raises(VtadaptError) as caught:
-        own.found()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
-    return text
-
-
 def many(count: int) -> dict[str, object]:
     names = [f"c{i}" for i in range(count)]
     return {"kind": "classes", "classes": [*names[:255], RESERVED, *names[256:]]}
@@ -89,7 +78,7 @@ def test_long_lists_of_classes(tmp_path: Path, count: int, stored: type) -> None
 
 def test_a_long_list_without_the_reserved_name_says_how(tmp_path: Path) -> None:
     own = OwnSet(tmp_path, {"kind": "classes", "classes": [f"c{i}" for i in range(256)]})
-    refused(own.fill(image, NOWHERE), "256 classes", "255", RESERVED)
+    own.fill(image, NOWHERE).refused("256 classes", "255", RESERVED)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -106,7 +95,7 @@ def test_palettes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, IDS)
     greys = [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0]
     permuted = OwnSet(tmp_path / "permuted", FOUR).fill(in_palette(*greys), IDS)
-    refused(permuted, "0.png", "0 is the index, 3 the grey", "'read: stored'", "'read: grey'")
+    permuted.refused("0.png", "0 is the index, 3 the grey", "'read: stored'", "'read: grey'")
     for reading, wanted in (("stored", IDS), ("grey", 3 - IDS)):
         own = OwnSet(tmp_path / reading, FOUR, {"read": reading}).fill(in_palette(*greys), IDS)
         np.testing.assert_array_equal(own.found()[0], wanted)
@@ -114,7 +103,7 @@ def test_palettes(tmp_path: Path) -> None:
 
 def test_grey_stored_as_colours_is_taken_where_the_recipe_says_so(tmp_path: Path) -> None:
     grey = np.stack([IDS.astype(np.uint8)] * 3, axis=-1)
-    refused(OwnSet(tmp_path / "unsaid", FOUR).fill(image, grey), "mode RGB", "equal", "'read: grey'")
+    OwnSet(tmp_path / "unsaid", FOUR).fill(image, grey).refused("mode RGB", "equal", "'read: grey'")
     lossless = {"format": "WEBP", "lossless": True}
     for number, options in enumerate(({}, lossless)):
         own = OwnSet(tmp_path / str(number), FOUR, {"read": "grey"})
@@ -126,14 +115,14 @@ def test_grey_stored_as_colours_is_taken_where_the_recipe_says_so(tmp_path: Path
 def test_lossy_labels_are_refused_whatever_their_names(tmp_path: Path, kind: str) -> None:
     for task in (FOUR, EDGES, DEPTH):
         own = OwnSet(tmp_path / task["kind"], task)  # type: ignore[operator]
-        text = refused(own.fill(lambda path, array: image(path, array, format=kind), LINES), "0.png", "changes")
+        text = own.fill(lambda path, array: image(path, array, format=kind), LINES).refused("0.png", "changes")
         assert kind.lower()[:4] in text.lower()
 
 
 def test_classes_by_their_colours(tmp_path: Path) -> None:
     task = {**FOUR, "colours": COLOURS}
     drawn = np.array(COLOURS, np.uint8)[IDS]
-    refused(OwnSet(tmp_path / "unsaid", task).fill(image, drawn), "mode RGB", "'read: colours'", "options.labels.x")
+    OwnSet(tmp_path / "unsaid", task).fill(image, drawn).refused("mode RGB", "'read: colours'", "options.labels.x")
     by = {"read": "colours"}
     indices = [value for colour in COLOURS[::-1] for value in colour]
     for name, write, array in (
@@ -144,10 +133,10 @@ def test_classes_by_their_colours(tmp_path: Path) -> None:
     ):
         np.testing.assert_array_equal(OwnSet(tmp_path / name, task, by).fill(write, array).found()[0], IDS)
     drawn[0, 0] = [9, 8, 7]
-    refused(OwnSet(tmp_path / "odd", task, by).fill(image, drawn), "0.png", "[9, 8, 7]", "void_colours")
+    OwnSet(tmp_path / "odd", task, by).fill(image, drawn).refused("0.png", "[9, 8, 7]", "void_colours")
     named = OwnSet(tmp_path / "void", task, {**by, "void_colours": [[9, 8, 7]]}).fill(image, drawn)
     assert (named.found()[0] == 255).sum() == 1
-    refused(OwnSet(tmp_path / "deep", task, by).fill(rgb16, drawn.astype(np.uint16) * 200), "16 bits")
+    OwnSet(tmp_path / "deep", task, by).fill(rgb16, drawn.astype(np.uint16) * 200).refused("16 bits")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +163,7 @@ def test_what_cannot_be_meant_is_refused_before_files_are_read(
 ) -> None:
     own = OwnSet(tmp_path, task, how)
     own.source.mkdir()
-    refused(own, word)
+    own.refused(word)
 
 
 def test_millimetres_that_are_no_depth_are_kept(tmp_path: Path) -> None:
@@ -210,12 +199,12 @@ def test_missing_values_of_floats(tmp_path: Path, array: np.ndarray, missing: li
 def test_missing_values_of_whole_numbers_are_those_of_the_file(tmp_path: Path) -> None:
     stored = np.where(IDS == 3, 65535, 1000 * IDS + 500).astype(np.uint16)
     metres = {"factor": 0.001, "missing": [65.535]}
-    refused(OwnSet(tmp_path / "metres", DEPTH, metres).fill(image, stored), "0.png", "65.535", "uint16", "'factor'")
+    OwnSet(tmp_path / "metres", DEPTH, metres).fill(image, stored).refused("0.png", "65.535", "uint16", "'factor'")
     own = OwnSet(tmp_path / "stored", DEPTH, {"factor": 0.001, "missing": [65535, -1]}).fill(image, stored)
     np.testing.assert_allclose(own.found()[0], np.where(IDS == 3, 0, IDS + 0.5), rtol=1e-6)
     below = OwnSet(tmp_path / "below", DEPTH, {"missing": [-1]}, ".tif")
     np.testing.assert_array_equal(below.fill(tiff, IDS.astype(np.int16) - 1).found()[0], np.maximum(IDS - 1, 0))
-    refused(OwnSet(tmp_path / "unsaid", DEPTH, None, ".tif").fill(tiff, IDS.astype(np.int16) - 1), "negative distance")
+    OwnSet(tmp_path / "unsaid", DEPTH, None, ".tif").fill(tiff, IDS.astype(np.int16) - 1).refused("negative distance")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +255,7 @@ def test_edges_in_black_and_white(tmp_path: Path, write: Callable[[Path, np.ndar
 def test_edges_with_two_readings(
     tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], array: np.ndarray, words: tuple[str, ...]
 ) -> None:
-    refused(OwnSet(tmp_path, EDGES, None, suffix).fill(write, array), "labels/0", *words)
+    OwnSet(tmp_path, EDGES, None, suffix).fill(write, array).refused("labels/0", *words)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +292,7 @@ def test_labels_that_are_all_void_are_named(
     write: Callable[[Path, np.ndarray], None],
     array: np.ndarray,
 ) -> None:
-    refused(OwnSet(tmp_path, task, how, suffix).fill(write, array, array), "2 labels of x", "--tasks")
+    OwnSet(tmp_path, task, how, suffix).fill(write, array, array).refused("2 labels of x", "--tasks")
 
 
 def test_one_label_may_be_all_void(tmp_path: Path) -> None:
@@ -345,7 +334,7 @@ def test_normals_keep_their_bits(
     ],
 )
 def test_arrays_that_are_no_normals_are_refused(tmp_path: Path, write: Callable[[Path, np.ndarray], None]) -> None:
-    refused(OwnSet(tmp_path, NORMALS, None, ".npy").fill(write, _directions()), "0.npy")
+    OwnSet(tmp_path, NORMALS, None, ".npy").fill(write, _directions()).refused("0.npy")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +351,7 @@ def test_arrays_that_are_no_normals_are_refused(tmp_path: Path, write: Callable[
     ],
 )
 def test_files_that_are_no_labels_say_what_they_are(tmp_path: Path, content: bytes, word: str) -> None:
-    refused(OwnSet(tmp_path, FOUR).fill(lambda path, _: path.write_bytes(content), IDS), "labels/0.png", word)
+    OwnSet(tmp_path, FOUR).fill(lambda path, _: path.write_bytes(content), IDS).refused("labels/0.png", word)
 
 
 def test_the_suffix_of_a_recipe_is_of_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +365,7 @@ def test_the_suffix_of_a_recipe_is_of_any_case(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_id_beyond_a_long_list_is_named(tmp_path: Path) -> None:
-    refused(OwnSet(tmp_path, many(300), None, ".npy").fill(npy, np.full(SHAPE, 300)), "label ids 300", "0..299")
+    OwnSet(tmp_path, many(300), None, ".npy").fill(npy, np.full(SHAPE, 300)).refused("label ids 300", "0..299")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +388,7 @@ def test_numbers_that_are_no_classes_are_named(
     own = OwnSet(tmp_path, FOUR, how, ".npy")
     own.picture("0.png")
     npy(own.label("0"), array)
-    refused(own, "0.npy", *words)
+    own.refused("0.npy", *words)
 
 
 def test_ids_that_lie_far_apart(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tests.data.formats.own import SHAPE, OwnSet
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import PrepareOptions, resolve
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import VtadaptError
 
 TWO = {"kind": "classes", "classes": ["a", "b"]}
 IDS = np.eye(*SHAPE, dtype=np.uint8)
@@ -43,14 +42,6 @@ def samples(own: OwnSet) -> list[str]:
     return sorted(name for name, arrays in held.items() if "x" in arrays)
 
 
-def refused(own: OwnSet, *words: str) -> None:
-    with pytest.raises(VtadaptError) as caught:
-        own.prepare()
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
-
-
 def seen(own: OwnSet) -> dict[str, Any]:
     """What a dry run says."""
     return survey(resolve(Recipe.model_validate(own.recipe), PrepareOptions()), own.source)
@@ -75,7 +66,7 @@ def test_suffixes_in_any_case(own: OwnSet) -> None:
         Image.fromarray(IDS).save(own.source / "labels" / f"{name}{label}")
     assert samples(own) == ["a", "b", *NAMES]
     Image.fromarray(IDS).save(own.source / "labels" / "a.PNG")
-    refused(own, "a.PNG", "a.Png", "case")
+    own.refused("a.PNG", "a.Png", "case")
 
 
 def test_a_pattern_in_capitals_finds_small_letters(tmp_path: Path) -> None:
@@ -110,14 +101,14 @@ def test_links_to_nothing_are_named(own: OwnSet) -> None:
     assert any("labels/q.png" in line for line in seen(own)["passed_over"])
     for name in NAMES:
         own.label(name).unlink()
-    refused(own, "none of 4 pictures", "1 links to nothing", "labels/q.png")
+    own.refused("none of 4 pictures", "1 links to nothing", "labels/q.png")
 
 
 def test_a_folder_of_labels_that_is_not_there_is_named(own: OwnSet, tmp_path: Path) -> None:
     (own.source / "labels").rename(tmp_path / "away")
-    refused(own, "none of 3 pictures", f"there is no {own.source / 'labels'}")
+    own.refused("none of 3 pictures", f"there is no {own.source / 'labels'}")
     (own.source / "labels").symlink_to("nowhere")
-    refused(own, "none of 3 pictures", f"{own.source / 'labels'} is a link to nothing")
+    own.refused("none of 3 pictures", f"{own.source / 'labels'} is a link to nothing")
 
 
 def test_what_is_no_file_is_named(own: OwnSet) -> None:
@@ -133,7 +124,7 @@ def test_what_is_no_file_is_named(own: OwnSet) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_files_that_may_not_be_read_are_named(own: OwnSet) -> None:
     own.label("im1").chmod(0)
-    refused(own, "labels/im1.png", "cannot be read")
+    own.refused("labels/im1.png", "cannot be read")
 
 
 def test_near_misses_are_counted_in_the_dry_run(own: OwnSet) -> None:
@@ -180,7 +171,7 @@ def test_a_folder_around_the_source_among_what_programs_leave(own: OwnSet) -> No
 def test_two_pictures_of_one_name_are_refused(own: OwnSet) -> None:
     own.recipe["options"]["image"] = "images/*"
     Image.fromarray(IDS).save(own.source / "images" / "im0.bmp")
-    refused(own, "im0.bmp", "im0.png")
+    own.refused("im0.bmp", "im0.png")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +189,7 @@ def test_a_file_that_is_picture_and_label_is_refused(own: OwnSet, files: str, im
     (own.source / "linked").symlink_to("images")
     if "_mask" in files:
         labelled(own, "im0_mask")
-    refused(own, files.split("/")[0], "the label 'x' of im0.png", "exclude")
+    own.refused(files.split("/")[0], "the label 'x' of im0.png", "exclude")
 
 
 def test_masks_beside_pictures_are_left_out_by_a_pattern(own: OwnSet) -> None:
@@ -213,13 +204,13 @@ def test_a_label_of_two_pictures_is_refused(own: OwnSet) -> None:
     labelled(own, "a/x", "b/x")
     (own.source / "labels" / "x.png").write_bytes(own.label("im0").read_bytes())
     own.recipe["options"]["labels"]["x"]["files"] = "labels/{stem}.png"
-    refused(own, "labels/x.png", "images/a/x.png", "images/b/x.png", "{path}")
+    own.refused("labels/x.png", "images/a/x.png", "images/b/x.png", "{path}")
 
 
 def test_two_tasks_of_the_same_files_are_refused_unless_they_differ(own: OwnSet) -> None:
     labels = own.recipe["options"]["labels"]
     own.recipe["tasks"]["y"], labels["y"] = TWO, dict(labels["x"])
-    refused(own, "options.labels.y", "'x'")
+    own.refused("options.labels.y", "'x'")
     labels["y"]["ids"] = {0: "b", 1: "a"}
     _, held = own.prepare()
     np.testing.assert_array_equal(held["im0"]["y"], 1 - IDS)
@@ -230,7 +221,7 @@ def test_a_picture_in_two_splits_is_refused_unless_allowed(own: OwnSet) -> None:
     own.recipe["options"]["split"] = {"lists": "{split}.txt"}
     (own.source / "train.txt").write_text("im0\nim1\n", encoding="utf-8")
     (own.source / "val.txt").write_text("im2\nim1\n", encoding="utf-8")
-    refused(own, "images/im1.png", "'train'", "'val'")
+    own.refused("images/im1.png", "'train'", "'val'")
     own.recipe["options"]["splits_share"] = True
     manifest, _ = own.prepare()
     assert [entry["samples"] for entry in manifest["splits"].values()] == [2, 2]
@@ -275,11 +266,11 @@ def test_lists_of_names_and_of_paths(own: OwnSet, text: str | bytes) -> None:
 def test_lists_that_cannot_be_meant(own: OwnSet, text: str | bytes, words: tuple[str, ...]) -> None:
     own.recipe["options"]["split"] = {"lists": "{split}.txt"}
     (own.source / "train.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
-    refused(own, *words)
+    own.refused(*words)
 
 
 def test_a_line_that_may_be_two_pictures_is_refused(own: OwnSet) -> None:
     labelled(own, "sub/im0", "other/im0")
     own.recipe["options"]["split"] = {"lists": "{split}.txt"}
     (own.source / "train.txt").write_text("other/im0\nim0.PNG\n", encoding="utf-8")
-    refused(own, "'im0.PNG'", "'im0'", "'other/im0'")
+    own.refused("'im0.PNG'", "'im0'", "'other/im0'")
