@@ -13,7 +13,7 @@ import argparse
 import time
 from pathlib import Path
 
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.sizing.size import parse_run_size
@@ -38,7 +38,7 @@ def main() -> None:
         size = factor if factor == "native" else f"{round(height * float(factor))}x{round(width * float(factor))}"
         began = time.process_time()
         options = {"data_dir": args.data_dir, "limit": args.limit, "size": size, "tile": args.tile}
-        found = evaluate_run(args.run, data=args.data, accelerator="cpu", folder=args.out, **options)
+        found = evaluate_run(args.run, EvalOptions(data=args.data, accelerator="cpu", folder=args.out, **options))
         about = found["sizes"][args.data][0]
         parts = [f"x {factor}", "{} x {}".format(*about["run_size"]), str(about["tiles"])]
         for name, metrics in found["metrics"][args.data].items():

@@ -19,7 +19,7 @@ import vtadapt
 import vtadapt.tasks.kinds as kinds
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.tasks import KINDS, Task
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.prepare.check_data import check_data
 from vtadapt.workflows.prepare.prepare_data import prepare_data
@@ -106,7 +106,7 @@ def go_through(folder: Path, recipe: str, label: str) -> tuple[dict[str, Any], d
     settings = {"data": "mine", "data_dir": folder / "data", "run_dir": folder / "runs", "weights": "random"}
     few = {"steps": 2, "batch_size": 2, "accelerator": "cpu", "precision": "32-true"}
     run = Path(train(TrainSettings.model_validate({**settings, **few}), quiet=True)["run"])
-    results = evaluate_run(run, folder=folder / "runs")
+    results = evaluate_run(run, EvalOptions(folder=folder / "runs"))
     done = predict([folder / "source" / "images" / "0.png"], run, folder / "out", raw=True)
     with np.load(done[0]["raw"]) as raw:
         return results, dict(raw), run

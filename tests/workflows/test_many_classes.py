@@ -11,7 +11,7 @@ from PIL import Image
 
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.prepare.check_data import check_data
 from vtadapt.workflows.prepare.prepare_data import prepare_data
@@ -57,7 +57,7 @@ def test_from_the_files_to_the_written_prediction(tmp_path: Path) -> None:
     few = {"steps": 2, "batch_size": 2, "accelerator": "cpu", "precision": "32-true", "weights": "random"}
     settings = TrainSettings.model_validate({"data": "many", "data_dir": data, "run_dir": tmp_path / "runs", **few})
     run = Path(train(settings, quiet=True)["run"])
-    found = evaluate_run(run, folder=tmp_path / "runs")
+    found = evaluate_run(run, EvalOptions(folder=tmp_path / "runs"))
     labelled = sum(int((truth[name] > 0).sum()) for name in open_pack(data, "many", "val").names)
     assert found["counts"]["many"]["semseg"]["pixels"] == labelled
     done = predict([source / "images" / "0.png"], run, tmp_path / "out", raw=True)

@@ -25,7 +25,7 @@ def eval_(
     json_: Json = False,
 ) -> None:
     """Measure a run on a split and draw its predictions beside the truth."""
-    from vtadapt.workflows.evaluate.evaluate import evaluate_run
+    from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
     from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.folder import find_run
 
@@ -33,13 +33,15 @@ def eval_(
     found = find_run(run, folder)
     results = evaluate_run(
         found,
-        data=data,
-        split=split,
-        data_dir=data_dir,
-        limit=limit,
-        size=size,
-        tile=tile,
-        accelerator=accelerator,
-        folder=folder,
+        EvalOptions(
+            data=data,
+            split=split,
+            data_dir=data_dir,
+            limit=limit,
+            size=size,
+            tile=tile,
+            accelerator=accelerator,
+            folder=folder,
+        ),
     )
     show_results(results, json_)

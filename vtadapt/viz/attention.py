@@ -154,9 +154,7 @@ def attention_panel(
     maps = {"regular": regular, **{f" {name}": each for name, each in tasks.items()}}
     drawn = {name: _pixels(each, rgb, picture) for name, each in maps.items()}
     high = max((float(np.nanmax(v)) for v, _ in drawn.values() if np.isfinite(v).any()), default=0.0)
-    gaps = {name: np.nan_to_num(drawn[f" {name}"][0]) - np.nan_to_num(drawn["regular"][0]) for name in tasks}
-    for name in tasks:
-        gaps[name][np.isnan(drawn[f" {name}"][0]) & np.isnan(drawn["regular"][0])] = np.nan
+    gaps = {name: _gap(drawn[f" {name}"][0], drawn["regular"][0]) for name in tasks}
     limit = max((float(np.nanmax(np.abs(v))) for v in gaps.values() if np.isfinite(v).any()), default=0.0)
 
     def finish(page: np.ndarray, *inside: np.ndarray | None) -> np.ndarray:
@@ -178,10 +176,13 @@ def attention_panel(
         page = difference(picture, values, limit, alpha=alpha)
         below.append(Cell(finish(page, drawn[f" {name}"][1]), f"{name} - regular", _range(values)))
 
-    def bars(width: int) -> np.ndarray:
-        return _bars(width, high, limit, words[0])
+    return panel([top, below], title=title, footer=words[1], strips=[lambda w: _bars(w, high, limit, words[0])])
 
-    return panel([top, below], title=title, footer=words[1], strips=[bars])
+
+def _gap(task: np.ndarray, regular: np.ndarray) -> np.ndarray:
+    """``task`` less ``regular``; what only one of them reaches is 0 in the other, what neither reaches stays NaN."""
+    difference = np.nan_to_num(task) - np.nan_to_num(regular)
+    return np.where(np.isnan(task) & np.isnan(regular), np.nan, difference)
 
 
 def _windows(picture: np.ndarray, rgb: np.ndarray, tokens: TokenMap, caption: str) -> Cell | None:

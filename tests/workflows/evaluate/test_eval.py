@@ -15,7 +15,7 @@ from PIL import Image
 
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
-from vtadapt.workflows.evaluate.evaluate import evaluate_run, score
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run, score
 from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.info import info_of_run, info_of_settings
 from vtadapt.workflows.run import checkpoint
@@ -42,10 +42,10 @@ def test_the_same_numbers_as_at_the_end_of_training(tiny: Any, run: Path) -> Non
 def test_other_working_sizes(run: Path) -> None:
     stored = evaluate_run(run)
     assert stored["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [48, 48], "tiles": 1}]}
-    same = evaluate_run(run, size="48x48", tile="128")
+    same = evaluate_run(run, EvalOptions(size="48x48", tile="128"))
     assert same["metrics"] == stored["metrics"]
-    larger = evaluate_run(run, size="200x160", limit=2)
-    tiled = evaluate_run(run, size="200x160", tile="128", limit=2)
+    larger = evaluate_run(run, EvalOptions(size="200x160", limit=2))
+    tiled = evaluate_run(run, EvalOptions(size="200x160", tile="128", limit=2))
     assert larger["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [200, 160], "tiles": 1}]}
     assert tiled["sizes"] == {"tiny": [{"size": [48, 48], "run_size": [200, 160], "tiles": 4}]}
     depths = [found["metrics"]["tiny"]["depth"]["rmse/pixel"] for found in (larger, tiled)]
@@ -58,18 +58,18 @@ def test_other_working_sizes(run: Path) -> None:
 
 
 def test_another_split_and_other_data(run: Path) -> None:
-    train = evaluate_run(run, split="train", limit=5)
+    train = evaluate_run(run, EvalOptions(split="train", limit=5))
     assert train["images"] == {"tiny": 5}
-    other = evaluate_run(run, data="look+shape", limit=2)
+    other = evaluate_run(run, EvalOptions(data="look+shape", limit=2))
     assert {name: list(tasks) for name, tasks in other["metrics"].items()} == {
         "look": ["semseg", "edges"],
         "shape": ["depth", "normals"],
     }
     assert (run / "eval-val-look+shape-2images.json").is_file()
     with pytest.raises(UsageError, match="no split 'vall'.*Did you mean 'val'"):
-        evaluate_run(run, split="vall")
+        evaluate_run(run, EvalOptions(split="vall"))
     with pytest.raises(DataError, match="vtadapt prepare-data camvid --source PATH"):
-        evaluate_run(run, data="camvid")
+        evaluate_run(run, EvalOptions(data="camvid"))
 
 
 def test_classes_of_another_set_are_mapped_or_refused(tiny: Any) -> None:
@@ -90,7 +90,7 @@ def test_no_label_of_any_of_the_tasks(tiny: Any, tmp_path: Path) -> None:
 
     results = train(tiny.other(tmp_path, data="shape", epochs=1, val_images=1), quiet=True)
     with pytest.raises(DataError, match="no image in .*look.* has a label of depth, normals"):
-        evaluate_run(Path(results["run"]), data="look")
+        evaluate_run(Path(results["run"]), EvalOptions(data="look"))
 
 
 def test_score_counts_relative_changes_alike() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.evaluate.evaluate import evaluate, evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate, evaluate_run
 from vtadapt.workflows.evaluate.other_data import NONE, Translated, label_maps_of, tell_classes, view_of
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run.build import build_tasks
@@ -225,5 +225,5 @@ def test_the_command_on_other_data(tiny: Any, tmp_path: Path, cli: Callable[...,
 def test_other_units_are_refused(tiny: Any, tmp_path: Path) -> None:
     data = garden(tmp_path, units="cm")
     with pytest.raises(ConfigError, match="task 'depth': units is 'm' in 'tiny-0001' and 'cm' in 'garden'") as caught:
-        evaluate_run(tiny.run, data="garden", data_dir=data, folder=tmp_path)
+        evaluate_run(tiny.run, EvalOptions(data="garden", data_dir=data, folder=tmp_path))
     assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.report.report import ReportOptions, report
 
 
@@ -37,7 +37,7 @@ def learned(tasks: Sequence[str]) -> dict[str, Any]:
 def written(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The page of the tiny run, made once, and its document."""
     run = Path(shutil.copytree(tiny.run, tmp_path_factory.mktemp("report") / "tiny-0001"))
-    evaluate_run(run, split="train", limit=3)
+    evaluate_run(run, EvalOptions(split="train", limit=3))
     (run / "affinity.json").write_text(json.dumps(learned(("semseg", "depth", "normals", "edges"))))
     document = report(run, options=ReportOptions(images=6), quiet=True)
     return run / "report.html", document

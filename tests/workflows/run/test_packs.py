@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vtadapt.errors import UsageError
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.packs import packs_of, with_packs
 from vtadapt.workflows.train.train import train
@@ -48,7 +48,7 @@ def test_a_run_is_trained_and_measured_on_packs_by_their_paths(tiny: Any, tmp_pa
     run = Path(train(settings, quiet=True, trivial=False)["run"])
     assert run.name == "tiny-0001"
     assert json.loads((run / "results.json").read_text())["data"] == "tiny"
-    other = evaluate_run(run, data=str(tiny.data_dir / "shape"), limit=1, trivial=False)
+    other = evaluate_run(run, EvalOptions(data=str(tiny.data_dir / "shape"), limit=1, trivial=False))
     assert other["images"] == {"shape": 1}
 
 

@@ -18,7 +18,7 @@ from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import changes_of, small_encoder
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.train import train
@@ -115,7 +115,7 @@ def test_a_transfer_goes_on_where_it_was(
 def _check_columns(result: dict[str, Any], folder: Path, source: Path, tiny: Any) -> None:
     columns = result["columns"]
     assert list(columns) == ["direct", "zero-shot", "uniform", "oracle"]
-    direct = evaluate_run(source, data="tiny", data_dir=tiny.data_dir)["metrics"]["tiny"]
+    direct = evaluate_run(source, EvalOptions(data="tiny", data_dir=tiny.data_dir))["metrics"]["tiny"]
     assert {k: v["mean"] for k, v in columns["direct"]["metrics"]["normals"].items()} == direct["normals"]
     for label in ("zero-shot", "uniform", "oracle"):
         trial = folder / f"{label}-seed0"

@@ -16,7 +16,7 @@ from vtadapt.workflows.adapt.domains import Domains, open_domains
 from vtadapt.workflows.adapt.notes import about_adapted, about_domains
 from vtadapt.workflows.adapt.picture import draw_adaptation
 from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise, with_subsets
-from vtadapt.workflows.evaluate.evaluate import evaluate_run, summary
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run, summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.label_space import label_space
@@ -25,7 +25,16 @@ from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
-from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
+from vtadapt.workflows.sweep.trials import (
+    Trial,
+    Variant,
+    begin,
+    check_given,
+    failures,
+    find_variants,
+    make_trial,
+    run_trials,
+)
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.train.train import STEPS
 
@@ -104,24 +113,10 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
             begin(trial)
         title = f"adapt {domains.source.name} to {domains.target.name}"
         run_trials(trials, options.jobs, title, quiet, lambda trial: _told(trial, domains.tasks))
-        found = measure(trials, domains, quiet)
-        classes = class_lists(domains.agreed, (domains.source, domains.target))
-        result: dict[str, Any] = {
-            "format": FORMAT,
-            "folder": str(folder),
-            "source": domains.source.name,
-            "target": domains.target.name,
-            "split": "val",
-            "seeds": seeds,
-            "steps": base.steps,
-            "checkpoint": RULE if last else RULE_BEST,
-            "classes": classes,
-            "headlines": headlines(domains.tasks),
-            "trivial": _trivial(settings, domains, classes),
-            "methods": summarise([v.label for v in variants], trials, found, classes, domains.tasks),
-            "notes": [*about_domains(domains), *about_adapted(trials, domains), *notes],
-            "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
-        }
+        measured = _found(settings, domains, trials, [v.label for v in variants], quiet)
+        about = [*about_domains(domains), *about_adapted(trials, domains), *notes]
+        about_training = {"seeds": seeds, "steps": base.steps, "checkpoint": RULE if last else RULE_BEST}
+        result = {"format": FORMAT, "folder": str(folder), **about_training, **measured, "notes": about}
         picture = folder / f"panel-{domains.target.name}.png"
         result["panels"] = draw_adaptation(
             settings, domains.target.name, domains.agreed, trials, picture, options.images
@@ -129,6 +124,24 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
         write_json(folder / ADAPT, result)
         write_text(folder / TABLE, markdown(result))
     return result
+
+
+def _found(
+    settings: TrainSettings, domains: Domains, trials: Sequence[Trial], labels: Sequence[str], quiet: bool
+) -> dict[str, Any]:
+    """What was measured, by method and setting, beside the trivial predictors."""
+    found = measure(trials, domains, quiet)
+    classes = class_lists(domains.agreed, (domains.source, domains.target))
+    return {
+        "source": domains.source.name,
+        "target": domains.target.name,
+        "split": "val",
+        "classes": classes,
+        "headlines": headlines(domains.tasks),
+        "trivial": _trivial(settings, domains, classes),
+        "methods": summarise(labels, trials, found, classes, domains.tasks),
+        "failed": failures(trials),
+    }
 
 
 def _check(settings: TrainSettings, options: AdaptOptions) -> None:
@@ -217,7 +230,7 @@ def _on_target(trial: Trial, target: str) -> dict[str, Any]:
     """Metrics of a run on the target's validation split, measured once."""
     file = trial.path / f"eval-val-{target}.json"
     if not file.is_file() or file.stat().st_mtime_ns < (trial.path / files.MODEL).stat().st_mtime_ns:
-        evaluate_run(trial.path, data=target, data_dir=trial.settings.data_dir, trivial=False)
+        evaluate_run(trial.path, EvalOptions(data=target, data_dir=trial.settings.data_dir, trivial=False))
     measured = files.read_json(file)
     try:
         metrics: dict[str, Any] = measured["metrics"][target]

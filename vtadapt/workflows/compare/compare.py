@@ -25,7 +25,16 @@ from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
-from vtadapt.workflows.sweep.trials import Trial, Variant, begin, check_given, find_variants, make_trial, run_trials
+from vtadapt.workflows.sweep.trials import (
+    Trial,
+    Variant,
+    begin,
+    check_given,
+    failures,
+    find_variants,
+    make_trial,
+    run_trials,
+)
 from vtadapt.workflows.train.starting_run import with_start
 
 FORMAT = 1
@@ -84,10 +93,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
     budget = parse_budget(options.budget, settings)
     variants = find_variants(options.methods, settings, options.own)
     check_given(options.given, settings, options.own, variants)
-    for recipe in recipes:
-        if not recipe.source.synthetic:
-            open_manifest(settings.data_dir, recipe.name)
-        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+    _ensure_packs(recipes, settings, quiet)
     folder = options.out or settings.run_dir / f"compare-{settings.data}"
     with alone(folder, "comparison"):
         variants, measured = with_budget(variants, budget, len(tasks), folder, options.jobs, quiet)
@@ -110,14 +116,20 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
             "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
             "fairness": fairness(budget, options.jobs),
             "about_kept": about_kept(kept, folder),
-            "headlines": headlines(tasks),
             **_measured(settings, recipes, tasks, variants, trials),
-            "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
         }
         result["panels"] = draw_comparison(settings, recipes, tasks, trials, folder, options.images)
         write_json(folder / COMPARE, result)
         write_text(folder / TABLE, markdown(result))
     return result
+
+
+def _ensure_packs(recipes: Sequence[Recipe], settings: TrainSettings, quiet: bool) -> None:
+    """Render synthetic sets that are not there; others must be prepared."""
+    for recipe in recipes:
+        if not recipe.source.synthetic:
+            open_manifest(settings.data_dir, recipe.name)
+        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
 
 
 def _measured(
@@ -129,7 +141,8 @@ def _measured(
 ) -> dict[str, Any]:
     """Every method's results, and those of the trivial predictors."""
     trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in recipes})
-    return {"trivial": trivial, "methods": summarise(variants, trials, tasks, trivial["metrics"])}
+    methods = summarise(variants, trials, tasks, trivial["metrics"])
+    return {"headlines": headlines(tasks), "trivial": trivial, "methods": methods, "failed": failures(trials)}
 
 
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:

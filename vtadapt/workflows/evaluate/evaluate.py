@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import nn
 from vtadapt.atomic import write_json
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
-from vtadapt.workflows.evaluate.other_data import tell_classes, view_of, with_absent
+from vtadapt.workflows.evaluate.other_data import View, tell_classes, view_of, with_absent
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run.devices import open_fabric
@@ -22,6 +22,7 @@ from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
 from vtadapt.workflows.run.packs import packs_of
+from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sizing.network import SizedNetwork
 from vtadapt.workflows.sizing.size import Sizing, units_of
 from vtadapt.workflows.terminal.text import say
@@ -100,23 +101,11 @@ def summary(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> str:
     return "  ".join(parts)
 
 
-def evaluate_run(
-    run: Path,
-    *,
-    data: str | None = None,
-    split: str = "val",
-    data_dir: Path | None = None,
-    limit: int | None = None,
-    size: str = "native",
-    tile: str = "none",
-    accelerator: str | None = None,
-    folder: Path = Path("runs"),
-    trivial: bool = True,
-) -> dict[str, Any]:
-    """Evaluate a finished run on a split of the data it was trained on, or of the sets in ``data``.
+@dataclass(frozen=True)
+class EvalOptions:
+    """On what a run is evaluated, and how.
 
-    Args:
-        run: its folder.
+    Attributes:
         data: other data sets than the run's own, joined with "+".
         split: of them.
         data_dir: folder of the packs; None for the run's own.
@@ -127,6 +116,37 @@ def evaluate_run(
         accelerator: None for the run's own.
         folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
         trivial: also measure the trivial predictors, on the same images at their stored size.
+    """
+
+    data: str | None = None
+    split: str = "val"
+    data_dir: Path | None = None
+    limit: int | None = None
+    size: str = "native"
+    tile: str = "none"
+    accelerator: str | None = None
+    folder: Path = Path("runs")
+    trivial: bool = True
+
+    @property
+    def sizing(self) -> Sizing:
+        """The working size.
+
+        Raises:
+            UsageError: a size or tile that is none.
+        """
+        return Sizing(self.size, self.tile)
+
+    @property
+    def tag(self) -> str:
+        """What sets apart the files of a part of the images, or of another working size than the stored one."""
+        tag = "" if self.limit is None else f"-{self.limit}images"  # a quick look does not replace the whole
+        tag += "" if self.size == "native" else f"-at-{self.size}"
+        return tag + ("" if self.tile == "none" else f"-tiles-{self.tile}")
+
+
+def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any]:
+    """Evaluate a finished run on a split of the data it was trained on, or of other sets.
 
     Returns:
         {"run", "split", "images": {data set: number}, "sizes": {data set: [{"size" (stored), "run_size", "tiles"}]},
@@ -144,35 +164,20 @@ def evaluate_run(
         ConfigError: the run does not load, a task is of another kind or unit there, or its classes have no map to the
             run's or none in common with them.
     """
-    sizing = Sizing(size, tile)
-    loaded = load_run(run)
-    if data_dir is not None:
-        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
-    if data is not None:
-        data, data_dir = packs_of(data, loaded.settings.data_dir)
-        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": data_dir}))
-    out = output_folder(run, folder)
-    settings = loaded.settings.model_copy(
-        update={
-            "data": data or loaded.settings.data,
-            "accelerator": accelerator or loaded.settings.accelerator,
-            "devices": 1,
-            "num_nodes": 1,
-        }
-    )
+    options = options or EvalOptions()
+    sizing, loaded = options.sizing, load_run(run)
+    settings = _settings(loaded.settings, options)
+    loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))
     recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
-    readers = {recipe.name: open_reader(settings, recipe.name, split) for recipe in recipes}
+    readers = {recipe.name: open_reader(settings, recipe.name, options.split) for recipe in recipes}
     fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
-    results: dict[str, Any] = {"run": str(run), "split": split, "images": {}, "sizes": {}}
+    results: dict[str, Any] = {"run": str(run), "split": options.split, "images": {}, "sizes": {}}
     results |= {"metrics": {}, "counts": {}, "thresholds": {}, "panels": []}
-    tag = "" if limit is None else f"-{limit}images"  # a quick look does not replace the whole
-    tag += _sized_tag(sizing)
-    asked: dict[str, Asked] = {}
+    out, asked = output_folder(run, options.folder), dict[str, Asked]()
     for recipe in recipes:
-        name, reader = recipe.name, readers[recipe.name]
-        view = view_of(loaded, recipe)
-        loader = build_eval(reader, view.tasks, settings.batch_size, limit, view.label_maps)
+        name, reader, view = recipe.name, readers[recipe.name], view_of(loaded, recipe)
+        loader = build_eval(reader, view.tasks, settings.batch_size, options.limit, view.label_maps)
         results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
         network = SizedNetwork(view.model, view.tasks, sizing, loaded.size, units_of(loaded.model))
         measured = evaluate(network, loader, view.tasks, fabric)
@@ -180,26 +185,34 @@ def evaluate_run(
         results["metrics"][name], results["counts"][name], results["thresholds"][name] = measured
         if not measured.metrics:
             raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
-        if view.left_out:
-            results.setdefault("left_out", {})[name] = view.left_out
-            say(*(f"left out: {why}" for why in view.left_out.values()))
-        if view.classes:
-            results.setdefault("classes", {})[name] = with_absent(view.classes, measured.metrics)
-            say(*tell_classes(name, results["classes"][name]))
-        picture = out / f"panel-{name}-{split}{tag}.png"
+        _tell_view(results, name, view, measured.metrics)
+        picture = out / f"panel-{name}-{options.split}{options.tag}.png"
         words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
         footer = f"Run {run.name} at {words}."
         draw_panel(network, reader, view.tasks, picture, label_maps=view.label_maps, footer=footer)
         results["panels"].append(str(picture))
         asked[name] = Asked({task: view.tasks[task] for task in measured.metrics}, view.label_maps)
-    if trivial:
-        results |= with_trivial(settings, asked, results["metrics"], split=split, limit=limit)
-    other = "" if data is None else "-" + "+".join(readers)
-    write_json(out / f"eval-{split}{other}{tag}.json", results)
+    if options.trivial:
+        results |= with_trivial(settings, asked, results["metrics"], split=options.split, limit=options.limit)
+    other = "" if options.data is None else "-" + "+".join(readers)
+    write_json(out / f"eval-{options.split}{other}{options.tag}.json", results)
     return results
 
 
-def _sized_tag(sizing: Sizing) -> str:
-    """What sets apart the files of another working size than the stored one."""
-    size = "" if sizing.size == "native" else f"-at-{sizing.size}"
-    return size + ("" if sizing.tile == "none" else f"-tiles-{sizing.tile}")
+def _settings(own: TrainSettings, options: EvalOptions) -> TrainSettings:
+    """The run's settings, for the data and the device that are asked for; packs may be named by their paths."""
+    data_dir = options.data_dir or own.data_dir
+    data, data_dir = (own.data, data_dir) if options.data is None else packs_of(options.data, data_dir)
+    accelerator = options.accelerator or own.accelerator
+    changes = {"data": data, "data_dir": data_dir, "accelerator": accelerator, "devices": 1, "num_nodes": 1}
+    return own.model_copy(update=changes)
+
+
+def _tell_view(results: dict[str, Any], name: str, view: View, metrics: Metrics) -> None:
+    """Note and tell which tasks and classes of a data set could not be measured, and which were merged."""
+    if view.left_out:
+        results.setdefault("left_out", {})[name] = view.left_out
+        say(*(f"left out: {why}" for why in view.left_out.values()))
+    if view.classes:
+        results.setdefault("classes", {})[name] = with_absent(view.classes, metrics)
+        say(*tell_classes(name, results["classes"][name]))

@@ -77,21 +77,27 @@ def predict(
     predictor = Predictor(loaded.deciding() if binary else loaded, sizing, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
-    results: list[dict[str, Any]] = []
-    for name, file in zip(unique_stems(files), files, strict=True):
-        try:
-            if is_video(file):
-                entry = predict_video(predictor, file, out / f"{name}_panel", video or VideoOptions())
-            else:
-                entry = predict_photograph(predictor, file, out / name, raw)
-        except _UNREADABLE as error:
-            if len(files) == 1:
-                raise
-            results.append(leave_out(file, error))
-            continue
-        say(f"{file} -> {entry['panel']} ({_how(entry)})")
-        results.append(entry)
-    return results
+    return [
+        _predict(predictor, file, out / name, raw, video or VideoOptions(), alone=len(files) == 1)
+        for name, file in zip(unique_stems(files), files, strict=True)
+    ]
+
+
+def _predict(
+    predictor: Predictor, file: Path, out: Path, raw: bool, video: VideoOptions, *, alone: bool
+) -> dict[str, Any]:
+    """Predict one file; one that cannot be read is an error where it is ``alone``, else it is left out."""
+    try:
+        if is_video(file):
+            entry = predict_video(predictor, file, out.with_name(f"{out.name}_panel"), video)
+        else:
+            entry = predict_photograph(predictor, file, out, raw)
+    except _UNREADABLE as error:
+        if alone:
+            raise
+        return leave_out(file, error)
+    say(f"{file} -> {entry['panel']} ({_how(entry)})")
+    return entry
 
 
 def _how(entry: Mapping[str, Any]) -> str:

@@ -222,6 +222,11 @@ def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told
             _stop([trial.process for trial in running if trial.process is not None])
 
 
+def failures(trials: Sequence[Trial]) -> dict[str, str]:
+    """The trials that failed, by name, and why."""
+    return {trial.name: trial.error for trial in trials if trial.error is not None}
+
+
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """End processes; each is given time to keep the steps that it has taken."""
     for process in processes:

@@ -20,7 +20,7 @@ from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone
-from vtadapt.workflows.sweep.trials import Trial, begin, run_trials
+from vtadapt.workflows.sweep.trials import Trial, begin, failures, run_trials
 from vtadapt.workflows.train.starting_run import FOLDER, keep_origin
 from vtadapt.workflows.zero_shot.picture import draw_zero_shot
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan, ZeroShotOptions, make_plan
@@ -78,18 +78,7 @@ def zero_shot(
             _begin(trial, plan.sources[trial.seed])
         title = f"zero-shot {plan.recipe.name} {task.name}"
         run_trials(trials, options.jobs, title, quiet, lambda trial: _told(trial, plan))
-        result: dict[str, Any] = {
-            "format": FORMAT,
-            "folder": str(folder),
-            **plan.facts(),
-            "split": "val",
-            "steps": trials[0].settings.steps,
-            "lr": trials[0].settings.peak_lr,
-            "checkpoint": CHECKPOINT.format(task=task.name),
-            "headlines": headlines(plan.origin.tasks),
-            **_measured(plan, trials),
-            "failed": {trial.name: trial.error for trial in trials if trial.error is not None},
-        }
+        result = {"format": FORMAT, "folder": str(folder), **plan.facts(), **_found(plan, trials)}
         result["panels"] = draw_zero_shot(plan, trials, folder, options.images)
         write_json(folder / RESULT, result)
         write_text(folder / TABLE, markdown(result))
@@ -133,6 +122,19 @@ def _begin(trial: Trial, source: Path) -> None:
 def _told(trial: Trial, plan: Plan) -> str:
     results = files.read_json(trial.path / files.RESULTS)
     return f"{summary(results['metrics'], plan.origin.tasks)}  ({results['train_seconds']:.0f} s)"
+
+
+def _found(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What was trained, and what came out."""
+    return {
+        "split": "val",
+        "steps": trials[0].settings.steps,
+        "lr": trials[0].settings.peak_lr,
+        "checkpoint": CHECKPOINT.format(task=plan.task.name),
+        "headlines": headlines(plan.origin.tasks),
+        **_measured(plan, trials),
+        "failed": failures(trials),
+    }
 
 
 def _measured(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:

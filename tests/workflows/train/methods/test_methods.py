@@ -16,7 +16,7 @@ from tests.workflows.train.methods.conftest import PEERS, changes_of
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.run_affinity import AffinityOptions, affinity_of_run
 from vtadapt.workflows.attention.visualize import visualize_attention
-from vtadapt.workflows.evaluate.evaluate import evaluate_run
+from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.info import info_of_run
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.report.report import ReportOptions, report
@@ -53,7 +53,7 @@ def test_trains_resumes_evaluates_predicts(
     stuck = [n for n, p in loaded.model.named_parameters() if p.requires_grad and torch.equal(p, before[n])]
     # A key's bias adds the same to all scores of a query, which the softmax takes away.
     assert not [name for name in stuck if not name.endswith("key.bias")]
-    measured = evaluate_run(run, limit=2)
+    measured = evaluate_run(run, EvalOptions(limit=2))
     assert list(measured["metrics"]["tiny"]) == list(loaded.settings.tasks or loaded.tasks)
     Image.effect_noise((50, 40), 60).convert("RGB").save(tmp_path / "photo.png")
     entry = predict([tmp_path / "photo.png"], run, tmp_path / "out", raw=True)[0]
