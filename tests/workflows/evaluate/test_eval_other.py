@@ -224,6 +224,7 @@ def test_the_command_on_other_data(tiny: Any, tmp_path: Path, cli: Callable[...,
 
 def test_other_units_are_refused(tiny: Any, tmp_path: Path) -> None:
     data = garden(tmp_path, units="inverse metres")
-    with pytest.raises(ConfigError, match="task 'depth': units is 'm' in 'tiny-0001' and 'inverse metres' in 'garden'") as caught:
+    said = "task 'depth': units is 'm' in 'tiny-0001' and 'inverse metres' in 'garden'"
+    with pytest.raises(ConfigError, match=said) as caught:
         evaluate_run(tiny.run, EvalOptions(data="garden", data_dir=data, folder=tmp_path))
     assert "\n" not in str(caught.value)
