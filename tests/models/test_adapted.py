@@ -12,7 +12,7 @@ from torch import nn
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
-from vtadapt.models.backbones.base import Grid
+from vtadapt.models.backbones.base import Backbone, Grid
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.windows import fit_shift
@@ -45,8 +45,12 @@ CONFIGS = [
 class ModelContract:
     """What every model must do; subclasses give ``make``."""
 
-    def make(self, backbone: SwinBackbone) -> nn.Module:
+    def make(self, backbone: Backbone) -> nn.Module:
         raise NotImplementedError
+
+    def again(self) -> Backbone:
+        """The backbone of the fixture, made anew."""
+        return load_backbone(weights="random", seed=3)
 
     @pytest.mark.parametrize("size", [(64, 64), (33, 75), (1, 1), (40, 129)])
     def test_logits_have_the_images_size(self, backbone, size):
@@ -86,7 +90,7 @@ class ModelContract:
     def test_saved_state_restores_the_outputs(self, backbone):
         model = self.make(backbone)
         disturb(model)
-        fresh = self.make(load_backbone(weights="random", seed=3))
+        fresh = self.make(self.again())
         fresh.load_state_dict(model.saved_state(), strict=False)
         image = torch.rand(1, 3, 64, 64)
         with torch.no_grad():

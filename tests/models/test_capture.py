@@ -60,16 +60,52 @@ def axis(size: int, window: int, shift: int, pad_first: bool) -> list[tuple[int,
     return out
 
 
-def brute_force(block, x, bias, valid, pad_first):
-    """Per query (y, x) of the map (H, W, C): {key: probabilities (heads,)}, padding summed up under the key None."""
+def dot_product(block, x):
+    """Swin: the logits (heads,) of a query and a key of the map, or of a padded key (None), so many tokens apart."""
     h, w, c = x.shape
-    win_h, win_w = block.window_size
-    heads, dim = block.attn.num_heads, c // block.attn.num_heads
-    weight, offset = block.attn.qkv.weight, block.attn.qkv.bias
+    attn = block.attn
+    heads, dim = attn.num_heads, c // attn.num_heads
+    weight, offset = attn.qkv.weight, attn.qkv.bias
     queries = (x @ weight[:c].T + offset[:c]).view(h, w, heads, dim)
     at_tokens = (x @ weight[c : 2 * c].T + offset[c : 2 * c]).view(h, w, heads, dim)
     at_padding = offset[c : 2 * c].view(heads, dim)  # padding is zero after the norm
-    table = block.attn.relative_position_bias_table
+    win_h, win_w = block.window_size
+
+    def logit(query, key, dy, dx):
+        k = at_padding if key is None else at_tokens[key]
+        table = attn.relative_position_bias_table
+        return (queries[query] * k).sum(-1) / math.sqrt(dim) + table[
+            (dy + win_h - 1) * (2 * win_w - 1) + dx + win_w - 1
+        ]
+
+    return logit
+
+
+def cosine(block, x):
+    """SwinV2, as :func:`dot_product`: cosines by a learned scale, and the position bias that a small network makes."""
+    h, w, c = x.shape
+    attn = block.attn
+    heads, dim = attn.num_heads, c // attn.num_heads
+    queries = (x @ attn.qkv.weight[:c].T + attn.q_bias).view(h, w, heads, dim)
+    keys = (x @ attn.qkv.weight[c : 2 * c].T).view(h, w, heads, dim)  # keys have no bias: padding is zero
+    scale = attn.logit_scale.view(heads).exp().clamp(max=100)
+    win_h, win_w = block.window_size
+
+    def logit(query, key, dy, dx):
+        q, k = queries[query], torch.zeros(heads, dim) if key is None else keys[key]
+        product = (q * k).sum(-1) / (q.norm(dim=-1).clamp_min(1e-12) * k.norm(dim=-1).clamp_min(1e-12))
+        far = torch.tensor([8 * dy / (win_h - 1), 8 * dx / (win_w - 1)])
+        position = attn.cpb_mlp(far.sign() * (far.abs() + 1).log2() / math.log2(8))
+        return product * scale + 16 * position.sigmoid()
+
+    return logit
+
+
+def brute_force(block, x, bias, valid, pad_first, logits_of=dot_product):
+    """Per query (y, x) of the map (H, W, C): {key: probabilities (heads,)}, padding summed up under the key None."""
+    h, w = x.shape[:2]
+    win_h, win_w = block.window_size
+    of = logits_of(block, x)
     rows = axis(h, win_h, block.shift_size[0], pad_first)
     columns = axis(w, win_w, block.shift_size[1], pad_first)
     out = {}
@@ -81,9 +117,7 @@ def brute_force(block, x, bias, valid, pad_first):
             if (vy, vx) != (wy, wx):
                 continue
             inside = ky < h and kx < w
-            k = at_tokens[ky, kx] if inside else at_padding
-            logit = (queries[qy, qx] * k).sum(-1) / math.sqrt(dim)
-            logit = logit + table[(py - sy + win_h - 1) * (2 * win_w - 1) + px - sx + win_w - 1]
+            logit = of((qy, qx), (ky, kx) if inside else None, py - sy, px - sx)
             logit = logit + bias[py * win_w + px, sy * win_w + sx]
             if (ty, tx) != (ry, rx):
                 logit = logit - 100

@@ -15,7 +15,9 @@ def visualize_attention(
     images: Annotated[list[Path], typer.Argument(help="Photographs, or folders of them.")],
     run: Annotated[str | None, typer.Option(help="A run: its path or name; default: the newest.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
-    block: Annotated[int, typer.Option(help="Adapted block: 0 the first, -1 the last.")] = -1,
+    block: Annotated[
+        int | None, typer.Option(help="Adapted block: 0 the first, -1 the last; default: the last with the finest map.")
+    ] = None,
     head: Annotated[str, typer.Option(help="mean, or the number of one head.")] = "mean",
     query: Annotated[str | None, typer.Option(help="X,Y in pixels of the image, or auto.")] = None,
     mode: Annotated[
@@ -23,7 +25,10 @@ def visualize_attention(
         typer.Option(help="received, query or rollout-windows [default: query with --query, else received]."),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Share of the colours over the photograph, 0 to 1.")] = 0.6,
-    size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
+    size: Annotated[
+        str | None,
+        typer.Option(help="auto, native or HEIGHTxWIDTH; default: 24 tokens or more on the short side of the map."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the panels and raw maps.")] = Path("attention"),
     run_dir: RunDir = None,
     json_: Json = False,

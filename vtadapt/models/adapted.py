@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from vtadapt.models.adapter import AdapterBlock, AdapterChain
+from vtadapt.models.adapter import AdapterBlock, AdapterChain, Order
 from vtadapt.models.backbones.base import Backbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import make_decoder
@@ -26,6 +26,7 @@ class AdapterConfig:
     Attributes:
         embedding_dim: size E of the task embeddings; None = w^3 with w the window of the last stage (slides).
         reduction: r of the bottleneck C -> C/r -> C.
+        adapter: "residual" (the pretrained block as it is, and a bottleneck beside it) or "slides".
         decoder: "light" (narrow, projects skips once for all tasks) or "swin" (the paper's).
         decoder_width: channels of the light decoder.
         head: what draws each pixel from the light decoder's tokens, a key of :data:`vtadapt.models.heads.make.HEADS`.
@@ -37,6 +38,7 @@ class AdapterConfig:
 
     embedding_dim: int | None = None
     reduction: int = 4
+    adapter: Order = "slides"
     decoder: Literal["light", "swin"] = "light"
     decoder_width: int = 48
     head: HeadKind = "subpixel"
@@ -72,7 +74,7 @@ class AdaptedModel(MultitaskModel):
         super().__init__(backbone, channels, config)
         embedding_dim = config.embedding_dim or backbone.window**3
         self.embedding = TaskEmbedding(len(channels), embedding_dim)
-        self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction)
+        self.adapters = AdapterChain(backbone.adapted_stages, embedding_dim, config.reduction, config.adapter)
         copies = 1 if config.decoder_sharing == "shared" else len(channels)
         decoders = [make_decoder(config.decoder, backbone, config.decoder_width) for _ in range(copies)]
         self.decoders = nn.ModuleList(decoders)
@@ -103,6 +105,7 @@ class AdaptedModel(MultitaskModel):
                 Group(self.backbone.adapted_parameters(), level != "adapters"),
             ),
             ("unused", "the backbone's final norm", Group(self.backbone.unused_parameters(), False)),
+            *self.added_component(),
             ("task embeddings", "e_s", Group(list(self.embedding.parameters()), True)),
             ("attention bias", "A0", Group([b.attention.a0 for b in blocks], True)),
             ("FiLM", "z -> gamma, beta", Group([p for m in films for p in m.parameters()], True)),
@@ -181,11 +184,13 @@ class AdaptedModel(MultitaskModel):
         it); not the embeddings, nor the layers that read z_t, nor decoder and heads. The order is that of the blocks.
         """
         out: dict[str, list[nn.Parameter]] = {}
+        ends = [*self.adapters.norms_out] or [None] * len(self.adapters.blocks)
         for stage, adapters in enumerate(self.adapters.blocks):
             names = self.backbone.adapted_stages[stage].names
             for index, adapter in enumerate(cast(nn.ModuleList, adapters)):
                 block = cast(AdapterBlock, adapter)
-                norms = (block.norm_features, block.norm_out)
+                end = ends[stage] if index + 1 == len(names) else None
+                norms = [*block.norms, *([] if end is None else [cast(TaskScaledNorm, end)])]
                 found = [block.attention.a0, *(p for norm in norms for p in (norm.gamma, norm.beta))]
                 found += list(block.bottleneck.parameters())
                 if stage and not index:

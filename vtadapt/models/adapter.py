@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
@@ -33,9 +33,7 @@ class Bottleneck(nn.Module):
 
 
 class AdapterBlock(nn.Module):
-    """One adapted transformer block, in the order of the slides.
-
-    x -> LN -> TAA -> + x -> LN = a -> FF -> + a -> TSN = h -> h + s_prev = s -> bottleneck -> + a -> TSN -> out
+    """What is trained around one transformer block, and the block run with it; two orders exist.
 
     LN, FF and the attention's qkv and projection are the backbone block's own (frozen unless ``train_blocks`` says
     otherwise); the block is handed to :meth:`forward` and is not registered here, so it is counted and saved once.
@@ -47,7 +45,11 @@ class AdapterBlock(nn.Module):
         self.attention = TaskAdaptedAttention(block.window, embedding_dim)
         self.norm_features = TaskScaledNorm(block.norm, embedding_dim)
         self.bottleneck = Bottleneck(dim, reduction)
-        self.norm_out = TaskScaledNorm(block.norm, embedding_dim)
+
+    @property
+    def norms(self) -> list[TaskScaledNorm]:
+        """The task-scaled norms."""
+        return [self.norm_features]
 
     def forward(
         self, block: AdaptedBlock, x: Tensor, skip: Tensor | None, z: Tensor, grid: Grid
@@ -64,11 +66,61 @@ class AdapterBlock(nn.Module):
         Returns:
             The block's output and s, both as x.
         """
+        raise NotImplementedError
+
+
+class ResidualAdapter(AdapterBlock):
+    """The pretrained block as it is, and a bottleneck beside it.
+
+    y = x + TAA(LN1 x),  y = y + FF(LN2 y);  h = TSN(y),  s = h + s_prev,  out = y + bottleneck(s)
+
+    Norms after a branch and LayerScale stay where the block has them. At step 0 the bottleneck and the bias of the
+    attention are zero: the output is the frozen block's, but where padding is masked, which that block attends to.
+    (Ours; the slides' order is :class:`SlidesAdapter`.)
+    """
+
+    def forward(
+        self, block: AdaptedBlock, x: Tensor, skip: Tensor | None, z: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        """Run the block with its adapter, see :class:`AdapterBlock`."""
+        y = x + block.attend(x, self.attention.bias(z), grid)
+        y = y + block.feed_forward(y)
+        h = self.norm_features(y, z)
+        s = h if skip is None else h + skip
+        return y + self.bottleneck(s), s
+
+
+class SlidesAdapter(AdapterBlock):
+    """The order of the slides.
+
+    x -> LN -> TAA -> + x -> LN = a -> FF -> + a -> TSN = h -> h + s_prev = s -> bottleneck -> + a -> TSN -> out
+
+    At step 0 the output is TSN(a), whatever the block's FF computes.
+    """
+
+    def __init__(self, block: AdaptedBlock, dim: int, embedding_dim: int, reduction: int) -> None:
+        """As :class:`AdapterBlock`, with one norm more."""
+        super().__init__(block, dim, embedding_dim, reduction)
+        self.norm_out = TaskScaledNorm(block.norm, embedding_dim)
+
+    @property
+    def norms(self) -> list[TaskScaledNorm]:
+        """The task-scaled norms."""
+        return [self.norm_features, self.norm_out]
+
+    def forward(
+        self, block: AdaptedBlock, x: Tensor, skip: Tensor | None, z: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        """Run the block with its adapter, see :class:`AdapterBlock`."""
         x = x + block.attend(x, self.attention.bias(z), grid)
         a = block.enter_feed_forward(x)
         h = self.norm_features(block.transform(a) + a, z)
         s = h if skip is None else h + skip
         return self.norm_out(self.bottleneck(s) + a, z), s
+
+
+Order = Literal["residual", "slides"]
+ORDERS: dict[Order, type[AdapterBlock]] = {"residual": ResidualAdapter, "slides": SlidesAdapter}
 
 
 class AdapterChain(nn.Module):
@@ -78,16 +130,26 @@ class AdapterChain(nn.Module):
     trained patch merging.
     """
 
-    def __init__(self, stages: tuple[AdaptedStage, ...], embedding_dim: int, reduction: int) -> None:
-        """Create one :class:`AdapterBlock` per adapted block and one skip merge per stage boundary."""
+    def __init__(
+        self, stages: tuple[AdaptedStage, ...], embedding_dim: int, reduction: int, order: Order = "slides"
+    ) -> None:
+        """Create one :class:`AdapterBlock` per adapted block and one skip merge per stage boundary.
+
+        In the residual order there is also one norm per stage, of what it hands to the decoder: the slides' order has
+        it in its last block.
+        """
         super().__init__()
+        make = ORDERS[order]
         self.blocks = nn.ModuleList(
-            nn.ModuleList(AdapterBlock(block, stage.dim, embedding_dim, reduction) for block in stage.blocks)
+            nn.ModuleList(make(block, stage.dim, embedding_dim, reduction) for block in stage.blocks)
             for stage in stages
         )
         self.skip_merge = nn.ModuleList(
             PatchMerging(before.dim, after.dim) for before, after in zip(stages, stages[1:], strict=False)
         )
+
+        norms = [TaskScaledNorm(stage.norm, embedding_dim) for stage in stages] if order == "residual" else []
+        self.norms_out = nn.ModuleList(norms)
 
     def of_stage(self, stage: int) -> list[AdapterBlock]:
         """The adapters of the blocks of an adapted stage."""
@@ -116,7 +178,7 @@ class AdapterChain(nn.Module):
                 skip = _per_task(self.skip_merge[index - 1], skip)
             for block, adapter in zip(stage.blocks, cast(nn.ModuleList, adapters), strict=True):
                 x, skip = adapter(block, x, skip, z, grid)
-            outputs.append(x)
+            outputs.append(self.norms_out[index](x, z) if len(self.norms_out) else x)
         return outputs
 
 

@@ -119,7 +119,13 @@ class MultitaskModel(nn.Module, ABC):
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What has the learning rate of a backbone where it is trained."""
-        return list(self.backbone.parameters())
+        added = {id(p) for p in self.encoder.added_parameters()}
+        return [p for p in self.backbone.parameters() if id(p) not in added]
+
+    def added_component(self) -> list[tuple[str, str, Group]]:
+        """The ledger's entry of what is trained to make levels of the encoder's features; often none."""
+        added = self.encoder.added_parameters()
+        return [("feature pyramid", "levels of a plain transformer's map", Group(added, True))] if added else []
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that training changes."""

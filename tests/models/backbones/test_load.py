@@ -56,7 +56,7 @@ def test_weights_from_a_file_in_timms_format(tmp_path, kind):
         ("swin_pica", "auto", "swin_pico"),
         ("swin_tiny_patch4_window7_224", "auto", "--weights"),
         ("swin_pico", "timm", "bundled"),
-        ("densenet121", "random", "not a Swin"),
+        ("mixer_s16_224", "random", "images of any size"),
         ("swin_pico", "/no/such.safetensors", "no weights at"),
         ("resnet18", "auto", "--weights"),
         ("resnet_pico", "timm", "bundled"),

@@ -152,7 +152,7 @@ def test_a_query_is_checked_against_all_before_any_work(tiny: Any, tmp_path: Pat
 
 def test_a_coarse_map_names_a_finer_one(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [save(tmp_path / f"{name}.png", 480, 640) for name in "ab"]
-    entry = visualize_attention(files, tiny.run, tmp_path / "out", AttentionOptions(tasks=["depth"]))[0]
+    entry = visualize_attention(files, tiny.run, tmp_path / "out", AttentionOptions(["depth"], -1, size="auto"))[0]
     assert np.prod(entry["tokens"]) < 100
     hints = [line for line in capsys.readouterr().err.splitlines() if "--block" in line]
     assert len(hints) == 1
@@ -167,6 +167,20 @@ def test_a_coarse_map_names_a_finer_one(tiny: Any, tmp_path: Path, capsys: pytes
     padded = AttentionOptions(tasks=["depth"], block=1, size="400x528")
     visualize_attention(files[:1], tiny.run, tmp_path / "out", padded)
     assert "% of the regular attention on padding; --block 1 --size 384x512 has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("height", "width", "tokens"), [(480, 640, [24, 32]), (90, 60, [32, 24]), (30, 400, [8, 104])])
+def test_block_and_size_are_chosen_so_that_the_map_is_fine(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], height: int, width: int, tokens: list[int]
+) -> None:
+    image = save(tmp_path / "a.png", height, width)
+    entry = visualize_attention([image], tiny.run, tmp_path / "out", AttentionOptions(["depth"]))[0]
+    assert (entry["block"], entry["tokens"], entry["on_padding"]["regular"]) == ("stage 3 block 6", tokens, 0)
+    size = "x".join(str(16 * n) for n in tokens)
+    told = f"a.png: took --block 1 (stage 3 block 6) and --size {size}, a map of {tokens[0]} x {tokens[1]} tokens"
+    assert told in capsys.readouterr().err.splitlines()
+    visualize_attention([image], tiny.run, tmp_path / "out", AttentionOptions(["depth"], 1, size=size))
+    assert "took" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("aspect", [1.0, 3 / 4, 9 / 16, 2.0, 10.0, 0.001])

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ class Encoder(nn.Module, ABC):
         name: what the user calls it.
         net: timm's network; its weights alone make the :meth:`digest`.
     """
+
+    options: ClassVar[dict[str, Any]] = {}
+    """What timm is told where it builds the network."""
 
     mean: Tensor
     std: Tensor
@@ -138,6 +141,11 @@ class AdaptedBlock(ABC):
     @abstractmethod
     def window(self) -> tuple[int, int]:
         """(height, width) in tokens of the windows on which the task-adapted bias lies."""
+
+    @property
+    @abstractmethod
+    def cell(self) -> tuple[int, int]:
+        """(height, width) in tokens to multiples of which a map needs no padding inside the block."""
 
     @property
     def norm(self) -> nn.Module:

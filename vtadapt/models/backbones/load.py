@@ -5,41 +5,55 @@ from __future__ import annotations
 import warnings
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
+from timm.models.eva import Eva
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
+from timm.models.swin_transformer_v2 import SwinTransformerV2
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import CNN, SWIN, build_pico, build_resnet_pico, config_of, initialisation
-from vtadapt.models.backbones.cnn import OUTPUT_STRIDE, CnnBackbone, load_cnn_weights
+from vtadapt.models.backbones.cnn import CnnBackbone, load_cnn_weights
+from vtadapt.models.backbones.pyramid import PyramidBackbone
 from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.swinv2 import SwinV2Backbone
+from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
 from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
 
 BUNDLED = (SWIN, CNN)
 COMPUTED = ("attn_mask", "relative_position_index")  # buffers of older checkpoints that timm computes by itself
 
-FAMILIES: dict[type[nn.Module], type[Encoder]] = {SwinTransformer: SwinBackbone, ResNet: CnnBackbone}
-"""Class of timm -> what wraps it."""
+FAMILIES: dict[type[nn.Module], type[Encoder]] = {
+    SwinTransformer: SwinBackbone,
+    SwinTransformerV2: SwinV2Backbone,
+    VisionTransformer: ViTBackbone,
+    Eva: EvaBackbone,
+    ResNet: CnnBackbone,
+}
+"""Class of timm -> what wraps it; whatever is not here and gives levels of features is a :class:`PyramidBackbone`."""
+
+WANTED = "wanted a Swin, SwinV2, plain ViT, Eva, ResNet or another encoder of timm that gives levels of features"
 
 
 def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> Encoder:
     """Build an encoder.
 
     Args:
-        name: "swin_pico" or "resnet_pico" (bundled), or the name of any Swin or ResNet in timm; a ResNet becomes a
-            :class:`CnnBackbone`, which the other systems read and adapters cannot.
+        name: "swin_pico" or "resnet_pico" (bundled), or a name in timm, with the tag of its weights or without: a Swin,
+            a SwinV2 or a plain ViT, which adapters can adapt, or any other encoder that gives levels of features.
         weights: "auto" (the bundled weights; other names must say where theirs come from), "random" (drawn
             from ``seed``), "timm" (timm's own pretrained weights: a download, or its cache), or a file: safetensors or
             a timm .pth, read without running code.
         seed: seed of random weights.
 
     Raises:
-        ConfigError: unknown name, neither a Swin nor a ResNet, or weights that do not fit.
+        ConfigError: unknown name, a network that gives no levels of features, or weights that do not fit.
     """
     if name in BUNDLED and weights == "timm":
         raise ConfigError(f"timm has no weights for {name!r}; use --weights auto (bundled), random or FILE")
@@ -47,20 +61,21 @@ def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> 
         _check_name(name, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _build_bundled(name, weights) if name in BUNDLED else _build(name, weights)
+        net = _build_bundled(name, weights) if name in BUNDLED else _build(name, weights, seed)
     if weights == "auto":
         with resources.as_file(resources.files("vtadapt").joinpath("assets", name, "model.safetensors")) as file:
             _fill(net, Path(file))
     elif weights not in ("random", "timm"):
         _fill(net, Path(weights))
-    return _wrap(name, net, weights)
+    return wrap(name, net, weights)
 
 
 def _check_name(name: str, weights: str) -> None:
-    if name.split(".")[0] not in timm.list_models():  # a name may carry the tag of its weights after a point
-        close = near_matches(name, [*BUNDLED, *timm.list_models("swin_*"), *timm.list_models("resnet*")])
+    bare = name.split(".")[0]  # a name may carry the tag of its weights after a point
+    if not timm.is_model(bare):
+        close = near_matches(name, [*BUNDLED, *timm.list_models()])
         raise ConfigError(
-            f"unknown backbone {name!r}; wanted {SWIN!r}, {CNN!r} or the name of a Swin or ResNet in timm.{close}"
+            f"unknown backbone {name!r}; wanted {SWIN!r}, {CNN!r} or the name of an encoder in timm.{close}"
         )
     if weights == "auto":
         raise ConfigError(
@@ -74,33 +89,47 @@ def _build_bundled(name: str, weights: str) -> nn.Module:
     return build_pico(config, weights) if name == SWIN else build_resnet_pico(config)
 
 
-def _build(name: str, weights: str) -> nn.Module:
-    options: dict[str, Any] = {"num_classes": 0}
-    if name.split(".")[0] in timm.list_models(module="resnet"):
-        options |= {"output_stride": OUTPUT_STRIDE}
-    else:
-        options |= {"strict_img_size": False, "drop_path_rate": 0.0, "weight_init": initialisation(weights)}
+def _build(name: str, weights: str, seed: int) -> nn.Module:
+    family = family_of(name)
+    torch.manual_seed(seed)
+    options: dict[str, Any] = {"num_classes": 0, **family.options}
+    if family is SwinBackbone:
+        options["weight_init"] = initialisation(weights)
     try:
-        net = timm.create_model(name, pretrained=weights == "timm", **options)
+        net: nn.Module = timm.create_model(name, pretrained=weights == "timm", **options)
     except OSError as error:
         raise ConfigError(f"could not get timm's weights of {name!r} ({error}); use --weights FILE") from error
-    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
-        raise ConfigError(
-            f"backbone {name!r} is not a Swin or ResNet of timm ({error}); "
-            "wanted one such as swin_tiny_patch4_window7_224"
-        ) from error
-    if not isinstance(net, tuple(FAMILIES)):
-        raise ConfigError(f"backbone {name!r} is a {type(net).__name__}; wanted a Swin or a ResNet of timm")
+    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"backbone {name!r} cannot be built for images of any size ({reason}); {WANTED}") from error
     return net
 
 
-def _wrap(name: str, net: nn.Module, weights: str) -> Encoder:
+def family_of(name: str) -> type[Encoder]:
+    """What wraps the network ``name`` of timm, by its class; it is built without memory for that."""
+    with torch.device("meta"):
+        return wrapper_of(timm.create_model(name, pretrained=False))
+
+
+def wrapper_of(net: nn.Module) -> type[Encoder]:
+    """What wraps a network of timm."""
+    return next((FAMILIES[kind] for kind in type(net).__mro__ if kind in FAMILIES), PyramidBackbone)
+
+
+def wrap(name: str, net: nn.Module, weights: str) -> Encoder:
+    """A network of timm behind the contract; its images are normalised as timm says.
+
+    Args:
+        name: what the user calls it.
+        net: built with the ``options`` of its wrapper.
+        weights: where they come from, as for :func:`load_backbone`.
+    """
     cfg: Any = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if name in BUNDLED else net.default_cfg
     mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
-    family = next(FAMILIES[c] for c in type(net).__mro__ if c in FAMILIES)
-    if issubclass(family, CnnBackbone):
+    family = wrapper_of(net)
+    if issubclass(family, PyramidBackbone):
         frozen = name not in BUNDLED and weights != "random"
-        return family(name, cast(ResNet, net), mean, std, frozen_statistics=frozen)
+        return family(name, net, mean, std, frozen_statistics=frozen)
     return family(name, net, mean, std)
 
 

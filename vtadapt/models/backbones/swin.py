@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,8 @@ class SwinBackbone(Backbone):
     18-block stage 3 these are blocks 15 to 18 and the last stage (slides). :meth:`adapt_last` chooses another number.
     """
 
-    Block: type[WindowBlock] = SwinBlock
+    options: ClassVar[dict[str, Any]] = {"strict_img_size": False, "drop_path_rate": 0.0}
+    Block: ClassVar[type[WindowBlock]] = SwinBlock
 
     def __init__(self, name: str, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         """Wrap ``net``."""

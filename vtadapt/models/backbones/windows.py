@@ -28,6 +28,11 @@ class WindowBlock(AdaptedBlock):
         height, width = self.module.window_size
         return int(height), int(width)
 
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Whole windows."""
+        return self.window
+
     def windowed(self, x: Tensor, bias: Tensor, grid: Grid) -> Tensor:
         """Attend inside the block's (shifted) windows, with each task's own bias; no norm takes part.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -13,9 +13,14 @@ from vtadapt.models.multitask import Group, MultitaskModel
 class FrozenModel(MultitaskModel):
     """An encoder that is never changed, and trained parts that read its levels."""
 
+    trains_pyramid: ClassVar[bool] = True
+    """Whether it reads the levels that a trained pyramid makes of a plain transformer."""
+
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: Any) -> None:
         """Freeze the encoder whole; arguments and errors as :class:`MultitaskModel`."""
         super().__init__(backbone.requires_grad_(False), channels, config)
+        for parameter in self.encoder.added_parameters():
+            parameter.requires_grad_(self.trains_pyramid)
 
     def train(self, mode: bool = True) -> Self:
         """Switch modes; the backbone always stays in eval mode."""
@@ -23,9 +28,11 @@ class FrozenModel(MultitaskModel):
         self.backbone.eval()
         return self
 
-    def frozen_component(self) -> tuple[str, str, Group]:
-        """The ledger's entry of the encoder."""
-        return ("backbone", "frozen", Group(list(self.backbone.parameters()), False))
+    def frozen_components(self) -> list[tuple[str, str, Group]]:
+        """The ledger's entries of the encoder, and of the levels made of its features where those are read."""
+        if not self.trains_pyramid:
+            return [("backbone", "frozen", Group(list(self.backbone.parameters()), False))]
+        return [("backbone", "frozen", Group(self.encoder_parameters(), False)), *self.added_component()]
 
 
 def size_of(image: Tensor) -> tuple[int, int]:

@@ -100,7 +100,7 @@ class DptModel(FrozenModel):
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger, see :meth:`MultitaskModel.components`."""
         return [
-            self.frozen_component(),
+            *self.frozen_components(),
             ("decoders", "one DPT decoder and head per task", Group(list(self.decoders.parameters()), True)),
         ]
 

@@ -99,7 +99,7 @@ class LoraModel(FrozenModel):
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger, see :meth:`MultitaskModel.components`."""
         return [
-            self.frozen_component(),
+            *self.frozen_components(),
             ("low-rank", "A, B of qkv, proj, FF", Group(list(self.low_rank.parameters()), True)),
             ("decoder", self.config.decoder_sharing, Group(list(self.decoders.parameters()), True)),
             ("heads", self.config.head, Group(list(self.heads.parameters()), True)),

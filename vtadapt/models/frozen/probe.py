@@ -14,25 +14,30 @@ from vtadapt.models.multitask import Group, NoConfig
 
 
 class LinearProbe(FrozenModel):
-    """All stages' frozen features, brought to H/4 and normalised, then one 1x1 convolution per task."""
+    """What the frozen encoder computes, brought to its finest level and normalised, then one 1x1 convolution per task.
+
+    That level is H/4, or one position per patch of a plain transformer.
+    """
+
+    trains_pyramid = False
 
     def __init__(self, backbone: nn.Module, channels: Mapping[str, int], config: NoConfig | None = None) -> None:
         """Create the heads; the backbone is frozen whole. Arguments and errors as :class:`MultitaskModel`."""
         super().__init__(backbone, channels, config or NoConfig())
-        self.heads = SubpixelHeads(sum(self.encoder.channels), channels)
+        self.heads = SubpixelHeads(sum(self.encoder.plain_channels), channels)
         self.train()
 
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger, see :meth:`MultitaskModel.components`."""
         return [
-            self.frozen_component(),
+            *self.frozen_components(),
             ("heads", "one linear layer per task", Group(list(self.heads.parameters()), True)),
         ]
 
     def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         names = self.names(tasks)
-        levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.encoder.features(image)]
+        levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.encoder.plain_features(image)]
         finest = levels[0].shape[-2:]
         pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         features = pixels[:, None].expand(-1, len(names), -1, -1, -1)

@@ -133,15 +133,16 @@ def make_decoder(encoder: Encoder, kind: Kind, config: PeerConfig) -> AsppDecode
 
 
 def window_of(encoder: Encoder) -> int:
-    """Window size of a Swin encoder.
+    """Window size of a Swin, a SwinV2 or a plain ViT.
 
     Raises:
-        ConfigError: it is no Swin.
+        ConfigError: it is none of these.
     """
     window = getattr(encoder, "window", None)
     if window is None:
         raise ConfigError(
-            f"backbone {encoder.name!r} is no Swin; Swin decoders need the windows of one, such as --backbone swin_pico"
+            f"backbone {encoder.name!r} is no Swin, SwinV2 or plain ViT; Swin decoders need the windows of one, "
+            "such as --backbone swin_pico"
         )
     return int(window)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.models.backbones.base import Backbone
+from vtadapt.workflows.attention.choice import PIXELS, chosen_block, units
 
 FEW = 100  # tokens; fewer make a map of a few large squares
 MUCH = 0.05  # share of the regular attention on padding
-PIXELS = 400_000  # of the suggested size at most, so that it fits most machines
 
 
 def finer(model: AdaptedModel, block: int, entry: dict[str, Any]) -> str:
@@ -26,10 +26,9 @@ def finer(model: AdaptedModel, block: int, entry: dict[str, Any]) -> str:
     few = rows * columns < FEW
     if not few and share < MUCH:
         return ""
-    stages = model.backbone.adapted_stages
-    finest = len(stages[0].blocks) - 1  # later stages have a quarter of the tokens each
+    finest = chosen_block(model)
     height, width = whole_windows(model.backbone, entry["size"][0] / entry["size"][1])
-    total = sum(len(stage.blocks) for stage in stages)
+    total = sum(len(stage.blocks) for stage in model.backbone.adapted_stages)
     if (block % total, entry["run_size"]) == (finest, [height, width]):
         return ""
     found = [f"{rows} x {columns} tokens only"] if few else []
@@ -44,8 +43,7 @@ def whole_windows(backbone: Backbone, aspect: float) -> tuple[int, int]:
 
     Sides are multiples of window x stride of the finest adapted stage, and of the stride that images are padded to.
     """
-    first = backbone.adapted_stages[0]
-    unit_h, unit_w = (math.lcm(n * first.stride, backbone.stride) for n in first.blocks[0].window)
+    unit_h, unit_w = units(backbone, backbone.adapted_stages[0])
     most = max(1, PIXELS // (unit_h * unit_w))
     sizes = [(a * unit_h, b * unit_w) for a in range(1, most + 1) for b in range(1, most // a + 1)]
     return min(sizes, key=lambda size: (round(abs(math.log(size[0] / size[1] / aspect)), 6), -size[0]))

@@ -18,21 +18,22 @@ class AttentionOptions:
 
     Attributes:
         tasks: names; None for all of the run.
-        block: number of the adapted block: 0 is the first, -1 the last.
+        block: number of the adapted block: 0 is the first, -1 the last; None: the last with the finest map.
         head: "mean" over heads, or the number of one.
         query: "X,Y" in pixels of the photograph, or "auto"; None for none.
         mode: "received", "query" or "rollout-windows"; None = query where a query is given, else received.
         alpha: share of the colours over the photograph, 0..1.
-        size: size that the network runs at, as in ``vtadapt predict``.
+        size: size that the network runs at, as in ``vtadapt predict``; None: one that gives a map of 24 tokens on its
+            short side, see :func:`vtadapt.workflows.attention.choice.chosen_size`.
     """
 
     tasks: Sequence[str] | None = None
-    block: int = -1
+    block: int | None = None
     head: str = "mean"
     query: str | None = None
     mode: str | None = None
     alpha: float = 0.6
-    size: str = "auto"
+    size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Plan:
     mode: str
     query: tuple[int, int] | str | None
     alpha: float
-    size: str
+    size: str | None
+    block_given: bool
 
 
 def check(options: AttentionOptions) -> tuple[str, tuple[int, int] | str | None, Head]:

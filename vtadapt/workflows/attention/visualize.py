@@ -17,6 +17,7 @@ from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 from vtadapt.viz.attention import TokenMap, attention_panel
 from vtadapt.viz.panels import save_png
+from vtadapt.workflows.attention.choice import chosen_block, chosen_size
 from vtadapt.workflows.attention.hint import finer
 from vtadapt.workflows.attention.options import QUERY, RECEIVED, ROLLOUT, AttentionOptions, Plan, check, find_tasks
 from vtadapt.workflows.predict.image import read_image
@@ -69,7 +70,7 @@ def visualize_attention(
         VtadaptError: not enough memory.
     """
     options = options or AttentionOptions()
-    parse_run_size(options.size, (1, 1), (1, 1))  # what is typed wrong is told before any work
+    parse_run_size(options.size or "auto", (1, 1), (1, 1))  # what is typed wrong is told before any work
     mode, query, head = check(options)
     files = list(find_images(images))
     check_out(files, out)
@@ -80,9 +81,11 @@ def visualize_attention(
             f"run {run} is of method {method!r}, which has no adapters to look at; name one of --method {known}"
         )
     model = cast(AdaptedModel, loaded.model)
-    name, heads = find_block(model, options.block, head)
+    block = chosen_block(model) if options.block is None else options.block
+    name, heads = find_block(model, block, head)
     tasks = find_tasks(options.tasks, loaded)
-    plan = Plan(tasks, options.block, name, head, heads, mode, query, options.alpha, options.size)
+    given = options.block is not None
+    plan = Plan(tasks, block, name, head, heads, mode, query, options.alpha, options.size, given)
     if isinstance(query, tuple):
         _check_query(query, files)
     backbone = _frozen_backbone(loaded)
@@ -143,7 +146,9 @@ def _show(
     """Report, page and raw maps of one photograph."""
     model = cast(AdaptedModel, loaded.model)
     h, w = rgb.shape[:2]
-    run_h, run_w = parse_run_size(plan.size, (h, w), loaded.size)
+    run_h, run_w = parse_run_size(plan.size or "auto", (h, w), loaded.size)
+    if plan.size is None:
+        run_h, run_w = chosen_size(model.backbone, plan.block, (h, w), (run_h, run_w))
     through = plan.mode == ROLLOUT
     with enough_memory((run_h, run_w)):
         image = network_input(rgb, (run_h, run_w))
@@ -152,6 +157,8 @@ def _show(
     cell = regular[-1].stride * h / run_h, regular[-1].stride * w / run_w
     pixel, how = _query_pixel(plan, regular[-1], cell, (h, w))
     token = None if pixel is None else _token(pixel, cell, regular[-1].shown)
+    if chosen := _chosen(plan, (run_h, run_w), regular[-1].shown):
+        say(f"{file.name}: {chosen}")
     if how:
         say(f"{file.name}: {how}")
     maps = {"regular": regular, **{f"taa_{name}": each for name, each in found.items()}}
@@ -177,6 +184,13 @@ def _show(
         query=pixel,
     )
     return entry, page, _arrays(pictures, cell, pixel)
+
+
+def _chosen(plan: Plan, size: tuple[int, int], tokens: tuple[int, int]) -> str:
+    """Which block and size were taken where they were not named."""
+    found = [] if plan.block_given else [f"--block {plan.block} ({plan.block_name})"]
+    found += [f"--size {size[0]}x{size[1]}"] if plan.size is None else []
+    return f"took {' and '.join(found)}, a map of {tokens[0]} x {tokens[1]} tokens" if found else ""
 
 
 def _query_pixel(

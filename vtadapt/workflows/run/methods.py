@@ -27,7 +27,7 @@ class Method:
         what: one line for people.
         network: gives the class of its network; imports it, which takes seconds.
         encoder: the backbone unless another is asked for.
-        needs: what its backbone must be: "any", or "swin" for window attention.
+        needs: what its backbone must be: "any", or "transformer": a Swin, a SwinV2 or a plain ViT.
         decoders: those it can be given, its own first; none where there is nothing to choose.
         lr: peak learning rate unless another is asked for; with trained blocks (``train_blocks``) it is :data:`LR`.
         objective: how the loss of a step is made, a key of :data:`vtadapt.workflows.train.methods.OBJECTIVES`.
@@ -45,7 +45,7 @@ class Method:
     what: str
     network: Callable[[], type[MultitaskModel]]
     encoder: str = "swin_pico"
-    needs: Literal["any", "swin"] = "any"
+    needs: Literal["any", "transformer"] = "any"
     decoders: tuple[str, ...] = ("light", "swin", "aspp")
     lr: float = LR
     objective: str = "sum"
@@ -121,12 +121,12 @@ _ONE_CNN = Method(
 
 METHODS: dict[str, Method] = {
     "adapters": Method(
-        what="small trained adapters on a frozen Swin, one decoder for all tasks",
+        what="small trained adapters on a frozen vision transformer, one decoder for all tasks",
         network=_adapted,
-        needs="swin",
+        needs="transformer",
         decoders=("light", "swin"),
         lr=ADAPTERS_LR,
-        own=("embedding_dim", "reduction", "adapted_blocks", "decoder_sharing", "train_blocks"),
+        own=("adapter", "embedding_dim", "reduction", "adapted_blocks", "decoder_sharing", "train_blocks"),
         trains_backbone=False,
         affinity=True,
         attention=True,
@@ -150,7 +150,7 @@ METHODS: dict[str, Method] = {
     "lora": Method(
         what="low-rank changes of the adapted blocks' weights, shared by all tasks; the adapters' decoder",
         network=_lora,
-        needs="swin",
+        needs="transformer",
         decoders=("light", "swin"),
         own=("lora_rank", "lora_alpha", "adapted_blocks", "decoder_sharing"),
         trains_backbone=False,
@@ -186,9 +186,9 @@ METHODS: dict[str, Method] = {
         fewest_tasks=2,
     ),
     "mult": Method(
-        what="a Swin trained end to end, a Swin decoder per task, all with the attention of one of them",
+        what="a transformer trained end to end, a Swin decoder per task, all with the attention of one of them",
         network=_mult,
-        needs="swin",
+        needs="transformer",
         decoders=("swin",),
         own=("reference",),
         shares=True,

@@ -196,7 +196,7 @@ def test_the_default_encoder_is_the_methods() -> None:
             {"method": "xtam", "train_blocks": "full"},
             "'train_blocks' is read by method 'adapters', not by 'xtam'",
         ),
-        ({"method": "adapters", "backbone": "resnet_pico"}, "method 'adapters' wants a Swin.*CNN 'resnet_pico'"),
+        ({"method": "adapters", "backbone": "resnet_pico"}, "method 'adapters' wants a Swin.*'resnet_pico'"),
         ({"method": "lora", "backbone": "resnet_pico"}, "method 'lora' wants a Swin"),
         ({"method": "adapters", "decoder": "aspp"}, "decoder 'aspp' is not for method 'adapters'"),
         ({"method": "consistency", "tasks": ["edges"]}, "method 'consistency' takes at least 2 tasks; found 1, edges"),

@@ -148,8 +148,15 @@ class AdaptersSettings(Group):
 
     embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
     reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
+    adapter: Literal["residual", "slides"] = Field(
+        "slides",
+        description="residual keeps what the pretrained block computes; slides: the order of the paper's slides",
+    )
     adapted_blocks: int | None = Field(
-        None, ge=1, description="adapted blocks of the last stage but one; default: the last ceil(4/18) of it"
+        None,
+        ge=1,
+        description="adapted blocks of the last stage but one, or of a plain ViT; default: the last ceil(4/18) of it, "
+        "or a third",
     )
     decoder_sharing: Literal["shared", "per_task"] = Field("shared", description="one decoder, or one per task")
     train_blocks: Literal["adapters", "full", "all"] = Field(

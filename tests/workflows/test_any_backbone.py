@@ -1,0 +1,68 @@
+"""Every family of backbones through the commands, on tiny networks of timm with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+from PIL import Image
+from timm.models import register_model
+from torch import nn
+
+from tests.models.backbones import test_families
+from vtadapt.workflows.train.train import train
+
+CASES = [
+    case
+    for case in vars(test_families).values()
+    if isinstance(case, type) and issubclass(case, test_families.FamilyContract) and hasattr(case, "name")
+]
+
+
+def known_to_timm(case: Any) -> str:
+    """A name of timm for the tiny network of a case."""
+
+    def build(pretrained: bool = False, **options: Any) -> nn.Module:
+        return timm.create_model(case.name, pretrained=pretrained, **case.tiny, **options)
+
+    build.__name__ = f"tiny_{case.name}"
+    if not timm.is_model(build.__name__):
+        register_model(build)
+    return build.__name__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_train_predict_affinity_eval_and_attention(
+    cli: Callable[..., Any], tiny: Any, tmp_path: Path, case: Any
+) -> None:
+    options = {"embedding_dim": 8, "decoder_width": 8, "epochs": 1, "val_images": 1, "troa_every": 1}
+    settings = tiny.other(tmp_path / "runs", backbone=known_to_timm(case), adapter="residual", **options)
+    run = Path(train(settings, quiet=True)["run"])
+    config = json.loads((run / "config.json").read_text())
+    assert config["adapters"]["adapter"] == "residual"
+
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(photo)
+    ran = cli("predict", photo, "--run", run, "--out", tmp_path / "predictions", "--json")
+    assert ran.code == 0, ran.err
+    assert Path(json.loads(ran.out)[0]["panel"]).is_file()
+
+    ran = cli("affinity", run, "--batches", 2, "--batch-size", 4, "--out", tmp_path / "affinity", "--json")
+    assert ran.code == 0, ran.err
+    tasks = len(settings.tasks or config["tasks"])
+    assert np.shape(json.loads(ran.out)["matrix"]) == (tasks, tasks)
+
+    ran = cli("eval", run, "--json")
+    assert ran.code == 0, ran.err
+
+    ran = cli("visualize-attention", photo, "--run", run, "--out", tmp_path / "attention", "--json")
+    assert ran.code == 0, ran.err
+    entry = json.loads(ran.out)[0]
+    assert min(entry["tokens"]) >= 24
+    assert entry["block"] in case.blocks
