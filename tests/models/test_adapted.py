@@ -12,7 +12,8 @@ from torch import nn
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
-from vtadapt.models.backbones.base import Backbone, Grid
+from vtadapt.models.backbones.base import Backbone
+from vtadapt.models.backbones.block import Grid
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.windows import fit_shift

@@ -13,7 +13,7 @@ from vtadapt.errors import UsageError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.attention_maps import AttentionMaps, rollout
-from vtadapt.models.backbones.base import Grid
+from vtadapt.models.backbones.block import Grid
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.capture import find_block, regular_attention, task_attention

@@ -8,7 +8,7 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 
 from vtadapt.models.attention import TaskAdaptedAttention
-from vtadapt.models.backbones.base import AdaptedBlock, AdaptedStage, Grid
+from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
 from vtadapt.models.conditioning import TaskScaledNorm
 
 

@@ -15,7 +15,8 @@ from vtadapt.errors import UsageError
 from vtadapt.models.adapted import AdaptedModel
 from vtadapt.models.adapter import AdapterBlock
 from vtadapt.models.attention_maps import AttentionMaps, Head
-from vtadapt.models.backbones.base import AdaptedBlock, Backbone, Grid
+from vtadapt.models.backbones.base import Backbone
+from vtadapt.models.backbones.block import AdaptedBlock, Grid
 
 
 def find_block(model: AdaptedModel, block: int, head: Head = "mean") -> tuple[str, int]:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vtadapt.models.backbones.base import AdaptedStage, Backbone, Grid, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone, TrunkFeatures
+from vtadapt.models.backbones.block import AdaptedStage, Grid
 from vtadapt.models.backbones.windows import WindowBlock, fit_shift
 
 # 18-block stages adapt their last 4 blocks (slides); other depths keep that share.

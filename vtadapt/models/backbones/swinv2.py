@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vtadapt.models.backbones.base import Grid
+from vtadapt.models.backbones.block import Grid
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.windows import WindowBlock
 

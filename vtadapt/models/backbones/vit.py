@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.attention_maps import AttentionMaps, Head
-from vtadapt.models.backbones.base import AdaptedBlock, AdaptedStage, Backbone, Grid, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone, TrunkFeatures
+from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
 from vtadapt.models.backbones.listening import probabilities
 from vtadapt.models.backbones.simple_pyramid import SimplePyramid, even
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtadapt.models.attention_maps import AttentionMaps, Head
-from vtadapt.models.backbones.base import AdaptedBlock, Grid
+from vtadapt.models.backbones.block import AdaptedBlock, Grid
 from vtadapt.models.backbones.listening import probabilities
 
 MASKED = -100.0  # added to the logits of keys that must not be seen; timm's own value for shifted windows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from vtadapt.models.adapted import AdaptedModel
-from vtadapt.models.backbones.base import AdaptedStage, Backbone
+from vtadapt.models.backbones.base import Backbone
+from vtadapt.models.backbones.block import AdaptedStage
 
 CLEAR = 24  # tokens on the short side of a map on which things of a photograph can be told apart
 PIXELS = 400_000  # of a size that is chosen or suggested at most, so that it fits most machines
