@@ -6,8 +6,11 @@ import pytest
 
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, UsageError
-from vtadapt.workflows.run.build import build_tasks
+from vtadapt.models.heads.make import HEADS
+from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.devices import resolve_precision
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings.reading import is_read, readers
 
 
 def test_sets_whose_classes_differ_can_share_their_other_tasks():
@@ -26,6 +29,18 @@ def test_tasks_come_in_the_order_asked_for_and_once():
 def test_a_misspelt_task_is_a_usage_error_with_near_matches():
     with pytest.raises(UsageError, match="Did you mean 'normals'"):
         build_tasks([load_recipe("rooms")], ["normal"])
+
+
+@pytest.mark.parametrize("method", readers("head"))
+def test_a_method_that_reads_head_has_that_head(method):
+    tasks = build_tasks([load_recipe("rooms")], ["depth", "edges"])
+    settings = TrainSettings(data="rooms", method=method, weights="random")
+    assert is_read("head", settings)
+    heads = [build_model(settings.model_copy(update={"head": kind}), tasks) for kind in (settings.head, "stem")]
+    found = [{type(module) for module in model.modules()} for model in heads]
+    assert HEADS["subpixel"] in found[0]
+    assert HEADS["stem"] not in found[0]
+    assert HEADS["stem"] in found[1]
 
 
 def test_precision_follows_the_hardware(monkeypatch):

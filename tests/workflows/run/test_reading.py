@@ -43,6 +43,8 @@ def test_a_setting_of_another_method_names_that_method() -> None:
         ({"match_camera": True}, "read only with a target"),
         ({"backbone_lr_scale": 0.1}, "read only where the backbone is trained; leave it out, or set train_blocks"),
         ({"decoder": "swin", "decoder_width": 64}, "read only by the light and aspp decoders"),
+        ({"decoder": "swin", "head": "stem"}, "read only by the light and aspp decoders"),
+        ({"method": "dpt", "head": "stem"}, "setting 'head' is read by"),
     ],
 )
 def test_a_setting_without_what_it_belongs_to(given: dict[str, Any], said: str) -> None:

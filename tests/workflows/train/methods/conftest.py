@@ -49,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def changes_of(method: str) -> dict[str, Any]:
     """Settings with which a method is small too."""
     own: dict[str, Any] = {"tawt": {"tawt_every": 2}, "consistency": {"cross_task_width": 4}}
-    own |= {"dpt": {"dpt_width": 8}, "lora": {"lora_rank": 2}}
+    own |= {"dpt": {"dpt_width": 8}, "lora": {"lora_rank": 2, "head": "stem"}}
     own |= dict.fromkeys(("stl", "mult"), {"tasks": ["semseg", "depth"]})  # the dearest two
     decoder = {"decoder_width": 8} if METHODS[method].encoder == "resnet_pico" or method in ("stl", "lora") else {}
     return {"method": method, "val_images": 2, "evals": 1, **decoder, **own.get(method, {})}
