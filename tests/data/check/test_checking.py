@@ -179,6 +179,7 @@ def test_values_that_must_not_be(task: str, change: Any, line: str) -> None:
         ("depth", lambda a: a / 100, "wanted 0.05 to 200: divided twice, or inverse depth?"),
         ("depth", lambda a: a * 0, "train: depth: not one labelled pixel in any of its 4 labels"),
         ("semseg", lambda a: a * 0 + 255, "train: semseg: not one labelled pixel in any of its 4 labels"),
+        ("edges", lambda a: (a / 255).astype(np.float16), "train: edges: the strongest boundary is 0.0039 of 0..1"),
         ("normals", lambda a: -a, " % of the vectors face away from the camera: axis z looks flipped"),
     ],
 )
