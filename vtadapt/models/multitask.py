@@ -119,8 +119,7 @@ class MultitaskModel(nn.Module, ABC):
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What has the learning rate of a backbone where it is trained."""
-        added = {id(p) for p in self.encoder.added_parameters()}
-        return [p for p in self.backbone.parameters() if id(p) not in added]
+        return self.encoder.own_parameters()
 
     def added_component(self) -> list[tuple[str, str, Group]]:
         """The ledger's entry of what is trained to make levels of the encoder's features; often none."""

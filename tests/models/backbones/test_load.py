@@ -128,3 +128,42 @@ def test_weights_of_a_deeper_swin_are_refused_by_key(tmp_path):
 def test_a_timm_name_may_carry_the_tag_of_its_weights():
     backbone = load_backbone("swin_tiny_patch4_window7_224.ms_in1k", "random")
     assert backbone.name == "swin_tiny_patch4_window7_224.ms_in1k"
+
+
+def test_the_pyramid_of_a_plain_transformer_depends_on_the_seed_only():
+    pyramids = []
+    for outside, seed in ((5, 1), (6, 1), (5, 2)):
+        torch.manual_seed(outside)
+        state = torch.get_rng_state()
+        backbone = load_backbone("vit_tiny_patch16_224", "random", seed=seed)
+        assert torch.equal(state, torch.get_rng_state())
+        pyramids.append(backbone.pyramid.finest.linear.weight)
+    assert torch.equal(pyramids[0], pyramids[1])
+    assert not torch.equal(pyramids[0], pyramids[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("beit_base_patch16_224", "images of any size"),
+        ("vit_small_r26_s32_224", "wanted plain patches"),
+        ("vit_base_patch16_plus_clip_240x", "unknown backbone"),
+        ("vit_tiny_patch16_22", "vit_tiny_patch16_224"),
+    ],
+)
+def test_encoders_that_cannot_be_used_are_told_in_one_line(name, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        load_backbone(name, "random")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "efficientnet_b0"])
+def test_other_encoders_give_their_last_four_levels(name):
+    backbone = load_backbone(name, "random").eval()
+    levels = backbone.features(torch.rand(1, 3, 70, 90))
+    assert backbone.strides == (4, 8, 16, 32)
+    assert [tuple(x.shape) for x in levels] == [
+        (1, 96 // s, 96 // s, c) for s, c in zip((4, 8, 16, 32), backbone.channels, strict=True)
+    ]
+    own = backbone.net.forward_features(backbone.prepare(torch.zeros(1, 3, 96, 96)))
+    assert own.shape[-1] == levels[-1].shape[1]

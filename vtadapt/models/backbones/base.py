@@ -81,6 +81,11 @@ class Encoder(nn.Module, ABC):
         """Parameters that are not the network's, but trained to make levels of its features; often none."""
         return []
 
+    def own_parameters(self) -> list[nn.Parameter]:
+        """All parameters but the :meth:`added_parameters`."""
+        added = {id(p) for p in self.added_parameters()}
+        return [p for p in self.parameters() if id(p) not in added]
+
     def unused_parameters(self) -> list[nn.Parameter]:
         """Parameters that no level reads; none unless a family says so."""
         return []

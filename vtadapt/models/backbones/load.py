@@ -67,7 +67,7 @@ def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> 
             _fill(net, Path(file))
     elif weights not in ("random", "timm"):
         _fill(net, Path(weights))
-    return wrap(name, net, weights)
+    return wrap(name, net, weights, seed)
 
 
 def _check_name(name: str, weights: str) -> None:
@@ -116,13 +116,14 @@ def wrapper_of(net: nn.Module) -> type[Encoder]:
     return next((FAMILIES[kind] for kind in type(net).__mro__ if kind in FAMILIES), PyramidBackbone)
 
 
-def wrap(name: str, net: nn.Module, weights: str) -> Encoder:
+def wrap(name: str, net: nn.Module, weights: str, seed: int = 0) -> Encoder:
     """A network of timm behind the contract; its images are normalised as timm says.
 
     Args:
         name: what the user calls it.
         net: built with the ``options`` of its wrapper.
         weights: where they come from, as for :func:`load_backbone`.
+        seed: of the initial values of what a wrapper adds.
     """
     cfg: Any = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if name in BUNDLED else net.default_cfg
     mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
@@ -130,7 +131,9 @@ def wrap(name: str, net: nn.Module, weights: str) -> Encoder:
     if issubclass(family, PyramidBackbone):
         frozen = name not in BUNDLED and weights != "random"
         return family(name, net, mean, std, frozen_statistics=frozen)
-    return family(name, net, mean, std)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return family(name, net, mean, std)
 
 
 def _fill(net: nn.Module, path: Path) -> None:

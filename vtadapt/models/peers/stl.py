@@ -44,7 +44,7 @@ class SingleTask(Peer):
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Those of all tasks' encoders."""
-        return [*super().encoder_parameters(), *self.copies.parameters()]
+        return [p for task in self.tasks for p in self.encoder_of(task).own_parameters()]
 
     def components(self) -> list[tuple[str, str, Group]]:
         """The parameter ledger."""
