@@ -28,9 +28,10 @@ from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.data_sets import find_recipe, load_recipes
 from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import build_eval, find_recipe, load_recipes, open_reader
+from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings, validate
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.trials import Variant, begin, make_trial, run_trials

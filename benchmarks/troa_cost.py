@@ -24,10 +24,8 @@ import torch
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.tasks import make_task
-from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.loaders import build_train, load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.train import build_trainer
 from vtadapt.workflows.train.trainer import Trainer
 from vtadapt.workflows.train.troa import batch_cosines, default_interval
 
@@ -35,10 +33,7 @@ from vtadapt.workflows.train.troa import batch_cosines, default_interval
 def trainer(data_dir: Path, affinity: str) -> Trainer:
     """A trainer on rooms with default settings."""
     settings = TrainSettings(data="rooms", data_dir=data_dir, affinity=affinity, epochs=1000)  # type: ignore[arg-type]
-    recipes = load_recipes(settings)
-    tasks = build_tasks(recipes, None)
-    fabric = open_fabric(settings)
-    return Trainer(settings, recipes, tasks, build_train(settings, recipes, tasks, fabric), fabric)
+    return build_trainer(settings, quiet=True)
 
 
 def turn(work: Trainer, steps: int) -> float:

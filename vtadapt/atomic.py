@@ -82,6 +82,19 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def need_writable(folder: Path) -> None:
+    """Refuse, before long work, a folder that cannot be made or written to; nothing is made.
+
+    Raises:
+        DataError: the first of it and its parents that is there is no folder, or is closed to writing.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise DataError(f"cannot write to {folder}: {there} is no folder; choose another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write to {folder}: {there} is closed to writing; choose another")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder to write files to, and remove leftovers there when this process comes to it for the first time."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -161,3 +161,96 @@ def test_a_task_and_a_data_set_are_one_yaml(tmp_path: Path) -> None:
     results, raw, _ = go_through(tmp_path, recipe, "slope")
     assert set(results["metrics"]["mine"]["slope"]) == {"rmse/pixel", "rmse/image", "mae/pixel"}
     assert raw["slope"].dtype == np.float32
+
+
+NETWORK = '''
+"""The mean colour of a photograph and a bias: no network anybody wants, but a whole one."""
+
+import torch
+from torch import nn
+
+from vtadapt.models.multitask import Group, MultitaskModel, NoConfig
+
+
+class MeanColour(MultitaskModel):
+    def __init__(self, backbone, channels, config=None):
+        super().__init__(backbone.requires_grad_(False), channels, config or NoConfig())
+        self.heads = nn.ModuleDict({name: nn.Linear(3, count) for name, count in channels.items()})
+
+    def components(self):
+        frozen = Group(list(self.backbone.parameters()), False)
+        return [("backbone", "not asked", frozen), ("heads", "linear", Group(list(self.heads.parameters()), True))]
+
+    def forward(self, image, tasks=None):
+        mean = image.mean(dim=(2, 3))
+        return {n: self.heads[n](mean)[:, :, None, None].expand(-1, -1, *image.shape[2:]) for n in self.names(tasks)}
+'''
+
+RECORD = """
+
+def _mean_colour():
+    from vtadapt.models.mean_colour import MeanColour
+
+    return MeanColour
+
+
+METHODS["mean-colour"] = Method(
+    what="the mean colour of a photograph", network=_mean_colour, decoders=(), trains_backbone=False
+)
+"""
+
+COMMAND = '''
+"""``vtadapt count-runs``."""
+
+from pathlib import Path
+
+import typer
+
+
+def count_runs(run_dir: Path = Path("runs")) -> None:
+    """Say how many runs there are."""
+    typer.echo(sum(1 for _ in run_dir.glob("*/config.json")))
+'''
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A working folder with a copy of the package that may be changed."""
+    shutil.copytree(
+        Path(vtadapt.__file__).parent, tmp_path / "vtadapt", ignore=shutil.ignore_patterns("__pycache__", "demo")
+    )
+    return tmp_path
+
+
+def vtadapt_in(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "vtadapt", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_method_is_a_network_and_a_record(tiny: Any, copied: Path) -> None:
+    (copied / "vtadapt" / "models" / "mean_colour.py").write_text(NETWORK, encoding="utf-8")
+    record = copied / "vtadapt" / "workflows" / "run" / "methods.py"
+    record.write_text(record.read_text(encoding="utf-8") + RECORD, encoding="utf-8")
+    assert "mean-colour" in vtadapt_in(copied, "train", "--help").replace("\n", "")
+    typed = ("--method", "mean-colour", "--tasks", "semseg,depth", "--data-dir", str(tiny.data_dir))
+    small = ("--weights", "random", "--accelerator", "cpu", "--set", "steps=2", "--batch-size", "4", "--json")
+    results = json.loads(vtadapt_in(copied, "train", "tiny", *typed, *small))
+    assert results["steps"] == 2
+    Image.new("RGB", (40, 30), (90, 120, 30)).save(copied / "photo.png")
+    done = json.loads(vtadapt_in(copied, "predict", "photo.png", "--run", "tiny-0001", "--raw", "--json"))
+    with np.load(copied / done[0]["raw"]) as raw:
+        assert raw["semseg"].shape == (30, 40)
+        assert len(np.unique(raw["depth"])) == 1, "one colour, one answer"
+    known = json.loads(vtadapt_in(copied, "settings", "--method", "mean-colour", "--json"))
+    assert not {"decoder", "reduction", "tawt_eta"} & {entry["key"] for entry in known}
+
+
+def test_a_command_is_one_file(copied: Path) -> None:
+    (copied / "vtadapt" / "commands" / "count_runs.py").write_text(COMMAND, encoding="utf-8")
+    (copied / "runs" / "a").mkdir(parents=True)
+    (copied / "runs" / "a" / "config.json").write_text("{}", encoding="utf-8")
+    assert "count-runs" in vtadapt_in(copied, "--help")
+    assert vtadapt_in(copied, "count-runs") == "1\n"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vtadapt.atomic import need_writable
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.viz.panels import save_png
@@ -53,6 +54,7 @@ def demo(
         if not quiet:
             say(text)
 
+    need_writable(out)
     tell(f"1/4 prepare: {images} synthetic rooms")
     prepare_data("rooms", None, out / "data", PrepareOptions(size=size, limit=images, workers=workers), quiet=quiet)
     tell(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico")

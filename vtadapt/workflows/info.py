@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.data_sets import load_recipes
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.tables import Table
 

@@ -155,7 +155,7 @@ def _prepare_and_die(source: str, out: str, where: str) -> None:
             on_progress=lambda s, n, _: s == "val" and n and die(),
         )
         return
-    names = {"manifest": "write_manifest", "exchange": "_exchange"}
+    names = {"manifest": "write_manifest", "exchange": "exchange"}
     if where in names:
         setattr(prepare_module, names[where], die)
     else:  # between the two renames of the exchange

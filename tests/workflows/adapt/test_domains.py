@@ -53,7 +53,6 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
         "streets_real": target.model_copy(update={"intrinsics": camera(150, 96, 192)}),
     }
     packs = {"streets_sim": Pack((48, 96), (48, 96)), "streets_real": Pack((96, 192))}
-    monkeypatch.setattr(loaders, "find_recipe", lambda name, _: recipes[name])
     monkeypatch.setattr(loaders, "open_reader", lambda _, name, __: packs[name])
     return recipes, packs
 
@@ -66,17 +65,17 @@ def settings(**changes: Any) -> TrainSettings:
 def test_distances_are_those_of_the_targets_camera_at_the_stored_sizes(pair: Pair) -> None:
     recipes, packs = pair
     source = recipes["streets_sim"]
-    assert distance_factor(settings(), source) == pytest.approx(150 / 50)
-    assert distance_factor(settings(target=None), source) == 1
-    assert distance_factor(settings(match_camera=False), source) == 1
+    assert distance_factor(settings(), source, recipes["streets_real"]) == pytest.approx(150 / 50)
+    assert distance_factor(settings(), source, None) == 1
+    assert distance_factor(settings(match_camera=False), source, recipes["streets_real"]) == 1
     packs["streets_real"] = Pack((96, 192), (48, 96))
-    assert distance_factor(settings(), source) == 1, "several sizes"
-    packs["streets_real"] = Pack((96, 128))
-    assert distance_factor(settings(), source) == 1, "cropped, or rendered with another field of view"
+    assert distance_factor(settings(), source, recipes["streets_real"]) == 1, "several sizes"
+    packs["streets_real"] = Pack((96, 128))  # cropped, or rendered with another field of view
+    assert distance_factor(settings(), source, recipes["streets_real"]) == 1
     packs["streets_real"] = Pack((192, 384))
-    assert distance_factor(settings(), source) == pytest.approx(300 / 50)
+    assert distance_factor(settings(), source, recipes["streets_real"]) == pytest.approx(300 / 50)
     recipes["streets_real"] = recipes["streets_real"].model_copy(update={"intrinsics": None})
-    assert distance_factor(settings(), source) == 1
+    assert distance_factor(settings(), source, recipes["streets_real"]) == 1
 
 
 def test_pixels_that_are_not_square_count_by_their_geometric_mean() -> None:

@@ -25,7 +25,7 @@ from vtadapt.workflows.compare import budget as compare_budget
 from vtadapt.workflows.compare.compare import CompareOptions, compare
 from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
 from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.sweep import trials as compare_grid
 from vtadapt.workflows.sweep.spread import overall_delta_m, paired, spread, verdict
 from vtadapt.workflows.sweep.start import parse_seeds
@@ -100,7 +100,7 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
 ) -> None:
     del small
     settings = base(tiny, tmp_path)
-    options = CompareOptions("stl,mult,linear", "2", "steps=2", jobs=0, own={"mult": {"reference": "nothing"}})
+    options = CompareOptions("stl,mult,linear", "2", "steps=2", jobs=0, own={"mult": {"batch_size": 99}})
     trained = interrupt(monkeypatch, ["stl-seed0", "mult-seed0"])
     with pytest.raises(KeyboardInterrupt):
         compare(settings, options, quiet=True)
@@ -108,7 +108,7 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     trials = ["stl-seed0", "mult-seed0", "linear-seed0", "stl-seed1", "mult-seed1", "linear-seed1"]
     assert trained == trials[:2] + trials[1:]
     assert list(result["failed"]) == ["mult seed 0", "mult seed 1"]
-    assert "reference 'nothing' is not a task" in result["failed"]["mult seed 1"]
+    assert "fewer than one batch (99 x 1 processes)" in result["failed"]["mult seed 1"]
     folder = tmp_path / "compare-tiny"
     assert json.loads((folder / "compare.json").read_text()) == result
     _check_numbers(result, folder, build_tasks([find_recipe("tiny", tiny.data_dir)], settings.tasks))
@@ -242,12 +242,12 @@ def _wait_for(there: Callable[[], bool]) -> None:
 def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None:
     """Real processes, two at a time; one fails: its reason is told, the rest is there, exit code 5."""
     options = ["--data-dir", tiny.data_dir, "--run-dir", tmp_path, "--weights", "random", "--batch-size", 4]
-    options += ["--tasks", "semseg,depth", "--set", "precision=32-true", "--set", "tawt:tasks=depth", "--json"]
+    options += ["--tasks", "semseg,depth", "--set", "precision=32-true", "--set", "tawt:batch_size=99", "--json"]
     ran = cli("compare", "tiny", "--methods", "linear,tawt", "--seeds", 1, "--budget", "steps=2", "--jobs", 2, *options)
     assert ran.code == 5
     result = json.loads(ran.out)
     assert list(result["failed"]) == ["tawt seed 0"]
-    assert "1 of 2 cells failed; the first, tawt seed 0: method 'tawt' takes at least 2 tasks" in ran.err
+    assert "1 of 2 cells failed; the first, tawt seed 0: 12 training images are fewer than one batch" in ran.err
     assert result["methods"]["linear"]["cells"]["0"]["error"] is None
     trial = tmp_path / "compare-tiny" / "linear-seed0"
     assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26

@@ -14,11 +14,12 @@ import pytest
 from vtadapt.workflows.report.facts import as_asked, train_command
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run.folder import bundled_run
+from vtadapt.workflows.run.loaders import default_epochs
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.fields import KEYS
 from vtadapt.workflows.run.settings.reading import is_read
-from vtadapt.workflows.train.train import default_epochs, train
+from vtadapt.workflows.train.train import train
 
 OTHERS: dict[str, Any] = {
     **{"data": "tiny", "tasks": ("depth", 'odd, "name" $x'), "data_dir": Path("some where/a'b"), "size": (32, 40)},

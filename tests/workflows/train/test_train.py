@@ -18,9 +18,9 @@ from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.train import train
 
@@ -37,6 +37,7 @@ def test_a_run_holds_these_files_and_no_others(tiny: Any) -> None:
     events = [f for f in files if f.startswith("tensorboard/events.out.tfevents.")]
     assert len(events) == 1
     assert sorted(set(files) - set(events)) == [
+        ".lock",
         "checkpoints/best/model.safetensors",
         "checkpoints/last/state.safetensors",
         "config.json",
@@ -160,7 +161,7 @@ def test_what_cannot_be_trained(tiny: Any, tmp_path: Path) -> None:
 def test_a_task_that_no_image_has(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recipe.model_validate_json(find_recipe("tiny", tiny.data_dir).model_dump_json())
     monkeypatch.setattr(
-        "vtadapt.workflows.train.train.load_recipes", lambda _: [whole.model_copy(update={"name": "look"})]
+        "vtadapt.workflows.run.data_sets.find_recipe", lambda *_: whole.model_copy(update={"name": "look"})
     )
     with pytest.raises(DataError, match="no training image of 'look' has a label for task 'depth'; leave it out"):
         train(tiny.other(tmp_path, data="look", tasks=["semseg", "depth"]), quiet=True)

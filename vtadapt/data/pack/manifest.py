@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from vtadapt.atomic import write_json
+from vtadapt.atomic import disk_error, sync, write_json
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
 from vtadapt.data.recipe.strict import explain
-from vtadapt.errors import DataError, UsageError, near_matches
+from vtadapt.errors import DataError
 
 FORMAT = "vtadapt-manifest"
 VERSION = 2  # 1: one file per split
@@ -165,6 +166,7 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
     recipe = manifest_recipe(manifest)
     splits = manifest.get("splits", {})
     if split not in splits:
+        recipe.need_split(split)
         raise _no_split(name, recipe, splits, split)
     folder = locate(root, name)
     paths = [_file_of(folder, shard, prepare_command(name, recipe)) for shard in splits[split]["shards"]]
@@ -183,11 +185,8 @@ def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
     return path
 
 
-def _no_split(name: str, recipe: Recipe, splits: Mapping[str, Any], split: str) -> DataError | UsageError:
-    """What to say of a split that the pack lacks: the command that makes it, or the splits that there are."""
-    if split not in recipe.splits:
-        hint = f"{near_matches(split, splits)} Known: {', '.join(splits)}"
-        return UsageError(f"data set {name!r} has no split {split!r}.{hint}")
+def _no_split(name: str, recipe: Recipe, splits: Mapping[str, Any], split: str) -> DataError:
+    """What to say of a split that the pack lacks: the command that makes it."""
     command = prepare_command(name, recipe, [s for s in recipe.splits if s in splits or s == split])
     where = " (where the source has it)" if split in recipe.options.get("optional_splits", ()) else ""
     found = ", ".join(splits)
@@ -208,3 +207,40 @@ def verify(root: Path, name: str) -> list[str]:
         elif checksum(path) != shard.get("sha256"):
             problems.append(f"{path}: the checksum differs from the manifest's")
     return problems
+
+
+def tidy(out_dir: Path, name: str) -> None:
+    """Undo or finish an exchange that a killed run left half done."""
+    if (left := locate(out_dir, name)) != out_dir / name:
+        left.rename(out_dir / name)
+    remove(out_dir / f".{name}.previous")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, where it is there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
+    """The manifest of the pack in place if it is the one that would be made, and whole."""
+    try:
+        manifest = open_manifest(out_dir, name)
+        same = manifest.get("key") == key and not verify(out_dir, name)
+    except DataError:
+        return None
+    return manifest if same else None
+
+
+def exchange(building: Path, target: Path) -> None:
+    """Put the finished folder in its place; ``locate`` finds the previous one if this is cut in the middle."""
+    previous = target.with_name(f".{target.name}.previous")
+    with disk_error(target):
+        remove(previous)
+        if target.exists():
+            target.rename(previous)
+        building.rename(target)
+        sync(target.parent)
+    shutil.rmtree(previous, ignore_errors=True)

@@ -15,9 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, sync, write_json
+from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, write_json
 from vtadapt.data.pack.labels import LabelStats
-from vtadapt.data.pack.manifest import locate, open_manifest, verify, write_manifest
+from vtadapt.data.pack.manifest import (
+    exchange,
+    remove,
+    reusable,
+    tidy,
+    write_manifest,
+)
 from vtadapt.data.prepare.aspect import joined
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
@@ -70,7 +76,7 @@ def prepare(
     with disk_error(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(out_dir / f".{recipe.name}.lock"):
-        _tidy(out_dir, recipe.name)
+        tidy(out_dir, recipe.name)
         reader = make_reader(plan.recipe, plan.size, plan.tasks)
         items = find_splits(reader, source, plan.splits, plan.limit, plan.skip_broken)
         tasks, left_out = labelled_tasks(reader, items, plan.tasks, plan.asked)
@@ -95,15 +101,15 @@ def prepare(
             content["splits"] = _describe(job.plan, items, parts, written)
             _need_labels(job.plan, content["splits"])
             content = called(content, source, archives) if source and archives else content
-            write_manifest(building, {**content, **(origin if source else {})})
-            _exchange(building, out_dir / recipe.name)
+            manifest = write_manifest(building, {**content, **(origin if source else {})})
+            exchange(building, out_dir / recipe.name)
         except VtadaptError:
             if not any(notes.glob("*.h5.json")):  # nothing that the next run could take up
                 shutil.rmtree(building, ignore_errors=True)
                 shutil.rmtree(notes, ignore_errors=True)
             raise
         shutil.rmtree(notes, ignore_errors=True)
-    return open_manifest(out_dir, recipe.name)
+    return manifest
 
 
 def _need_source(recipe: Recipe, source: Path | None) -> None:
@@ -186,30 +192,6 @@ def _need_labels(plan: Plan, splits: Mapping[str, Any]) -> None:
             )
 
 
-def _tidy(out_dir: Path, name: str) -> None:
-    """Undo or finish an exchange that a killed run left half done."""
-    if (left := locate(out_dir, name)) != out_dir / name:
-        left.rename(out_dir / name)
-    _remove(out_dir / f".{name}.previous")
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
-    """The manifest of the pack in place if it is the one that would be made, and whole."""
-    try:
-        manifest = open_manifest(out_dir, name)
-        same = manifest.get("key") == key and not verify(out_dir, name)
-    except DataError:
-        return None
-    return manifest if same else None
-
-
 def _noted_plan(notes: Path) -> dict[str, Any]:
     """The plan of the run whose parts are there; empty where there is none."""
     try:
@@ -226,8 +208,8 @@ def forget(out_dir: Path, plan: Plan) -> None:
     """
     building, notes = (out_dir / f".{plan.recipe.name}.{what}" for what in ("building", "state"))
     if _noted_plan(notes).get("key") == plan.key():
-        _remove(building)
-        _remove(notes)
+        remove(building)
+        remove(notes)
 
 
 def _noted(plan: Plan, source: str, decided: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,15 +227,3 @@ def _start(building: Path, notes: Path, plan: dict[str, Any]) -> None:
             folder.mkdir(exist_ok=True)
             remove_leftovers(folder, alone=True)
     write_json(notes / PLAN, plan)
-
-
-def _exchange(building: Path, target: Path) -> None:
-    """Put the finished folder in its place; ``locate`` finds the previous one if this is cut in the middle."""
-    previous = target.with_name(f".{target.name}.previous")
-    with disk_error(target):
-        _remove(previous)
-        if target.exists():
-            target.rename(previous)
-        building.rename(target)
-        sync(target.parent)
-    shutil.rmtree(previous, ignore_errors=True)

@@ -150,6 +150,12 @@ class Recipe(Strict):
         """How the numbers of a task's label files become its classes, where the recipe says it."""
         return self.label_sets.get(self.tasks[task].label_set)
 
+    def need_split(self, split: str) -> None:
+        """Raise a UsageError with near matches where the data set has no such split."""
+        if split not in self.splits:
+            hint = f"{near_matches(split, self.splits)} Known: {', '.join(self.splits)}"
+            raise UsageError(f"data set {self.name!r} has no split {split!r}.{hint}")
+
     def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
         """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
 

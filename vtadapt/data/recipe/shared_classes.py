@@ -54,11 +54,12 @@ def shared_classes(first: Recipe, second: Recipe, task: str) -> SharedClasses:
     """
     one, two = first.tasks[task], second.tasks[task]
     found = []
-    if (ids := _mapped(first, second, task)) is not None:
-        to, own = _compact(ids, len(two.classes))
+    there, back = _mapped(first, second, task), _mapped(second, first, task)
+    if there is not None:
+        to, own = _compact(there, len(two.classes))
         found.append(_shared(two, to, own, one, two))
-    if (ids := _mapped(second, first, task)) is not None:
-        to, own = _compact(ids, len(one.classes))
+    if back is not None:
+        to, own = _compact(back, len(one.classes))
         found.append(_shared(one, own, to, one, two))
     if not found:
         raise ConfigError(

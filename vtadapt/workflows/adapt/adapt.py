@@ -8,21 +8,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vtadapt.atomic import write_json, write_text
+from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.discriminator import SMALLEST
 from vtadapt.tasks import Task
-from vtadapt.workflows.adapt.domains import Domains, open_domains
+from vtadapt.workflows.adapt.domains import Domains, find_domains, with_labels
 from vtadapt.workflows.adapt.notes import about_adapted, about_domains
 from vtadapt.workflows.adapt.picture import draw_adaptation
 from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_lists, markdown, summarise, with_subsets
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run, summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.label_space import label_space
+from vtadapt.workflows.run.loaders import STEPS
 from vtadapt.workflows.run.methods import METHODS, those
 from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
 from vtadapt.workflows.sweep.trials import (
@@ -36,7 +39,6 @@ from vtadapt.workflows.sweep.trials import (
     run_trials,
 )
 from vtadapt.workflows.terminal.progress import Progress
-from vtadapt.workflows.train.train import STEPS
 
 FORMAT = 1
 ADAPT, TABLE = "adapt.json", "table.md"
@@ -99,14 +101,19 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
     seeds = parse_seeds(options.seeds)
     methods = _methods(options.methods)
     settings = with_packs(settings)
-    domains = open_domains(settings, quiet)
+    domains = find_domains(settings)
     last = "evals" not in settings.model_fields_set
     _check(settings, options)
     base = _base(settings, domains, last)
     variants = find_variants(",".join(methods), base, options.own)
-    grid, notes = _settings_of(variants, domains, options.oracle)
-    check_given(options.given, settings, options.own, grid)
+    possible, _ = _settings_of(variants, domains, oracle=False)
+    check_given(options.given, settings, options.own, possible)
+    plan_variants(possible)
     folder = options.out or settings.run_dir / f"adapt-{domains.source.name}-{domains.target.name}"
+    need_writable(folder)
+    open_fabric(settings.model_copy(update={"devices": 1, "num_nodes": 1}))
+    domains = with_labels(domains, settings, quiet)
+    grid, notes = _settings_of(variants, domains, options.oracle)
     with alone(folder, "adaptation"):
         trials = [make_trial(each, seed, folder) for seed in seeds for each in grid]
         for trial in trials:

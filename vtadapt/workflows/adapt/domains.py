@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.shared_classes import Agreement, agree
 from vtadapt.errors import UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.loaders import find_recipe, open_reader
+from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
+from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.settings import TrainSettings
 
 
@@ -32,12 +32,12 @@ class Domains:
     target: Recipe
     agreed: Agreement
     tasks: dict[str, Task]
-    measured: tuple[str, ...]
-    taught: tuple[str, ...]
+    measured: tuple[str, ...] = ()
+    taught: tuple[str, ...] = ()
 
 
-def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
-    """Find both data sets, render synthetic ones, and see what they share.
+def find_domains(settings: TrainSettings) -> Domains:
+    """Find both data sets and see what they share; nothing is rendered or opened, so no labels are known of yet.
 
     Raises:
         UsageError: unknown data set or task, or twice the same set.
@@ -48,17 +48,22 @@ def open_domains(settings: TrainSettings, quiet: bool) -> Domains:
     if source.name == target.name:
         raise UsageError(f"source and target are both {source.name!r}; wanted two data sets, as SOURCE TARGET")
     tasks = tuple(build_tasks([source], settings.tasks))
-    for recipe in (source, target):
-        if not recipe.source.synthetic:
-            open_manifest(settings.data_dir, recipe.name)
+    need_prepared((source, target), settings.data_dir)
     agreed = agree(source, target, tasks)
-    for recipe in (source, target):
-        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
-    labelled = {
-        split: tuple(
-            t for t in tasks if t in target.tasks and open_reader(settings, target.name, split).present(t).any()
-        )
+    return Domains(source, target, agreed, build_tasks([agreed.recipes[source.name]], tasks))
+
+
+def with_labels(domains: Domains, settings: TrainSettings, quiet: bool) -> Domains:
+    """Render synthetic sets that are not there, and see what labels the target has.
+
+    Raises:
+        DataError: a pack is broken.
+    """
+    source, target = domains.source, domains.target
+    ensure_synthetic((source, target), settings.data_dir, quiet=quiet)
+    there = [name for name in domains.tasks if name in target.tasks]
+    taught, measured = (
+        tuple(name for name in there if open_reader(settings, target.name, split).present(name).any())
         for split in ("train", "val")
-    }
-    agreed_tasks = build_tasks([agreed.recipes[source.name]], tasks)
-    return Domains(source, target, agreed, agreed_tasks, labelled["val"], labelled["train"])
+    )
+    return replace(domains, taught=taught, measured=measured)

@@ -51,7 +51,7 @@ def _about_cameras(method: str, settings: TrainSettings, domains: Domains) -> li
     if not distances or not settings.match_camera:
         return []
     source, target = domains.source, domains.target
-    factor = distance_factor(settings, source)
+    factor = distance_factor(settings, source, target)
     if factor != 1:
         return [
             f"{name}: {method} adapted learns the distances of {source.name} times {factor:.3f}, the ratio of the "

@@ -21,9 +21,10 @@ from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, rows
+from vtadapt.workflows.run.data_sets import load_recipes, need_prepared
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
 from vtadapt.workflows.run.load import Loaded, load_run
-from vtadapt.workflows.run.loaders import load_recipes, open_reader
+from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.methods import listed, those
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
@@ -172,9 +173,11 @@ def _batches(loaded: Loaded, options: AffinityOptions, fabric: Fabric, quiet: bo
     """Every batch, the same on all ranks; sets take turns, and each gives both halves alike."""
     settings = loaded.settings
     recipes = load_recipes(settings)
+    need_prepared(recipes, settings.data_dir)
+    for recipe in recipes:
+        recipe.need_split(options.split)
     if fabric.is_global_zero:
-        for recipe in recipes:
-            ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+        ensure_synthetic(recipes, settings.data_dir, quiet=quiet)
     fabric.barrier()
     by_set = []
     for recipe in recipes:

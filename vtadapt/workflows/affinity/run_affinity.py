@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vtadapt.affinity.grouping import group_tasks
-from vtadapt.atomic import write_json
+from vtadapt.atomic import need_writable, write_json
 from vtadapt.data.pack.manifest import has_pack
 from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, UsageError
@@ -188,10 +188,12 @@ def run_affinity(
             f"--out {os.fspath(out)!r} is the run's own folder, whose {files.AFFINITY} stays; name another"
         )
     options = chosen(run, options)
+    place = out or output_folder(run, folder) / "affinity" / options.measure
+    need_writable(place)
     result = affinity_of_run(run, options, quiet=quiet)
     if not is_first_rank():
         return None
-    save(result, out or output_folder(run, folder) / "affinity" / options.measure, plot)
+    save(result, place, plot)
     for line in warnings_of(result):
         warn(line)
     return result

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, UsageError, VtadaptError
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.loaders import STEPS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.trial_process import COST, MEASURE
 from vtadapt.workflows.sweep.trials import Trial, Variant, begin, make_trial, run_trials
 from vtadapt.workflows.train.cost import WARM_UP
-from vtadapt.workflows.train.train import STEPS
 from vtadapt.workflows.train.troa import default_interval
 
 KINDS = ("steps", "seconds")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vtadapt.atomic import write_json, write_text
-from vtadapt.data.pack.manifest import open_manifest
-from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
 from vtadapt.workflows.compare.kept import about_kept, find_kept, own_settings
@@ -20,22 +18,13 @@ from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.build import build_tasks
-from vtadapt.workflows.run.loaders import load_recipes
+from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone, parse_seeds
-from vtadapt.workflows.sweep.trials import (
-    Trial,
-    Variant,
-    begin,
-    check_given,
-    failures,
-    find_variants,
-    make_trial,
-    run_trials,
-)
-from vtadapt.workflows.train.starting_run import with_start
+from vtadapt.workflows.sweep.trials import Trial, begin, check_given, failures, find_variants, make_trial, run_trials
 
 FORMAT = 1
 COMPARE, TABLE = "compare.json", "table.md"
@@ -87,14 +76,16 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         VtadaptError: the cost of a method could not be measured.
     """
     settings = with_packs(settings)
-    seeds, recipes = parse_seeds(options.seeds), load_recipes(settings)
-    settings = with_start(settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)}))
-    tasks = build_tasks(recipes, settings.tasks)
-    budget = parse_budget(options.budget, settings)
+    seeds, budget = parse_seeds(options.seeds), parse_budget(options.budget, settings)
     variants = find_variants(options.methods, settings, options.own)
     check_given(options.given, settings, options.own, variants)
-    _ensure_packs(recipes, settings, quiet)
+    variants, data = plan_variants(variants)
+    settings = data.named(settings).model_copy(update={"start": variants[0].settings.start})
+    tasks = build_tasks(data.trained, settings.tasks)
     folder = options.out or settings.run_dir / f"compare-{settings.data}"
+    need_writable(folder)
+    open_fabric(settings.model_copy(update={"devices": 1, "num_nodes": 1}))
+    ensure_synthetic(data, settings.data_dir, quiet=quiet)
     with alone(folder, "comparison"):
         variants, measured = with_budget(variants, budget, len(tasks), folder, options.jobs, quiet)
         trials = [make_trial(variant, seed, folder) for seed in seeds for variant in variants]
@@ -104,6 +95,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         own = {**own_settings(folder / COMPARE), **{name: dict(values) for name, values in options.own.items()}}
         kept = find_kept(folder, settings, own, budget, variants, trials)
         variants, trials = [*variants, *kept.variants], [*trials, *kept.trials]
+        trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in data.trained})
         result: dict[str, Any] = {
             "format": FORMAT,
             "folder": str(folder),
@@ -116,33 +108,15 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
             "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
             "fairness": fairness(budget, options.jobs),
             "about_kept": about_kept(kept, folder),
-            **_measured(settings, recipes, tasks, variants, trials),
+            "headlines": headlines(tasks),
+            "trivial": trivial,
+            "methods": summarise(variants, trials, tasks, trivial["metrics"]),
+            "failed": failures(trials),
         }
-        result["panels"] = draw_comparison(settings, recipes, tasks, trials, folder, options.images)
+        result["panels"] = draw_comparison(settings, data.trained, tasks, trials, folder, options.images)
         write_json(folder / COMPARE, result)
         write_text(folder / TABLE, markdown(result))
     return result
-
-
-def _ensure_packs(recipes: Sequence[Recipe], settings: TrainSettings, quiet: bool) -> None:
-    """Render synthetic sets that are not there; others must be prepared."""
-    for recipe in recipes:
-        if not recipe.source.synthetic:
-            open_manifest(settings.data_dir, recipe.name)
-        ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
-
-
-def _measured(
-    settings: TrainSettings,
-    recipes: Sequence[Recipe],
-    tasks: Mapping[str, Task],
-    variants: Sequence[Variant],
-    trials: Sequence[Trial],
-) -> dict[str, Any]:
-    """Every method's results, and those of the trivial predictors."""
-    trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in recipes})
-    methods = summarise(variants, trials, tasks, trivial["metrics"])
-    return {"headlines": headlines(tasks), "trivial": trivial, "methods": methods, "failed": failures(trials)}
 
 
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from vtadapt.atomic import write_json
+from vtadapt.atomic import need_writable, write_json
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.other_data import View, tell_classes, view_of, with_absent
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sizing.network import SizedNetwork
@@ -165,16 +166,17 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
             run's or none in common with them.
     """
     options = options or EvalOptions()
-    sizing, loaded = options.sizing, load_run(run)
+    sizing, loaded, out = options.sizing, load_run(run), output_folder(run, options.folder)
     settings = _settings(loaded.settings, options)
     loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))
+    need_writable(out)
+    fabric = open_fabric(settings)
     recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
     readers = {recipe.name: open_reader(settings, recipe.name, options.split) for recipe in recipes}
-    fabric = open_fabric(settings)
     loaded.model.to(fabric.device)
     results: dict[str, Any] = {"run": str(run), "split": options.split, "images": {}, "sizes": {}}
     results |= {"metrics": {}, "counts": {}, "thresholds": {}, "panels": []}
-    out, asked = output_folder(run, options.folder), dict[str, Asked]()
+    asked: dict[str, Asked] = {}
     for recipe in recipes:
         name, reader, view = recipe.name, readers[recipe.name], view_of(loaded, recipe)
         loader = build_eval(reader, view.tasks, settings.batch_size, options.limit, view.label_maps)

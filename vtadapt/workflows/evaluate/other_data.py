@@ -15,9 +15,8 @@ from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.tasks import Task, make_task
 from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
-from vtadapt.workflows.run.label_space import SEPARATOR
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
-from vtadapt.workflows.run.loaders import find_recipe
 
 NONE = "(none of these)"
 """What a pixel is predicted as where the predicted class has no counterpart: no truth is so, hence always wrong."""
@@ -123,8 +122,7 @@ def view_of(loaded: Loaded, recipe: Recipe) -> View:
 
 def own_names(loaded: Loaded) -> set[str]:
     """Names of the data sets whose classes the run was made for."""
-    space = loaded.settings.label_space
-    return {*loaded.settings.data_names, *(name.strip() for name in (space or "").split(SEPARATOR) if name)}
+    return {*loaded.settings.data_names, *loaded.settings.space_names}
 
 
 def _recipe_of(loaded: Loaded, task: str) -> Recipe:

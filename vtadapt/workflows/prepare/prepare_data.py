@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from vtadapt.atomic import folder_lock, temporary_folder
-from vtadapt.data.pack.manifest import has_pack
+from vtadapt.data.pack.manifest import has_pack, reusable
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
 from vtadapt.data.prepare.place import need_place, need_same, origin_of
-from vtadapt.data.prepare.prepare import forget, prepare, reusable
+from vtadapt.data.prepare.prepare import forget, prepare
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
@@ -56,10 +56,12 @@ def prepare_data(
     return manifest
 
 
-def ensure_synthetic(recipe: Recipe, out_dir: Path, *, quiet: bool = False, workers: int = 2) -> None:
-    """Render a synthetic set that is not there yet; other sets are left to ``prepare-data``."""
-    if recipe.source.synthetic and not has_pack(out_dir, recipe.name):
-        _prepare(recipe, [], out_dir, PrepareOptions(workers=workers), quiet)
+def ensure_synthetic(recipes: Iterable[Recipe], out_dir: Path, *, quiet: bool = False, workers: int = 2) -> None:
+    """Render the synthetic sets that are not there yet; other sets are left to ``prepare-data``."""
+    for recipe in recipes:
+        if recipe.source.synthetic and not has_pack(out_dir, recipe.name):
+            with _Shown(f"prepare {recipe.name}", quiet) as show:
+                prepare(recipe, None, out_dir, PrepareOptions(workers=workers), on_progress=show)
 
 
 def _as_list(source: Path | Sequence[Path] | None) -> list[Path]:

@@ -15,13 +15,13 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.folder import DEMO, is_bundled
 from vtadapt.workflows.run.load import Loaded
+from vtadapt.workflows.run.loaders import default_epochs
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.fields import KEYS
 from vtadapt.workflows.run.settings.parse import value_text
 from vtadapt.workflows.run.settings.reading import is_read
 from vtadapt.workflows.train.records import BROKEN, broken
-from vtadapt.workflows.train.train import default_epochs
 from vtadapt.workflows.train.trainer import LAST
 
 MOMENTS = 120  # of the affinity's history at most

@@ -24,8 +24,9 @@ from vtadapt.viz.report.pictures import Extreme, Sample, Shot
 from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
 from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.evaluate.pictures import prediction_cells, shared_range, truth_cells
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
-from vtadapt.workflows.run.loaders import build_eval, find_recipe, open_reader
+from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.terminal.progress import Progress
 
 if TYPE_CHECKING:

@@ -34,11 +34,12 @@ def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict
     names = known if wanted is None else list(dict.fromkeys(wanted))
     if not names:
         raise ConfigError("no task given; wanted at least one in --tasks")
+    tasks = {name: _shared_task(name, recipes) for name in names if name in known}
     for name in names:
         if name not in known:
             sets, hint = "+".join(r.name for r in recipes), near_matches(name, known)
             raise UsageError(f"unknown task {name!r} for {sets!r}; it has {', '.join(known)}.{hint}")
-    return {name: _shared_task(name, recipes) for name in names}
+    return tasks
 
 
 def _shared_task(name: str, recipes: Sequence[Recipe]) -> Task:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.shared_classes import Agreement, agree
+from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.loaders import find_recipe
+from vtadapt.workflows.run.data_sets import RunData
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings.fields import SEPARATOR
 
 LabelMaps = dict[str, dict[str, list[int]]]
 """Data set -> task -> new id of each stored class."""
-
-SEPARATOR = ">"
 
 
 def label_space(source: str, target: str) -> str:
@@ -21,31 +18,17 @@ def label_space(source: str, target: str) -> str:
     return f"{source}{SEPARATOR}{target}"
 
 
-def agreement(settings: TrainSettings) -> Agreement | None:
-    """What the two sets of ``settings.label_space`` share; None where it is not set.
+def in_label_space(settings: TrainSettings, data: RunData) -> tuple[list[Recipe], LabelMaps]:
+    """The recipes that a run is trained on as its label space declares their tasks, and how stored ids become classes.
 
     Raises:
-        ConfigError: it does not name two sets, or they do not fit one another.
+        ConfigError: one of them is none of the two sets of the label space, or these do not fit one another.
     """
-    if settings.label_space is None:
-        return None
-    names = [name.strip() for name in settings.label_space.split(SEPARATOR)]
-    if len(names) != 2 or not all(names) or names[0] == names[1]:
-        raise ConfigError(f"label_space = {settings.label_space!r}; wanted two data sets as SOURCE>TARGET")
-    first, second = (find_recipe(name, settings.data_dir) for name in names)
-    return agree(first, second, settings.tasks)
-
-
-def in_label_space(settings: TrainSettings, recipes: Sequence[Recipe]) -> tuple[list[Recipe], LabelMaps]:
-    """The recipes of a run as its label space declares their tasks, and how stored ids become its classes.
-
-    Raises:
-        ConfigError: one of them is none of the two sets of the label space.
-    """
-    agreed = agreement(settings)
-    if agreed is None:
-        return list(recipes), {}
-    for recipe in recipes:
+    if not data.space:
+        return [*data.trained], {}
+    first, second = data.space
+    agreed = agree(first, second, settings.tasks)
+    for recipe in data.trained:
         if recipe.name not in agreed.recipes:
             raise ConfigError(f"label_space = {settings.label_space!r} does not name data set {recipe.name!r}")
-    return [agreed.recipes[recipe.name] for recipe in recipes], agreed.label_maps
+    return [agreed.recipes[recipe.name] for recipe in data.trained], agreed.label_maps

@@ -24,13 +24,15 @@ def describe(
     recipes: Sequence[Recipe],
     tasks: Mapping[str, Task],
     model: MultitaskModel,
-    size: tuple[int, int],
 ) -> dict[str, Any]:
-    """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs."""
+    """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs.
+
+    The size of its training crops is None where the data, which is not opened yet, decides it.
+    """
     return {
         "format": FORMAT,
         "data": settings.data,
-        "size": list(size),
+        "size": settings.size and list(settings.size),
         "method": settings.method,
         "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": model.digest()},
         **{"adapters": None, **model.architecture()},

@@ -3,72 +3,28 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler, Subset
 
-from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest, open_pack
+from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.recipe.fit import pack_camera
-from vtadapt.data.recipe.recipe import Recipe, load_recipe
+from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate
 from vtadapt.data.training.transforms import ScaleDistances, train_transform
-from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.terminal.text import say
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
-
-def find_recipe(name: str, data_dir: Path) -> Recipe:
-    """The recipe of a data set: the one that its pack was made with, else the shipped one or your own ``.yaml``.
-
-    A pack keeps its recipe, so your own data set is known by its name once it is prepared, and what is stored is read
-    as it was stored. Only the tasks that were prepared are left in.
-
-    Raises:
-        UsageError: no such data set (with near matches).
-    """
-    try:
-        recipe = load_recipe(name)
-    except UsageError:
-        if "/" in name or not has_pack(data_dir, name):
-            raise
-        recipe = None
-    known = name if recipe is None else recipe.name
-    if recipe is not None and not has_pack(data_dir, known):
-        return recipe
-    manifest = open_manifest(data_dir, known)
-    packed = manifest_recipe(manifest)
-    if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
-        source = "" if recipe.source.synthetic else " --source PATH"
-        say(
-            f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
-            f"vtadapt prepare-data {name}{source} --force prepares it with this one"
-        )
-    stored = manifest.get("tasks", list(packed.tasks))
-    return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})
-
-
-def load_recipes(settings: TrainSettings) -> list[Recipe]:
-    """Recipes of the data sets of a run.
-
-    Raises:
-        UsageError: no such data set.
-        ConfigError: one is named twice.
-    """
-    recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
-    names = [recipe.name for recipe in recipes]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"data set {name!r} is named twice in {settings.data!r}; wanted each once")
-    return recipes
+STEPS = 1000  # per data set, where the number of epochs is not given: the same effort for small and large sets
 
 
 class RunSampler(Sampler[int]):
@@ -155,16 +111,15 @@ def focal_length(settings: TrainSettings, recipe: Recipe) -> float | None:
     return None if others or squeezed or known is None else known.focal
 
 
-def distance_factor(settings: TrainSettings, source: Recipe) -> float:
+def distance_factor(settings: TrainSettings, source: Recipe, target: Recipe | None) -> float:
     """What distances of ``source`` are multiplied by to be those that the target's camera would see there.
 
     The ratio of the focal lengths in pixels of both packs, where the run is adapted to a target and both are known;
     else 1. An object of as many pixels is that much further away from the target's camera.
     """
-    if settings.target is None or not settings.match_camera:
+    if target is None or not settings.match_camera:
         return 1.0
-    here = focal_length(settings, source)
-    there = focal_length(settings, find_recipe(settings.target, settings.data_dir))
+    here, there = (focal_length(settings, recipe) for recipe in (source, target))
     return 1.0 if here is None or there is None else there / here
 
 
@@ -174,6 +129,7 @@ def build_train(
     tasks: Mapping[str, Task],
     fabric: Fabric,
     label_maps: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    target: Recipe | None = None,
 ) -> TrainData:
     """Open the packs and make the training loader.
 
@@ -183,6 +139,7 @@ def build_train(
         tasks: those whose labels are read.
         fabric: of the run.
         label_maps: data set -> task -> new id of each stored class.
+        target: the data set that it is adapted to.
 
     Raises:
         DataError: a pack is missing or broken, or a task has no label in any of them.
@@ -192,7 +149,7 @@ def build_train(
     val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
     sizes = [settings.size or r.size(0) for r in readers]
     flip = 0.5 if settings.flip else 0.0
-    factors = [distance_factor(settings, recipe) for recipe in recipes]
+    factors = [distance_factor(settings, recipe, target) for recipe in recipes]
     looks = (settings.scale, flip, settings.colour_jitter)
     augment = [train_transform(size, *looks, factor) for size, factor in zip(sizes, factors, strict=True)]
     maps = label_maps or {}
@@ -217,6 +174,13 @@ def build_train(
     )
     named = {recipe.name: factor for recipe, factor in zip(recipes, factors, strict=True) if factor != 1}
     return TrainData(train, val, sampler, loader, sizes[0], maps, named)
+
+
+def default_epochs(settings: TrainSettings, batches: int) -> int:
+    """The epochs of a run that asks for no number of them, of ``batches`` steps each."""
+    if settings.steps:
+        return math.ceil(settings.steps / batches)
+    return max(1, round(STEPS * len(settings.data_names) / batches))
 
 
 def build_eval(

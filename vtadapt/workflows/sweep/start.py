@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vtadapt.atomic import disk_error, folder_lock
 from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.run.settings.fields import LARGEST_SEED
 from vtadapt.workflows.terminal.interrupt import going_on
 
 
@@ -21,10 +22,10 @@ def parse_seeds(text: str) -> list[int]:
         numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError as error:
         raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
-    seeds = numbers if "," in text else list(range(numbers[0]))
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative")
-    return seeds
+    seeds = numbers if "," in text else range(numbers[0])
+    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len({*numbers}) < len(numbers):
+        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice, each from 0 to {LARGEST_SEED}")
+    return [*seeds]
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import RunConfig, read_config
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import TrainSettings
 
@@ -44,6 +43,7 @@ class Origin:
         trained: those of them whose labels are used.
         fresh: tasks whose classes (or channels, or units) are others now: their head starts anew.
         label_maps: data set -> task -> the task's class of each class of the data set.
+        named: the run as it was named, of which ``path`` may be the copy in the new run's folder.
     """
 
     path: Path
@@ -52,15 +52,13 @@ class Origin:
     trained: dict[str, Task]
     fresh: tuple[str, ...]
     label_maps: LabelMaps
+    named: Path = Path()
 
-    def rehearsed(self, settings: TrainSettings) -> Kept | None:
-        """The tasks that are rehearsed: whose heads mean what they meant, and whose labels ``settings.rehearse`` has.
+    def rehearsed(self, recipe: Recipe) -> Kept:
+        """The tasks that are rehearsed: whose heads mean what they meant, and whose labels ``recipe`` declares.
 
         Labels of other classes are mapped to the head's; a task without such a map, or in other units, is left out.
         """
-        if settings.rehearse is None:
-            return None
-        recipe = find_recipe(settings.rehearse, settings.data_dir)
         there = [name for name in self.tasks if name in recipe.tasks and name not in self.fresh]
         declared = build_tasks([recipe], there) if there else {}
         kept: Kept = ({}, {})
@@ -90,8 +88,9 @@ class Origin:
                     f"{key} {found} is not that of the run this one starts from, {os.fspath(self.path)!r}: {wanted}; "
                     "use the settings it was trained with (random weights: its seed, too)"
                 )
+        heads = self._new_heads(model)
         tensors, _ = checkpoint.read_tensors(self.path / files.MODEL)
-        checkpoint.load_into(model, {**tensors, **self._new_heads(model)}, self.path / files.MODEL)
+        checkpoint.load_into(model, {**tensors, **heads}, self.path / files.MODEL)
         config["label_sets"] |= {k: v for k, v in self.config.label_sets.items() if k not in self.fresh}
 
     def _new_heads(self, model: MultitaskModel) -> dict[str, Tensor]:
@@ -124,21 +123,6 @@ def keep_origin(run: Path, source: Path) -> None:
     checkpoint.write_tensors(run / FOLDER / files.MODEL, tensors, about)
 
 
-def with_start(settings: TrainSettings, folder: Path | None = None) -> TrainSettings:
-    """The settings with the path of the run that they start from, which may be named as everywhere (``find_run``).
-
-    Args:
-        settings: of the new run.
-        folder: of the new run, where it is there already; with the copy in it no other is looked for.
-
-    Raises:
-        ConfigError: there is no such run.
-    """
-    if settings.start is None or (folder is not None and (folder / FOLDER / files.MODEL).is_file()):
-        return settings
-    return settings.model_copy(update={"start": find_run(str(settings.start), settings.run_dir)})
-
-
 def find_origin(settings: TrainSettings, recipes: Sequence[Recipe], folder: Path | None = None) -> Origin | None:
     """The run that ``settings`` start from; None where they start from none.
 
@@ -157,9 +141,10 @@ def find_origin(settings: TrainSettings, recipes: Sequence[Recipe], folder: Path
         return None
     if other := next((key for key in ("label_space", "target") if getattr(settings, key) is not None), None):
         raise ConfigError(f"setting {other} does not go with start: a run that starts from another keeps its classes")
-    kept = None if folder is None else folder / FOLDER
-    path = settings.start if kept is None or not (kept / files.MODEL).is_file() else kept
-    origin = match_tasks(path, recipes, settings.held)
+    copied = folder is not None and (folder / FOLDER / files.MODEL).is_file()  # then the run itself may have moved
+    named = settings.start if copied else find_run(str(settings.start), settings.run_dir)
+    path = folder / FOLDER if folder is not None and copied else named
+    origin = replace(match_tasks(path, recipes, settings.held), named=named)
     if settings.tasks is not None and list(settings.tasks) != list(origin.tasks):
         raise ConfigError(
             f"a run that starts from another has its tasks, {', '.join(origin.tasks)}; found tasks "

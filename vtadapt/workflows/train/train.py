@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vtadapt.atomic import write_json, write_text
+from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.data.pack.manifest import open_manifest
-from vtadapt.errors import ConfigError, VtadaptError
+from vtadapt.errors import VtadaptError
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.build import build_model
+from vtadapt.workflows.run.data_sets import RunData, find_data
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import alone_in, new_run
-from vtadapt.workflows.run.label_space import in_label_space
-from vtadapt.workflows.run.loaders import build_train, find_recipe, load_recipes
+from vtadapt.workflows.run.load import describe
+from vtadapt.workflows.run.loaders import build_train, default_epochs
 from vtadapt.workflows.run.packs import unlabelled, with_packs
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import check_method
 from vtadapt.workflows.terminal.text import say
-from vtadapt.workflows.train.starting_run import find_origin, keep_origin, with_start
+from vtadapt.workflows.train.lessons import Lessons, plan_lessons
+from vtadapt.workflows.train.starting_run import keep_origin
 from vtadapt.workflows.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
-
-STEPS = 1000  # per data set, where the number of epochs is not given: the same effort for small and large sets
 
 
 def train(
@@ -80,49 +80,64 @@ def _floor(trainer: Trainer, metrics: Mapping[str, Metrics]) -> dict[str, Any]:
 def build_trainer(settings: TrainSettings, folder: Path | None = None, *, quiet: bool = False) -> Trainer:
     """Data, network and optimiser of a run; synthetic sets are rendered where they are not there.
 
+    What can be refused by settings, recipes and weights alone is refused before that.
+
     Args:
         settings: of the run.
         folder: of the run, where it is there already.
         quiet: no progress.
     """
-    settings = with_packs(settings)
-    recipes = load_recipes(settings)
-    settings = settings.model_copy(update={"data": "+".join(recipe.name for recipe in recipes)})
-    recipes, maps = in_label_space(settings, recipes)
-    settings = with_start(settings, folder)
-    origin = find_origin(settings, recipes, folder)
-    tasks = build_tasks(recipes, settings.tasks) if origin is None else origin.tasks
-    for name in sorted(settings.loss_weights.keys() - tasks.keys()):
-        raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(tasks)}")
-    target = [] if settings.target is None else [find_recipe(settings.target, settings.data_dir)]
-    if target:
-        settings = settings.model_copy(update={"target": target[0].name})
-    for recipe in [*recipes, *target]:
-        if not recipe.source.synthetic:  # what is not prepared is told before processes start
-            manifest = open_manifest(settings.data_dir, recipe.name)
-            for task in unlabelled(manifest, tasks) if recipe in recipes else ():
-                say(
-                    f"note: no training picture of {recipe.name} has a pixel with a label of {task}: it teaches nothing"
-                )
+    settings, data, lessons, model, config = plan_run(settings, folder)
+    for recipe in (one for one in data.trained if not one.source.synthetic):
+        for task in unlabelled(open_manifest(settings.data_dir, recipe.name), lessons.tasks):
+            say(f"note: no training picture of {recipe.name} has a pixel with a label of {task}: it teaches nothing")
     fabric = open_fabric(settings)
     if fabric.is_global_zero:
-        for recipe in [*recipes, *target]:
-            ensure_synthetic(recipe, settings.data_dir, quiet=quiet)
+        ensure_synthetic(data, settings.data_dir, quiet=quiet)
     fabric.barrier()
-    if origin is None:
-        data = build_train(settings, recipes, tasks, fabric, maps)
-    else:
-        data = build_train(settings, recipes, origin.trained, fabric, origin.label_maps)
+    packs = build_train(settings, lessons.recipes, lessons.trained, fabric, lessons.label_maps, data.target)
     if settings.epochs is None:
-        settings = settings.model_copy(update={"epochs": default_epochs(settings, data.sampler.batches)})
-    return Trainer(settings, recipes, tasks, data, fabric, origin)
+        settings = settings.model_copy(update={"epochs": default_epochs(settings, packs.sampler.batches)})
+    return Trainer(settings, lessons, model, config, packs, fabric)
 
 
-def default_epochs(settings: TrainSettings, batches: int) -> int:
-    """The epochs of a run that asks for no number of them, of ``batches`` steps each."""
-    if settings.steps:
-        return math.ceil(settings.steps / batches)
-    return max(1, round(STEPS * len(settings.data_names) / batches))
+class Planned(NamedTuple):
+    """A run before anything is rendered, opened or trained.
+
+    Attributes:
+        settings: with the names of its data sets and the path of its start, however these were typed.
+        data: its data sets.
+        lessons: what it learns.
+        model: its network, with the weights that it starts from.
+        config: what its ``config.json`` will hold.
+    """
+
+    settings: TrainSettings
+    data: RunData
+    lessons: Lessons
+    model: MultitaskModel
+    config: dict[str, Any]
+
+
+def plan_run(settings: TrainSettings, folder: Path | None = None) -> Planned:
+    """All of a run that follows from settings, recipes and weights: what does not fit is refused here.
+
+    Args:
+        settings: of the run.
+        folder: of the run, where it is there already.
+    """
+    if folder is None:
+        need_writable(settings.run_dir)
+    settings = with_packs(settings)
+    data = find_data(settings)
+    settings = data.named(settings)
+    lessons = plan_lessons(settings, data, folder)
+    model = build_model(settings, lessons.tasks)
+    config = describe(settings, lessons.recipes, lessons.tasks, model)
+    if lessons.origin is not None:
+        settings = settings.model_copy(update={"start": lessons.origin.named})
+        lessons.origin.load_into(model, config)
+    return Planned(settings, data, lessons, model, config)
 
 
 def _run_folder(settings: TrainSettings, resume: Path | None, fabric: Fabric) -> Path:

@@ -12,15 +12,13 @@ import torch
 from torch import nn
 
 from vtadapt.atomic import remove_leftovers, write_json
-from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, evaluate, score, summary
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.affinity_file import write_history
-from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.load import describe
 from vtadapt.workflows.run.loaders import TrainData, build_eval
 from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.run.settings import TrainSettings
@@ -30,8 +28,8 @@ from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates
+from vtadapt.workflows.train.lessons import Lessons
 from vtadapt.workflows.train.methods import build_objective
-from vtadapt.workflows.train.starting_run import Origin
 from vtadapt.workflows.train.troa import TroaUpdates
 
 if TYPE_CHECKING:
@@ -47,23 +45,28 @@ class Trainer:
     def __init__(
         self,
         settings: TrainSettings,
-        recipes: list[Recipe],
-        tasks: Mapping[str, Task],
+        lessons: Lessons,
+        model: MultitaskModel,
+        config: dict[str, Any],
         data: TrainData,
         fabric: Fabric,
-        origin: Origin | None = None,
     ) -> None:
-        """Build model and optimiser; ``origin`` where the run starts from another."""
-        self.settings, self.tasks, self.data, self.fabric = settings, dict(tasks), data, fabric
+        """Build what trains a network.
+
+        Args:
+            settings: of the run.
+            lessons: what it learns.
+            model: its network, with the weights that it starts from.
+            config: what its ``config.json`` will hold.
+            data: what it reads.
+            fabric: where it computes.
+        """
+        self.settings, self.data, self.fabric, self.core = settings, data, fabric, model
         # A held task is evaluated at the end but gives no loss: its labels on the new data must not be seen.
-        self.trained = self.tasks if origin is None else origin.trained
-        self.core = build_model(settings, tasks)
-        self.config = describe(settings, recipes, tasks, self.core, data.size)
-        if origin is not None:
-            origin.load_into(self.core, self.config)
+        self.tasks, self.trained = dict(lessons.tasks), dict(lessons.trained)
+        self.config = {**config, "size": list(data.size)}
         self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
-        kept = None if origin is None else origin.rehearsed(settings)
-        self.objective = build_objective(settings, self.core, self.trained, fabric, kept)
+        self.objective = build_objective(settings, self.core, self.trained, fabric, lessons.kept)
         if self.troa.every:
             self.objective.factors = self.troa.factors
         assert settings.epochs is not None

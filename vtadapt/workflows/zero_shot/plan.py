@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
+from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import RunConfig, read_config
-from vtadapt.workflows.run.loaders import find_recipe, open_reader
+from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.train.starting_run import Origin, match_tasks
+from vtadapt.workflows.train.train import plan_run
 
 DIRECT, ZERO_SHOT, ORACLE = "direct", "zero-shot", "oracle"
 ABLATIONS = ("uniform", "identity")
@@ -125,26 +127,29 @@ class Plan:
 def make_plan(
     target: str, sources: Sequence[Path], options: ZeroShotOptions, *, data_dir: Path | None, quiet: bool
 ) -> Plan:
-    """Check everything; a synthetic target is rendered where it is not there. For errors see ``zero_shot``."""
+    """Check everything, then render a synthetic target that is not there. For errors see ``zero_shot``."""
     config, settings = _same_kind(sources, options)
     by_seed = _seeds(sources, options.seeds)
+    asked = _ablations(options.ablations)
     target, data_dir = packs_of(target, data_dir or settings.data_dir)
     recipe = find_recipe(target, data_dir)
     labels = _labels(config, recipe, options)
     held = [name for name in config.tasks if name not in labels]
-    old = _rehearsed(settings, data_dir, quiet) if options.rehearse else None
+    old = _rehearsed(settings) if options.rehearse else None
     base = _settings(settings, recipe, data_dir, {**options.changes, "rehearse": old})
     origin = _origin(sources[0], recipe, options.task, held)
-    if not recipe.source.synthetic:
-        open_manifest(data_dir, recipe.name)
-    ensure_synthetic(recipe, data_dir, quiet=quiet)
+    need_prepared([recipe], data_dir)
+    for source in dict.fromkeys(by_seed.values()):
+        planned = plan_run(base.model_copy(update={"start": source, "held": tuple(held)}))
+    base = base.model_copy(update={"rehearse": planned.settings.rehearse})
+    open_fabric(base)
+    ensure_synthetic(planned.data, data_dir, quiet=quiet)
     train, val = (open_reader(base, recipe.name, split) for split in ("train", "val"))
     for name in labels:
         if not train.present(name).any():
             raise DataError(f"no training image of {recipe.name!r} has a label of {name!r}; leave it out of --labels")
     known = options.task in recipe.tasks
     measurable = known and bool(val.present(options.task).any())
-    asked = _ablations(options.ablations)
     others = asked if METHODS[base.method].affinity and measurable else []
     oracle = [ORACLE] if measurable and train.present(options.task).any() else []
     trainings = [ZERO_SHOT, *others, *oracle]
@@ -217,15 +222,11 @@ def _settings(run: TrainSettings, recipe: Recipe, data_dir: Path, changes: Mappi
     return settings
 
 
-def _rehearsed(run: TrainSettings, data_dir: Path, quiet: bool) -> str:
-    """The data set that the run was trained on, rendered where it is synthetic and not there."""
+def _rehearsed(run: TrainSettings) -> str:
+    """The data set that the run was trained on."""
     if len(run.data_names) > 1:
         raise ConfigError(f"--rehearse: the run was trained on {run.data!r}; wanted a run of a single data set")
-    recipe = find_recipe(run.data, data_dir)
-    if not recipe.source.synthetic:
-        open_manifest(data_dir, recipe.name)
-    ensure_synthetic(recipe, data_dir, quiet=quiet)
-    return recipe.name
+    return run.data
 
 
 def _origin(source: Path, recipe: Recipe, task: str, held: Sequence[str]) -> Origin:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vtadapt.atomic import write_json, write_text
+from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate, summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
@@ -68,6 +68,7 @@ def zero_shot(
             with other settings.
         DataError: the target is not prepared or lacks the labels.
     """
+    need_writable(options.out or run_dir)
     plan = make_plan(target, sources, options, data_dir=data_dir, quiet=quiet)
     task = plan.task
     rehearsed = "-rehearsed" if options.rehearse else ""

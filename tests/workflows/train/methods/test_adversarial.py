@@ -20,8 +20,8 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.methods import those
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.methods import build_objective, class_ratios

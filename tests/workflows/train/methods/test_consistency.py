@@ -16,8 +16,9 @@ from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.cross_task import CrossTaskNetwork, CrossTaskNetworks
 from vtadapt.models.peers.stl import MtlCnn
 from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.loaders import build_train, find_recipe
+from vtadapt.workflows.run.loaders import build_train
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.methods.consistency import Consistency, coefficients
 from vtadapt.workflows.train.methods.cross_training import CrossTraining, label_pairs

@@ -22,9 +22,9 @@ from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.methods.cross_training import STATE, CrossTraining

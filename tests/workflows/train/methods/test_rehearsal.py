@@ -13,8 +13,8 @@ import torch
 from tests.workflows.train.cutting import CutError, assert_same, cut
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.methods.rehearsal import Rehearsal
@@ -84,22 +84,21 @@ def test_what_is_refused(tiny: Any, source: Path, tmp_path: Path) -> None:
         Rehearsal(inner, {}, {})
 
 
-def test_labels_of_other_classes_are_mapped_or_left_out(tiny: Any, source: Path, tmp_path: Path) -> None:
-    settings = tiny.other(tmp_path, start=source, rehearse="tiny", **HELD)
+def test_labels_of_other_classes_are_mapped_or_left_out(tiny: Any, source: Path) -> None:
     recipe = find_recipe("tiny", tiny.data_dir)
     origin = match_tasks(source, [recipe], HELD["held"])
-    kept, maps = origin.rehearsed(settings)
+    kept, maps = origin.rehearsed(recipe)
     assert (list(kept), maps) == (list(origin.tasks), {})
     semseg = origin.tasks["semseg"]
     turned = replace(semseg, classes=semseg.classes[::-1])
     other = replace(origin, tasks={**origin.tasks, "semseg": turned})
     count = len(semseg.classes)
-    assert other.rehearsed(settings)[1]["semseg"] == list(range(count))[::-1]
+    assert other.rehearsed(recipe)[1]["semseg"] == list(range(count))[::-1]
     foreign = replace(
         other, tasks={**origin.tasks, "semseg": replace(turned, classes=tuple(f"class {i}" for i in range(count)))}
     )
     foreign.config.label_sets["semseg"] = "of nobody"
-    assert "semseg" not in foreign.rehearsed(settings)[0]
+    assert "semseg" not in foreign.rehearsed(recipe)[0]
 
 
 def test_zero_shot_with_rehearsal(tiny: Any, source: Path, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def _number(value: Any) -> Any:
     return value
 
 
+LARGEST_SEED = 2**32 - 1  # from which all that is random draws without overflow
+SEPARATOR = ">"  # between the two data sets of a label space
 Side = Annotated[int, BeforeValidator(_number), Field(ge=8)]
 Weight = Annotated[float, Field(ge=0)]
 
@@ -203,7 +205,7 @@ class RunSettings(Group):
     """Where and how it computes, and what it writes."""
 
     run_dir: Path = Field(Path("runs"), description="folder of the runs")
-    seed: int = Field(0, ge=0, description="of initial values, order and augmentation")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of initial values, order and augmentation")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else float32"
     )
@@ -267,6 +269,14 @@ class TrainSettings(
             raise ValueError("wanted 0 < lowest <= highest")
         return value
 
+    @field_validator("label_space")
+    @classmethod
+    def _two_sets(cls, value: str | None) -> str | None:
+        names = [] if value is None else [name.strip() for name in value.split(SEPARATOR)]
+        if value is not None and (len(names) != 2 or not all(names) or names[0] == names[1]):
+            raise ValueError("wanted two data sets as SOURCE>TARGET")
+        return value
+
     @field_validator("method")
     @classmethod
     def _known(cls, value: str) -> str:
@@ -278,6 +288,11 @@ class TrainSettings(
     def data_names(self) -> tuple[str, ...]:
         """The data sets, in order."""
         return tuple(name.strip() for name in self.data.split("+"))
+
+    @property
+    def space_names(self) -> tuple[str, ...]:
+        """The two data sets of the label space; none where it is not set."""
+        return () if self.label_space is None else tuple(name.strip() for name in self.label_space.split(SEPARATOR))
 
     @property
     def encoder(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.methods import METHODS, Method, listed, those
+from vtadapt.workflows.run.methods import METHODS, Method, listed
 from vtadapt.workflows.run.settings.fields import KEYS, AffinitySettings, TrainSettings
 
 OF_TARGETS = (
@@ -74,7 +74,7 @@ CONDITIONS: Mapping[str, Condition] = {
 
 def reads(method: str, key: str) -> bool:
     """Whether a method reads a setting, whatever the others are."""
-    if those(lambda m: key in m.own):
+    if any(key in each.own for each in METHODS.values()):
         return key in METHODS[method].own
     return key not in OF_SOME_METHODS or OF_SOME_METHODS[key](METHODS[method])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vtadapt.errors import ConfigError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.methods import METHODS
@@ -45,15 +44,9 @@ def build_objective(
         kept: where it rehearses: the tasks, and the class of each class that the rehearsed data has.
 
     Raises:
-        ConfigError: fewer tasks than the method takes, or a target that it cannot be adapted to.
+        ConfigError: a target that the method cannot be adapted to.
     """
-    method = METHODS[settings.method]
-    if len(tasks) < method.fewest_tasks:
-        raise ConfigError(
-            f"method {settings.method!r} takes at least {method.fewest_tasks} tasks; found {len(tasks)}, "
-            f"{', '.join(tasks)}"
-        )
-    objective = OBJECTIVES[method.objective](settings, model, tasks, fabric)
+    objective = OBJECTIVES[METHODS[settings.method].objective](settings, model, tasks, fabric)
     if settings.rehearse is not None:
         return Rehearsal(objective, *(kept or ({}, {})))
     return objective if settings.target is None else Adversarial(objective)

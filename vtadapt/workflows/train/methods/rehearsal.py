@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.loaders import find_recipe
 from vtadapt.workflows.train.methods.base import Batch, Objective
 from vtadapt.workflows.train.methods.wrapped import Wrapped
 from vtadapt.workflows.train.second_data import Stream
@@ -45,8 +44,7 @@ class Rehearsal(Wrapped):
         if self.fabric.world_size > 1:  # two forwards with other tasks each, of which DDP follows one
             raise ConfigError("rehearse is for a single process; wanted --devices 1")
         self.kept = dict(kept)
-        name = find_recipe(settings.rehearse, settings.data_dir).name
-        self.stream = Stream(settings, name, self.kept, self.fabric, label_maps)
+        self.stream = Stream(settings, settings.rehearse, self.kept, self.fabric, label_maps)
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
         """The wrapped objective's loss, and that on the old data."""

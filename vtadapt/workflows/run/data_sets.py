@@ -1,0 +1,129 @@
+"""The data sets of a run, each looked up once: its recipe, and whether its pack is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtadapt.atomic import need_writable
+from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest
+from vtadapt.data.recipe.recipe import Recipe, load_recipe
+from vtadapt.errors import ConfigError, UsageError
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.text import say
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The recipes of all data sets that a run reads.
+
+    Attributes:
+        trained: those whose labels are learned from, in order.
+        target: the set that is known by its images alone.
+        rehearsed: the set that the run's start was trained on, where it is rehearsed.
+        space: the two sets of the label space.
+    """
+
+    trained: tuple[Recipe, ...]
+    target: Recipe | None = None
+    rehearsed: Recipe | None = None
+    space: tuple[Recipe, ...] = ()
+
+    def __iter__(self) -> Iterator[Recipe]:
+        """Those of which files are read, each once."""
+        found = [*self.trained, *(one for one in (self.target, self.rehearsed) if one is not None)]
+        return iter({recipe.name: recipe for recipe in found}.values())
+
+    def named(self, settings: TrainSettings) -> TrainSettings:
+        """The settings with the sets' names, where a recipe's file may have been typed."""
+        others = {"target": self.target, "rehearse": self.rehearsed}
+        names = {key: recipe.name for key, recipe in others.items() if recipe is not None}
+        return settings.model_copy(update={"data": "+".join(recipe.name for recipe in self.trained), **names})
+
+
+def find_data(settings: TrainSettings) -> RunData:
+    """Look up all data sets that a run reads; those that must be prepared are.
+
+    Raises:
+        UsageError: no such data set.
+        ConfigError: one is named twice.
+        DataError: one is not prepared, and is none that is rendered.
+    """
+    space = settings.space_names
+    names = dict.fromkeys([*settings.data_names, *filter(None, (settings.target, settings.rehearse)), *space])
+    found = {name: find_recipe(name, settings.data_dir, needed=name not in space) for name in names}
+    trained = _each_once(settings, [found[name] for name in settings.data_names])
+    target, rehearsed = (None if name is None else found[name] for name in (settings.target, settings.rehearse))
+    return RunData(trained, target, rehearsed, tuple(found[name] for name in space))
+
+
+def need_prepared(recipes: Iterable[Recipe], data_dir: Path) -> None:
+    """Refuse data sets that are neither prepared nor can be rendered into ``data_dir``.
+
+    Raises:
+        DataError: with the command that prepares it; or the folder cannot be written to.
+    """
+    for recipe in recipes:
+        if not recipe.source.synthetic:
+            open_manifest(data_dir, recipe.name)
+        elif not has_pack(data_dir, recipe.name):
+            need_writable(data_dir)
+
+
+def load_recipes(settings: TrainSettings) -> list[Recipe]:
+    """Recipes of the data sets that a run is trained on.
+
+    Raises:
+        UsageError: no such data set.
+        ConfigError: one is named twice.
+    """
+    return [*_each_once(settings, [find_recipe(name, settings.data_dir) for name in settings.data_names])]
+
+
+def _each_once(settings: TrainSettings, recipes: list[Recipe]) -> tuple[Recipe, ...]:
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"data set {name!r} is named twice in {settings.data!r}; wanted each once")
+    return tuple(recipes)
+
+
+def find_recipe(name: str, data_dir: Path, *, needed: bool = False) -> Recipe:
+    """The recipe of a data set: the one that its pack was made with, else the shipped one or your own ``.yaml``.
+
+    A pack keeps its recipe, so your own data set is known by its name once it is prepared, and what is stored is read
+    as it was stored. Only the tasks that were prepared are left in.
+
+    Args:
+        name: as typed.
+        data_dir: folder of the packs.
+        needed: refuse what is neither prepared nor can be rendered there.
+
+    Raises:
+        UsageError: no such data set (with near matches).
+        DataError: it is needed and not there, with the command that prepares it.
+    """
+    try:
+        recipe = load_recipe(name)
+    except UsageError:
+        if "/" in name or not has_pack(data_dir, name):
+            raise
+        recipe = None
+    known = name if recipe is None else recipe.name
+    if recipe is not None and not has_pack(data_dir, known):
+        if needed and recipe.source.synthetic:
+            need_writable(data_dir)
+        elif needed:
+            open_manifest(data_dir, known)
+        return recipe
+    manifest = open_manifest(data_dir, known)
+    packed = manifest_recipe(manifest)
+    if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
+        source = "" if recipe.source.synthetic else " --source PATH"
+        say(
+            f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
+            f"vtadapt prepare-data {name}{source} --force prepares it with this one"
+        )
+    stored = manifest.get("tasks", list(packed.tasks))
+    return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})

@@ -1,0 +1,74 @@
+"""What a run learns, settled before anything is rendered, opened or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.errors import ConfigError
+from vtadapt.tasks import Task
+from vtadapt.workflows.run.build import build_tasks
+from vtadapt.workflows.run.data_sets import RunData
+from vtadapt.workflows.run.label_space import in_label_space
+from vtadapt.workflows.run.methods import METHODS
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.starting_run import Kept, Origin, find_origin
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a run learns, and from what.
+
+    Attributes:
+        recipes: of the data sets that it is trained on, as its label space declares their tasks.
+        tasks: all that its network has.
+        trained: those whose labels are used.
+        label_maps: data set -> task -> the task's class of each class of the data set.
+        origin: the run that it starts from.
+        kept: the tasks that it rehearses, and the class of each class that the rehearsed data has.
+    """
+
+    recipes: Sequence[Recipe]
+    tasks: Mapping[str, Task]
+    trained: Mapping[str, Task]
+    label_maps: Mapping[str, Mapping[str, Sequence[int]]]
+    origin: Origin | None = None
+    kept: Kept = field(default_factory=lambda: ({}, {}))
+
+
+def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = None) -> Lessons:
+    """Settle what a run learns.
+
+    Args:
+        settings: of the run.
+        data: its data sets.
+        folder: of the run, where it is there already.
+
+    Raises:
+        UsageError: a task that no data set has.
+        ConfigError: tasks that do not fit the data, the method, or the run that it starts from.
+    """
+    recipes, maps = in_label_space(settings, data)
+    origin = find_origin(settings, recipes, folder)
+    if origin is None:
+        tasks = build_tasks(recipes, settings.tasks)
+        lessons = Lessons(recipes, tasks, tasks, maps)
+    else:
+        kept: Kept = ({}, {}) if data.rehearsed is None else origin.rehearsed(data.rehearsed)
+        lessons = Lessons(recipes, origin.tasks, origin.trained, origin.label_maps, origin, kept)
+    _check(settings, lessons)
+    return lessons
+
+
+def _check(settings: TrainSettings, lessons: Lessons) -> None:
+    for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
+        raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
+    least, found = METHODS[settings.method].fewest_tasks, lessons.trained
+    if len(found) < least:
+        raise ConfigError(
+            f"method {settings.method!r} takes at least {least} tasks; found {len(found)}, {', '.join(found)}"
+        )
+    if settings.rehearse is not None and not lessons.kept[0]:
+        raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
