@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,10 @@ class Origin:
         """
         whole = METHODS[config["method"]].trains_backbone
         for key in ("method", "adapters", "network", "backbone"):
-            found, wanted = (_comparable(c.get(key), whole) for c in (config, self.config.content))
+            old = self.config.content.get(key)
+            if key == model.entry and isinstance(old, dict):  # a run of old has what there was no choice of then
+                old = {**{each.name: each.default for each in fields(model.Config)}, **old}
+            found, wanted = _comparable(config.get(key), whole), _comparable(old, whole)
             if found != wanted:
                 raise ConfigError(
                     f"{key} {found} is not that of the run this one starts from, {os.fspath(self.path)!r}: {wanted}; "
