@@ -161,7 +161,7 @@ def test_what_cannot_be_trained(tiny: Any, tmp_path: Path) -> None:
 def test_a_task_that_no_image_has(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recipe.model_validate_json(find_recipe("tiny", tiny.data_dir).model_dump_json())
     monkeypatch.setattr(
-        "vtadapt.workflows.run.data_sets.find_recipe", lambda *_: whole.model_copy(update={"name": "look"})
+        "vtadapt.workflows.run.data_sets.find_recipe", lambda *_, **__: whole.model_copy(update={"name": "look"})
     )
     with pytest.raises(DataError, match="no training image of 'look' has a label for task 'depth'; leave it out"):
         train(tiny.other(tmp_path, data="look", tasks=["semseg", "depth"]), quiet=True)
