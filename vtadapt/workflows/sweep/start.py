@@ -24,7 +24,7 @@ def parse_seeds(text: str) -> list[int]:
         raise UsageError(f"--seeds {text!r}; wanted a number of seeds, or which, as 0,4,7 or 4,") from error
     seeds = numbers if "," in text else range(numbers[0])
     if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len({*numbers}) < len(numbers):
-        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice, each from 0 to {LARGEST_SEED}")
+        raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative, or above {LARGEST_SEED}")
     return [*seeds]
 
 
