@@ -15,7 +15,9 @@ from timm.models import register_model
 from torch import nn
 
 from tests.models.backbones import test_families
+from tests.workflows.train.cutting import assert_same, cut_and_resume
 from vtadapt.workflows.train.train import train
+from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions, zero_shot
 
 CASES = [
     case
@@ -36,13 +38,15 @@ def known_to_timm(case: Any) -> str:
     return build.__name__
 
 
+SMALL = {"embedding_dim": 8, "decoder_width": 8, "val_images": 1, "troa_every": 1}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_train_predict_affinity_eval_and_attention(
     cli: Callable[..., Any], tiny: Any, tmp_path: Path, case: Any
 ) -> None:
-    options = {"embedding_dim": 8, "decoder_width": 8, "epochs": 1, "val_images": 1, "troa_every": 1}
-    settings = tiny.other(tmp_path / "runs", backbone=known_to_timm(case), adapter="residual", **options)
+    settings = tiny.other(tmp_path / "runs", backbone=known_to_timm(case), adapter="residual", epochs=1, **SMALL)
     run = Path(train(settings, quiet=True)["run"])
     config = json.loads((run / "config.json").read_text())
     assert config["adapters"]["adapter"] == "residual"
@@ -66,3 +70,18 @@ def test_train_predict_affinity_eval_and_attention(
     entry = json.loads(ran.out)[0]
     assert min(entry["tokens"]) >= 24
     assert entry["block"] in case.blocks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [test_families.TestSwinV2, test_families.TestDinoV3], ids=lambda case: case.name)
+def test_an_interrupted_run_ends_as_a_whole_one_and_serves_a_zero_shot_transfer(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Any
+) -> None:
+    changes = {"backbone": known_to_timm(case), "adapter": "residual", "epochs": 2, **SMALL}
+    whole = Path(train(tiny.other(tmp_path / "whole", **changes), quiet=True)["run"])
+    assert_same(cut_and_resume(tiny.other(tmp_path / "cut", **changes), monkeypatch, "_step"), whole)
+
+    fast = {"steps": 2, "val_images": 1, "evals": 1}
+    options = ZeroShotOptions(task="normals", labels="semseg,depth", jobs=0, changes=fast, images=2, ablations="")
+    found = zero_shot("tiny", [whole], options, data_dir=tiny.data_dir, run_dir=tmp_path / "transfer", quiet=True)
+    assert found["failed"] == {}
