@@ -46,6 +46,13 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VTADAPT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))  # not the user's
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")  # reaches commands that tests start, too
@@ -81,7 +88,7 @@ def _require_local(host: Any) -> None:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("VTADAPT_") and name != "VTADAPT_SHARED_DATA":
+        if name.startswith("VTADAPT_") and name not in ("VTADAPT_SHARED_DATA", "VTADAPT_CACHE_DIR"):
             monkeypatch.delenv(name)
 
 

@@ -94,18 +94,26 @@ class Model:
         return as_arrays(self._loaded.tasks, found.maps)
 
 
-def load(run: str | os.PathLike[str] | None = None, *, run_dir: str | os.PathLike[str] = "runs") -> Model:
+def load(
+    run: str | os.PathLike[str] | None = None,
+    *,
+    run_dir: str | os.PathLike[str] = "runs",
+    weights: str | os.PathLike[str] | None = None,
+) -> Model:
     """Load a finished run.
 
     Args:
         run: its folder, its name in ``run_dir``, or "demo" for the bundled one; None for the newest in ``run_dir``, and
             the bundled one where there is none.
         run_dir: folder of the runs.
+        weights: of the run's backbone, where they are not found by themselves: a file, or "timm" or "hf-hub:ORG/NAME",
+            which download.
 
     Raises:
         ConfigError: no such run, or its files do not fit together.
     """
-    return Model(load_run(find_run(None if run is None else os.fspath(run), Path(run_dir))))
+    found = find_run(None if run is None else os.fspath(run), Path(run_dir))
+    return Model(load_run(found, weights=None if weights is None else os.fspath(weights)))
 
 
 def train(data: str, *, quiet: bool = True, **settings: Any) -> Model:

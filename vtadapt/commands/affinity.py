@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.groups import Common
-from vtadapt.commands.options import Run
+from vtadapt.commands.options import Run, RunWeights
 
 
 def affinity(
@@ -29,6 +29,7 @@ def affinity(
     devices: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the files [default: RUN/affinity/MEASURE].")] = None,
+    weights: RunWeights = None,
     common: Common = Common(),
 ) -> None:
     """Measure how much each task helps each other one: a table, affinity.json and .npz, and heat maps."""
@@ -38,7 +39,19 @@ def affinity(
     from vtadapt.workflows.run.folder import find_run
 
     chosen = AffinityOptions(
-        measure, data, split, batches, batch_size, per_block, groups, lr, seed, common.data_dir, devices, accelerator
+        measure,
+        data,
+        split,
+        batches,
+        batch_size,
+        per_block,
+        groups,
+        lr,
+        seed,
+        common.data_dir,
+        devices,
+        accelerator,
+        weights,
     )
     run_dir, quiet = common.runs, common.silent
     result = run_affinity(find_run(run, run_dir), chosen, out=out, plot=plot, quiet=quiet, folder=run_dir)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Run, RunDir
+from vtadapt.commands.options import RUNS, DataDir, Json, Run, RunDir, RunWeights
 
 
 def eval_(
@@ -20,6 +20,7 @@ def eval_(
     size: Annotated[str, typer.Option(help="To work at: native (as stored), auto or HEIGHTxWIDTH.")] = "native",
     tile: Annotated[str, typer.Option(help="In tiles that overlap: none, auto, N or HEIGHTxWIDTH.")] = "none",
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps [default: the run's].")] = None,
+    weights: RunWeights = None,
     data_dir: DataDir = None,
     run_dir: RunDir = None,
     json_: Json = False,
@@ -42,6 +43,7 @@ def eval_(
             tile=tile,
             accelerator=accelerator,
             folder=folder,
+            weights=weights,
         ),
     )
     show_results(results, json_)

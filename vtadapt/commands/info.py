@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, Run, RunDir
+from vtadapt.commands.options import RUNS, Json, Run, RunDir, RunWeights
 from vtadapt.errors import UsageError
 
 
@@ -16,6 +16,7 @@ def info(
     tasks: Annotated[str | None, typer.Option(help="With --data: tasks, separated by commas.")] = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH that operations are counted at.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="With --data: settings, KEY=VALUE.")] = None,
+    weights: RunWeights = None,
     run_dir: RunDir = None,
     json_: Json = False,
 ) -> None:
@@ -33,5 +34,5 @@ def info(
     elif tasks is not None or set_:
         raise UsageError("--tasks and --set describe a model to be; add --data NAME, or leave them out")
     else:
-        result = workflow.info_of_run(find_run(run, run_dir or RUNS), wanted)
+        result = workflow.info_of_run(find_run(run, run_dir or RUNS), wanted, weights)
     show_result(result, json_, lambda: workflow.info_tables(result))

@@ -18,6 +18,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]
 
+RunWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", help="The run's backbone, where it is not found: a file, timm or hf-hub:ORG/NAME (download)."
+    ),
+]
+
 
 @contextmanager
 def importing() -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, RunDir
+from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights
 from vtadapt.errors import DataError
 
 
@@ -24,6 +24,7 @@ def predict(
     every: Annotated[int, typer.Option(min=1, help="Of a video: every so many-th frame.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Of a video: at most so many frames.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    weights: RunWeights = None,
     run_dir: RunDir = None,
     json_: Json = False,
 ) -> None:
@@ -36,7 +37,18 @@ def predict(
 
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)
-    results = work(images, found, out, size=size, tile=tile, raw=raw, binary=binary, device=device, video=chosen)
+    results = work(
+        images,
+        found,
+        out,
+        size=size,
+        tile=tile,
+        raw=raw,
+        binary=binary,
+        device=device,
+        video=chosen,
+        weights=weights,
+    )
     show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)

@@ -53,13 +53,13 @@ def train(
     if resume is None:
         folder, settings = None, resolve(flags, config, assigned=parse_assignments(set_ or []))
     else:
-        if others := [key for key in typed if key not in ("resume", "data_dir", "run_dir")]:
+        if others := [key for key in typed if key not in ("resume", "weights", "data_dir", "run_dir")]:
             named = ", ".join(others).replace("set_", "--set")
             raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
         folder = find_unfinished(resume, common.runs)
         settings = load(folder / SETTINGS)
         if common.data_dir is not None:
             settings = settings.model_copy(update={"data_dir": common.data_dir})
-    results = work(settings, resume=folder, quiet=common.silent)
+    results = work(settings, resume=folder, quiet=common.silent, weights=weights if folder else None)
     if is_first_rank():
         show_results(results, common.json_)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, RunDir, importing
+from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing
 from vtadapt.errors import DataError
 
 
@@ -30,6 +30,7 @@ def visualize_attention(
         typer.Option(help="auto, native or HEIGHTxWIDTH; default: 24 tokens or more on the short side of the map."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the panels and raw maps.")] = Path("attention"),
+    weights: RunWeights = None,
     run_dir: RunDir = None,
     json_: Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def visualize_attention(
         from vtadapt.workflows.run.folder import find_run
         from vtadapt.workflows.run.settings import parse_list
 
-    chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size)
+    chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size, weights)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
     show_pictures(results, json_)
     if failure := failure_of(results):

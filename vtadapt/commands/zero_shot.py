@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.groups import Common
+from vtadapt.commands.options import RunWeights
 from vtadapt.workflows.run.methods import listed, those
 
 
@@ -43,6 +44,7 @@ def zero_shot(
     ] = None,
     images: Annotated[int, typer.Option(min=0, help="Of the picture.")] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/zero-shot-TARGET-TASK].")] = None,
+    weights: RunWeights = None,
     common: Common = Common(),
 ) -> None:
     """Bring a task to a data set without its labels there, through the labels of other tasks; with what it is worth.
@@ -64,6 +66,6 @@ def zero_shot(
     changes = {**assigned, **typed}
     named: Sequence[str | None] = parse_list(from_) or [None]
     sources = [find_run(name, common.runs) for name in named]
-    options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images, rehearse)
+    options = ZeroShotOptions(task, labels, method, seeds, ablations, jobs, changes, out, images, rehearse, weights)
     result = work(target, sources, options, data_dir=common.data_dir, run_dir=common.runs, quiet=common.silent)
     show_sweep(result, common.json_, "zero-shot", lambda r: [zero_shot_table(r)], notes)

@@ -18,9 +18,9 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.tables import Table
 
 
-def info_of_run(run: Path, size: tuple[int, int] | None = None) -> dict[str, Any]:
+def info_of_run(run: Path, size: tuple[int, int] | None = None, weights: str | None = None) -> dict[str, Any]:
     """Describe a finished run."""
-    loaded = load_run(run)
+    loaded = load_run(run, weights=weights)
     return {"run": str(run), **describe_model(loaded.model, loaded.tasks, size or loaded.size)}
 
 

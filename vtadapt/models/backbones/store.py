@@ -88,19 +88,29 @@ def entries() -> list[Entry]:
     return [entry for _, entry in sorted(found, key=lambda each: (-each[0], each[1].digest))]
 
 
-def remember(path: Path, digest: str, backbone: str) -> None:
+def remember(path: Path, digest: str, backbone: str) -> Place:
     """Note that the file ``path`` makes the encoder ``backbone`` with this digest.
 
-    Does nothing where the folder cannot be written: what is remembered is a help, and no run waits for it.
+    Where the folder cannot be written nothing is noted: what is remembered is a help, and no run waits for it.
+
+    Returns:
+        The file as it is now.
+
+    Raises:
+        OSError: it cannot be read.
     """
+    seen, record = look(path), folder() / f"{digest}.json"
+    known = _read(record)
+    places = known.places if known else ()
     with contextlib.suppress(DataError, OSError):
-        seen = look(path)
-        known = _read(folder() / f"{digest}.json")
-        others = tuple(place for place in known.places if place.path != seen.path) if known else ()
-        entry = Entry(digest, backbone, (seen, *others)[:PLACES])
-        write_json(folder() / f"{digest}.json", {"format": 1, **asdict(entry)})
+        if places[:1] == (seen,):
+            os.utime(record)  # used again
+            return seen
+        entry = Entry(digest, backbone, (seen, *(place for place in places if place.path != seen.path))[:PLACES])
+        write_json(record, {"format": 1, **asdict(entry)})
         for old in entries()[MOST:]:
             (folder() / f"{old.digest}.json").unlink(missing_ok=True)
+    return seen
 
 
 def find(digest: str) -> Path | None:

@@ -56,6 +56,7 @@ class AffinityOptions:
         data_dir: folder of the packs; None for the run's.
         devices: processes.
         accelerator: None for the run's.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
     """
 
     measure: str = AUTO
@@ -70,6 +71,7 @@ class AffinityOptions:
     data_dir: Path | None = None
     devices: int = 1
     accelerator: str | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         """Check the measure."""
@@ -101,7 +103,7 @@ def _need_affinity(loaded: Loaded, run: Path) -> None:
 
 def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[str, Any]:
     """The content of ``affinity.json`` but for the grouping; see ``affinity_of_run``."""
-    loaded = load_run(run)
+    loaded = load_run(run, weights=options.weights)
     _need_affinity(loaded, run)
     update: dict[str, Any] = {"devices": options.devices, "num_nodes": 1, "data": options.data or loaded.settings.data}
     update["data_dir"] = options.data_dir or loaded.settings.data_dir

@@ -25,6 +25,7 @@ class AttentionOptions:
         alpha: share of the colours over the photograph, 0..1.
         size: size that the network runs at, as in ``vtadapt predict``; None: one that gives a map of 24 tokens on its
             short side, see :func:`vtadapt.workflows.attention.choice.chosen_size`.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
     """
 
     tasks: Sequence[str] | None = None
@@ -34,6 +35,7 @@ class AttentionOptions:
     mode: str | None = None
     alpha: float = 0.6
     size: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def visualize_attention(
     mode, query, head = check(options)
     files = list(find_images(images))
     check_out(files, out)
-    loaded = load_run(run)
+    loaded = load_run(run, weights=options.weights)
     if not loaded.model.has_attention:
         known, method = listed(those(lambda m: m.attention)), loaded.settings.method
         raise ConfigError(

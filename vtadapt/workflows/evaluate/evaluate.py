@@ -117,6 +117,7 @@ class EvalOptions:
         accelerator: None for the run's own.
         folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
         trivial: also measure the trivial predictors, on the same images at their stored size.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
     """
 
     data: str | None = None
@@ -128,6 +129,7 @@ class EvalOptions:
     accelerator: str | None = None
     folder: Path = Path("runs")
     trivial: bool = True
+    weights: str | None = None
 
     @property
     def sizing(self) -> Sizing:
@@ -166,7 +168,8 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
             run's or none in common with them.
     """
     options = options or EvalOptions()
-    sizing, loaded, out = options.sizing, load_run(run), output_folder(run, options.folder)
+    sizing, loaded = options.sizing, load_run(run, weights=options.weights)
+    out = output_folder(run, options.folder)
     settings = _settings(loaded.settings, options)
     loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))
     need_writable(out)

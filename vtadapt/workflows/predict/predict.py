@@ -40,6 +40,7 @@ def predict(
     binary: bool = False,
     device: str = "cpu",
     video: VideoOptions | None = None,
+    weights: str | None = None,
 ) -> list[dict[str, Any]]:
     """Write one panel per photograph and one video of panels per video.
 
@@ -55,6 +56,7 @@ def predict(
         binary: make boundaries yes or no at the run's own threshold, where that is known; in NAME.npz 0 and 1.
         device: torch device.
         video: which frames of videos; None for all.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
 
     Returns:
         For each photograph {"image", "panel", "size": [H, W], "run_size": [H, W], "tiles" (1 for the whole), "seconds",
@@ -73,7 +75,7 @@ def predict(
     check_out(files, out)
     if raw and any(map(is_video, files)):
         warn("--raw is for photographs; of a video only the panels are written")
-    loaded = load_run(run, device)
+    loaded = load_run(run, device, weights=weights)
     predictor = Predictor(loaded.deciding() if binary else loaded, sizing, device)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,14 @@ class ReportOptions:
         images: so many are scored per data set; 0 for none, which leaves all pictures out.
         data_dir: folder of the packs; None for the run's own.
         accelerator: None for the run's own.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
     """
 
     split: str = "val"
     images: int = 100
     data_dir: Path | None = None
     accelerator: str | None = None
+    weights: str | None = None
 
 
 def _page(out: Path | None, folder: Path) -> Path:
@@ -87,7 +89,7 @@ def report(
     page = _page(out, more)
     sidecar = page.with_suffix(".json")
     _refuse_to_replace(sidecar)
-    loaded = load_run(run)
+    loaded = load_run(run, weights=options.weights)
     data_dir = options.data_dir or loaded.settings.data_dir
     _check_data(loaded.settings.data_names, data_dir, options)
     with disk_error(page):  # a place that cannot be is told before any work

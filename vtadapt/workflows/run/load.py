@@ -12,6 +12,7 @@ from vtadapt.errors import ConfigError, UsageError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.backbone import about_backbone, check_digest, find_backbone
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.terminal.text import warn
@@ -34,7 +35,7 @@ def describe(
         "data": settings.data,
         "size": settings.size and list(settings.size),
         "method": settings.method,
-        "backbone": {"name": settings.encoder, "weights": settings.weights, "sha256": model.digest()},
+        "backbone": about_backbone(settings, model.digest()),
         **{"adapters": None, **model.architecture()},
         "tasks": {name: task.to_dict() for name, task in tasks.items()},
         "label_sets": {name: spec.label_set for r in recipes for name, spec in r.tasks.items() if name in tasks},
@@ -48,7 +49,7 @@ class RunConfig(NamedTuple):
     tasks: dict[str, Task]
     label_sets: dict[str, str]
     size: tuple[int, int]
-    sha256: str
+    backbone: dict[str, Any]
 
 
 def read_config(path: Path) -> RunConfig:
@@ -64,11 +65,12 @@ def read_config(path: Path) -> RunConfig:
         )
     try:
         tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
-        size, sha256 = (int(config["size"][0]), int(config["size"][1])), str(config["backbone"]["sha256"])
+        size, backbone = (int(config["size"][0]), int(config["size"][1])), dict(config["backbone"])
+        backbone["sha256"] = str(backbone["sha256"])
         label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
     except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
         raise ConfigError(f"{path / files.CONFIG}: missing or broken entry ({error}); train the run again") from error
-    return RunConfig(config, tasks, label_sets, size, sha256)
+    return RunConfig(config, tasks, label_sets, size, backbone)
 
 
 @dataclass
@@ -97,20 +99,23 @@ class Loaded:
         return replace(self, cuts=self.thresholds)
 
 
-def load_run(path: Path, device: str = "cpu") -> Loaded:
+def load_run(path: Path, device: str = "cpu", *, weights: str | None = None) -> Loaded:
     """Rebuild a run's model, load its best weights and bring it to a device.
 
+    Args:
+        path: of the run.
+        device: torch device.
+        weights: where the weights of its backbone are now: a file, or "timm" or "hf-hub:ORG/NAME", which download.
+            None: where they were last seen.
+
     Raises:
-        ConfigError: the folder is not a finished run, its backbone changed, or its checkpoint does not fit.
+        ConfigError: the folder is not a finished run, its backbone changed or is gone, or its checkpoint does not fit.
         UsageError: a device that is not there.
     """
     found, settings = read_config(path), load(path / files.SETTINGS)
+    settings = settings.model_copy(update={"weights": find_backbone(path, found.backbone, settings, weights)})
     model = build_model(settings, found.tasks)
-    if model.digest() != found.sha256:
-        raise ConfigError(
-            f"backbone {settings.encoder!r} ({settings.weights}) is not the one that run {path.name!r} was trained "
-            f"with (sha256 {found.sha256[:12]}...); give it the same weights, or train again"
-        )
+    check_digest(path, found.backbone, settings, model.digest())
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
     try:

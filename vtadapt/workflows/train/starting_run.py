@@ -109,7 +109,7 @@ class Origin:
 
 def _comparable(value: Any, trained_whole: bool) -> Any:
     """As read from a file, less what may differ: where a backbone's weights came from; what is loaded anyway."""
-    left_out = ("weights", "sha256") if trained_whole else ("weights",)
+    left_out = ("weights", "file", "sha256") if trained_whole else ("weights", "file")
     value = json.loads(json.dumps(value))
     return {k: v for k, v in value.items() if k not in left_out} if isinstance(value, dict) else value
 

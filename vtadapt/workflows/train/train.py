@@ -15,11 +15,12 @@ from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.backbone import check_digest, find_backbone
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import RunData, find_data
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import alone_in, new_run
-from vtadapt.workflows.run.load import describe
+from vtadapt.workflows.run.load import describe, read_config
 from vtadapt.workflows.run.loaders import build_train, default_epochs
 from vtadapt.workflows.run.packs import unlabelled, with_packs
 from vtadapt.workflows.run.settings import TrainSettings, load
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    settings: TrainSettings, *, resume: Path | None = None, quiet: bool = False, trivial: bool = True
+    settings: TrainSettings,
+    *,
+    resume: Path | None = None,
+    quiet: bool = False,
+    trivial: bool = True,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """Train and evaluate; returns what ``results.json`` holds, with the run's folder under ``run``.
 
@@ -44,6 +50,7 @@ def train(
         quiet: no progress.
         trivial: also measure the trivial predictors at the end, see
             :func:`vtadapt.workflows.evaluate.trivial.with_trivial`.
+        weights: when resuming, where those of the backbone are now, see :func:`vtadapt.workflows.run.load.load_run`.
 
     Raises:
         ConfigError: among other things a setting that the method does not read.
@@ -52,7 +59,12 @@ def train(
         settings = load(resume / files.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
     else:
         check_method(settings)
+    known = _known_backbone(resume)
+    if resume and known:
+        settings = settings.model_copy(update={"weights": find_backbone(resume, known, settings, weights)})
     trainer = build_trainer(settings, resume, quiet=quiet)
+    if resume and known:
+        check_digest(resume, known, settings, trainer.core.digest())
     fabric = trainer.fabric
     path = _run_folder(trainer.settings, resume, fabric)
     try:
@@ -66,6 +78,11 @@ def train(
         if fabric.world_size > 1 and "onnection" in str(error):
             raise VtadaptError("another process of this run has ended; its own message says why") from error
         raise
+
+
+def _known_backbone(run: Path | None) -> dict[str, Any] | None:
+    """What an interrupted run says of its backbone; None where it was cut before it said anything."""
+    return read_config(run).backbone if run is not None and (run / files.CONFIG).is_file() else None
 
 
 def _floor(trainer: Trainer, metrics: Mapping[str, Metrics]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def draw_zero_shot(plan: Plan, trials: Sequence[Trial], folder: Path, images: in
     batches = list(build_eval(reader, {task.name: task}, 1, min(images, len(reader)), maps))
     predicted: dict[str, list[Tensor]] = {}
     for label, path in shown.items():  # one network in memory at a time
-        model = load_run(path).model
+        model = load_run(path, weights=plan.weights if label == DIRECT else None).model
         with torch.no_grad():
             logits = [model(batch["image"], [task.name])[task.name].float() for batch in batches]
         predicted[label] = [task.decode(x)[0] for x in logits]

@@ -14,7 +14,7 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.load import RunConfig, read_config
+from vtadapt.workflows.run.load import RunConfig, load_run, read_config
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.packs import packs_of
@@ -67,6 +67,7 @@ class ZeroShotOptions:
         out: folder; None for RUN_DIR/zero-shot-TARGET-TASK, with "-rehearsed" where that is asked for.
         images: of the picture.
         rehearse: every step also has a batch of the data that the run was trained on.
+        weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
     """
 
     task: str
@@ -79,6 +80,7 @@ class ZeroShotOptions:
     out: Path | None = None
     images: int = 4
     rehearse: bool = False
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Plan:
         base: settings of every training, but for seed, start, held tasks and A.
         trainings: their labels, in order.
         measurable: whether the target's validation images have labels of n.
+        weights: where those of the runs' backbone are, as typed.
     """
 
     recipe: Recipe
@@ -106,6 +109,7 @@ class Plan:
     base: TrainSettings
     trainings: list[str]
     measurable: bool
+    weights: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """What ``zero_shot.json`` tells of it."""
@@ -131,6 +135,8 @@ def make_plan(
     config, settings = _same_kind(sources, options)
     by_seed = _seeds(sources, options.seeds)
     asked = _ablations(options.ablations)
+    found = [load_run(source, weights=options.weights).settings.weights for source in dict.fromkeys(sources)]
+    settings = settings.model_copy(update={"weights": found[0]})
     target, data_dir = packs_of(target, data_dir or settings.data_dir)
     recipe = find_recipe(target, data_dir)
     labels = _labels(config, recipe, options)
@@ -153,7 +159,9 @@ def make_plan(
     others = asked if METHODS[base.method].affinity and measurable else []
     oracle = [ORACLE] if measurable and train.present(options.task).any() else []
     trainings = [ZERO_SHOT, *others, *oracle]
-    return Plan(recipe, by_seed, origin.tasks[options.task], labels, held, origin, base, trainings, measurable)
+    return Plan(
+        recipe, by_seed, origin.tasks[options.task], labels, held, origin, base, trainings, measurable, options.weights
+    )
 
 
 def _same_kind(sources: Sequence[Path], options: ZeroShotOptions) -> tuple[RunConfig, TrainSettings]:

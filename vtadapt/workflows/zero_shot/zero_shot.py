@@ -146,7 +146,7 @@ def _measured(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
     reader, maps = open_reader(plan.base, name, "val"), plan.origin.label_maps.get(name)
     direct: dict[Path, Metrics] = {}
     for source in dict.fromkeys(plan.sources.values()):  # each run once: there is nothing random in it
-        model = load_run(source).model.to(fabric.device)
+        model = load_run(source, weights=plan.weights).model.to(fabric.device)
         loader = build_eval(reader, known, plan.base.batch_size, None, maps)
         direct[source] = evaluate(model, loader, known, fabric).metrics
     found: dict[str, dict[int, Metrics]] = {DIRECT: {seed: direct[source] for seed, source in plan.sources.items()}}
