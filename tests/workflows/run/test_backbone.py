@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from vtadapt.models.backbone import load_backbone
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones import store
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.train.train import train
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import timm
 import torch
 from timm.models.eva import Eva
 from timm.models.resnet import ResNet
-from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
+from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -19,15 +18,15 @@ from torch import nn
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import CNN, SWIN, build_pico, build_resnet_pico, config_of, initialisation
-from vtadapt.models.backbones.cnn import CnnBackbone, load_cnn_weights
+from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.models.backbones.pyramid import PyramidBackbone
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.swinv2 import SwinV2Backbone
 from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
-from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
+from vtadapt.models.backbones.weights import ACCEPTED, load_weights, locate
+from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
 
 BUNDLED = (SWIN, CNN)
-COMPUTED = ("attn_mask", "relative_position_index")  # buffers of older checkpoints that timm computes by itself
 
 FAMILIES: dict[type[nn.Module], type[Encoder]] = {
     SwinTransformer: SwinBackbone,
@@ -48,8 +47,8 @@ def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> 
         name: "swin_pico" or "resnet_pico" (bundled), or a name in timm, with the tag of its weights or without: a Swin,
             a SwinV2 or a plain ViT, which adapters can adapt, or any other encoder that gives levels of features.
         weights: "auto" (the bundled weights; other names must say where theirs come from), "random" (drawn
-            from ``seed``), "timm" (timm's own pretrained weights: a download, or its cache), or a file: safetensors or
-            a timm .pth, read without running code.
+            from ``seed``), "timm" (timm's own: a download, or what an earlier one left), "hf-hub:ORG/NAME" (likewise),
+            or a file, safetensors or .pth, in timm's layout or its publisher's, read without running code.
         seed: seed of random weights.
 
     Raises:
@@ -59,14 +58,16 @@ def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> 
         raise ConfigError(f"timm has no weights for {name!r}; use --weights auto (bundled), random or FILE")
     if name not in BUNDLED:
         _check_name(name, weights)
+    if weights != "auto" and (path := locate(name, weights)) is not None:
+        weights = str(path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _build_bundled(name, weights) if name in BUNDLED else _build(name, weights, seed)
     if weights == "auto":
         with resources.as_file(resources.files("vtadapt").joinpath("assets", name, "model.safetensors")) as file:
-            _fill(net, Path(file))
-    elif weights not in ("random", "timm"):
-        _fill(net, Path(weights))
+            load_weights(net, Path(file))
+    elif weights != "random":
+        load_weights(net, Path(weights))
     return wrap(name, net, weights, seed)
 
 
@@ -78,10 +79,7 @@ def _check_name(name: str, weights: str) -> None:
             f"unknown backbone {name!r}; wanted {SWIN!r}, {CNN!r} or the name of an encoder in timm.{close}"
         )
     if weights == "auto":
-        raise ConfigError(
-            f"no weights for backbone {name!r}: only {SWIN!r} and {CNN!r} are bundled; add --weights FILE, "
-            "--weights timm (downloads) or --weights random"
-        )
+        raise ConfigError(f"no weights for backbone {name!r}: only {SWIN!r} and {CNN!r} are bundled; add {ACCEPTED}")
 
 
 def _build_bundled(name: str, weights: str) -> nn.Module:
@@ -96,9 +94,7 @@ def _build(name: str, weights: str, seed: int) -> nn.Module:
     if family is SwinBackbone:
         options["weight_init"] = initialisation(weights)
     try:
-        net: nn.Module = timm.create_model(name, pretrained=weights == "timm", **options)
-    except OSError as error:
-        raise ConfigError(f"could not get timm's weights of {name!r} ({error}); use --weights FILE") from error
+        net: nn.Module = timm.create_model(name, pretrained=False, **options)
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"backbone {name!r} cannot be built for images of any size ({reason}); {WANTED}") from error
@@ -134,27 +130,3 @@ def wrap(name: str, net: nn.Module, weights: str, seed: int = 0) -> Encoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return family(name, net, mean, std)
-
-
-def _fill(net: nn.Module, path: Path) -> None:
-    if isinstance(net, ResNet):
-        load_cnn_weights(net, path)
-    else:
-        load_weights(net, path)
-
-
-def load_weights(net: nn.Module, path: Path) -> None:
-    """Load a checkpoint into ``net``; classification heads and timm's computed buffers are left out.
-
-    Raises:
-        ConfigError: weights are missing or have other shapes; the message names the first of them.
-    """
-    state = read_state(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # timm's interpolation of position biases warns about memory layout
-            state = checkpoint_filter_fn(state, net)
-    except (AttributeError, IndexError, KeyError, RuntimeError, ValueError):
-        pass  # it walks into blocks that this backbone lacks: told below by key
-    state = {k: v.float() for k, v in state.items() if not k.startswith("head.") and not k.endswith(COMPUTED)}
-    load_fitting(net, state, path, optional=lambda key: key.startswith("head."))

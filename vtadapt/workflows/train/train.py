@@ -64,7 +64,7 @@ def train(
         settings = settings.model_copy(update={"weights": find_backbone(resume, known, settings, weights)})
     trainer = build_trainer(settings, resume, quiet=quiet)
     if resume and known:
-        check_digest(resume, known, settings, trainer.core.digest())
+        check_digest(resume, known, settings, trainer.config["backbone"]["sha256"])
     fabric = trainer.fabric
     path = _run_folder(trainer.settings, resume, fabric)
     try:
