@@ -60,7 +60,10 @@ def locate(name: str, weights: str, *, download: bool = True) -> Path | None:
 
 
 def _of_timm(name: str, download: bool) -> Path:
-    cfg: Any = timm.get_pretrained_cfg(name)
+    try:
+        cfg: Any = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # of another tag than it has
+        cfg = None
     if cfg is None or not cfg.hf_hub_id:
         tags = list(timm.list_pretrained(f"{name.split('.')[0]}.*"))
         known = f"those it has are {', '.join(tags)}" if tags else "it has none of this network"
