@@ -60,6 +60,7 @@ def test_a_repository_of_the_hub_is_asked_for_the_names_in_order(hub, tmp_path):
 def test_a_repository_without_weights_names_what_was_looked_for(hub):
     with pytest.raises(ConfigError, match=r"hf-hub:some/one .*model\.safetensors.*pytorch_model\.bin"):
         locate(SWIN, f"{HUB}some/one")
+    assert len(hub.asked) == len(NAMES)
 
 
 @pytest.mark.parametrize("weights", ["timm", f"{HUB}some/one"])
