@@ -18,7 +18,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     method: Annotated[str | None, typer.Option(help=f"{listed([*METHODS])}; see vtadapt settings method.")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm.")
+        str | None, typer.Option(help="swin_pico, resnet_pico (bundled), or an encoder of timm by its name.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
     decoder: Annotated[str | None, typer.Option(help="light, swin (the paper's), or aspp.")] = None,

@@ -58,7 +58,7 @@ class ModelSettings(Group):
 
     method: str = Field(DEFAULT, description=", ".join(METHODS))
     backbone: str | None = Field(
-        None, description="swin_pico, resnet_pico (bundled), a Swin or ResNet of timm; default: the method's"
+        None, description="swin_pico, resnet_pico (bundled), or an encoder of timm by its name; default: the method's"
     )
     weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
     decoder: Literal["light", "swin", "aspp"] | None = Field(
