@@ -195,7 +195,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("visualize-attention photo.png --run none", 4, "no run 'none'"),
     ("visualize-attention photo.png --tasks dept", 2, "unknown task 'dept' for run 'tiny-0001'; it has semseg, depth"),
     ("visualize-attention photo.png --block 4", 2, "block 4: no such adapted block; there are 0 = stage 3 block 5"),
-    ("visualize-attention photo.png --head 16", 2, "head 16: stage 4 block 2 has 16 heads; wanted mean or 0 to 15"),
+    ("visualize-attention photo.png --head 16", 2, "head 16: stage 3 block 6 has 8 heads; wanted mean or 0 to 7"),
     ("visualize-attention photo.png --head max", 2, "head 'max'; wanted mean or a number"),
     (
         "visualize-attention photo.png --query 31,5",

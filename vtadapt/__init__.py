@@ -11,9 +11,10 @@ from vtadapt.version import __version__
 
 if TYPE_CHECKING:
     from vtadapt.api import Model, load, train
+    from vtadapt.errors import VtadaptError
     from vtadapt.tasks import Task, make_task
 
-__all__ = ["Model", "Task", "__version__", "load", "make_task", "train"]
+__all__ = ["Model", "Task", "VtadaptError", "__version__", "load", "make_task", "train"]
 
 _HOMES = {
     "Model": "vtadapt.api",
@@ -21,6 +22,7 @@ _HOMES = {
     "train": "vtadapt.api",
     "Task": "vtadapt.tasks",
     "make_task": "vtadapt.tasks",
+    "VtadaptError": "vtadapt.errors",
 }
 
 

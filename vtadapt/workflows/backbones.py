@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich import box
+
 from vtadapt.models.backbones import store
 from vtadapt.models.backbones.catalogue import CONDITIONS, Figure, Known
 from vtadapt.workflows.terminal.tables import Table
@@ -13,9 +15,11 @@ from vtadapt.workflows.terminal.tables import Table
 
 def catalogue_pages(encoders: Sequence[Known]) -> list[Table | str]:
     """One row per encoder, and what the columns mean."""
-    table = Table()
-    for column in ("backbone", "M params", "patch", "licence", "commercial", "ADE20K mIoU", "NYUv2 RMSE"):
-        table.add_column(column, justify="left" if column in ("backbone", "licence", "commercial") else "right")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # so that it fits 80 columns
+    for column in ("backbone", "M", "patch", "licence", "free", "ADE20K", "NYUv2"):
+        words = column in ("licence", "free")
+        left = column == "backbone" or words
+        table.add_column(column, justify="left" if left else "right", no_wrap=not words)  # names are typed: kept whole
     for each in encoders:
         figures = {figure.data: figure for figure in each.figures}
         table.add_row(
@@ -28,8 +32,9 @@ def catalogue_pages(encoders: Sequence[Known]) -> list[Table | str]:
         )
     return [
         table,
-        "mIoU in %, RMSE in m: published, of small heads on the frozen encoder; protocols differ, so do not compare "
-        "publishers; vtadapt backbones NAME gives protocol and source",
+        "M: million parameters; free: for commercial use; ADE20K: mIoU in %, NYUv2: RMSE of depth in m, published, of "
+        "small heads on the frozen encoder; protocols differ, so do not compare publishers",
+        "vtadapt backbones NAME gives protocol and source",
         "bundled: swin_pico; others: --backbone NAME --weights timm (downloads), hf-hub:ORG/NAME (downloads) or FILE",
     ]
 

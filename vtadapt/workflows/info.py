@@ -14,6 +14,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.run.build import build_model, build_tasks
 from vtadapt.workflows.run.data_sets import load_recipes
 from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.tables import Table
 
@@ -26,6 +27,7 @@ def info_of_run(run: Path, size: tuple[int, int] | None = None, weights: str | N
 
 def info_of_settings(settings: TrainSettings, size: tuple[int, int] | None = None) -> dict[str, Any]:
     """Describe the model that ``vtadapt train`` would build from these settings."""
+    settings = with_packs(settings)
     recipes = load_recipes(settings)
     tasks = build_tasks(recipes, settings.tasks)
     wanted = size or settings.size or recipes[0].size or (128, 128)

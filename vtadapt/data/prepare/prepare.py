@@ -95,11 +95,7 @@ def prepare(
             _start(building, notes, _noted(plan, state or str(source), reader.decided))
             workers = (options or PrepareOptions()).workers
             written = write_parts(job, parts, workers, _counter(items, on_progress))
-            content = {**_content(job.plan, key, left_out), "decided": reader.decided}
-            if near := reader.passed_over.lines():
-                content["passed_over"] = near
-            content["splits"] = _describe(job.plan, items, parts, written)
-            _need_labels(job.plan, content["splits"])
+            content = _facts(job, key, left_out, _describe(job.plan, items, parts, written))
             content = called(content, source, archives) if source and archives else content
             manifest = write_manifest(building, {**content, **(origin if source else {})})
             exchange(building, out_dir / recipe.name)
@@ -110,6 +106,16 @@ def prepare(
             raise
         shutil.rmtree(notes, ignore_errors=True)
     return manifest
+
+
+def _facts(job: Job, key: str, left_out: Any, splits: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a pack, but for where its files came from."""
+    content = {**_content(job.plan, key, left_out), "decided": job.reader.decided}
+    if near := job.reader.passed_over.lines():
+        content["passed_over"] = near
+    content["splits"] = splits
+    _need_labels(job.plan, splits)
+    return content
 
 
 def _need_source(recipe: Recipe, source: Path | None) -> None:

@@ -75,12 +75,7 @@ def visualize_attention(
     files = list(find_images(images))
     check_out(files, out)
     loaded = load_run(run, weights=options.weights)
-    if not loaded.model.has_attention:
-        known, method = listed(those(lambda m: m.attention)), loaded.settings.method
-        raise ConfigError(
-            f"run {run} is of method {method!r}, which has no adapters to look at; name one of --method {known}"
-        )
-    model = cast(AdaptedModel, loaded.model)
+    model = _adapted(loaded)
     block = chosen_block(model) if options.block is None else options.block
     name, heads = find_block(model, block, head)
     tasks = find_tasks(options.tasks, loaded)
@@ -110,6 +105,16 @@ def visualize_attention(
         if not hint and (hint := finer(model, plan.block, entry)):
             say(f"{file.name}: {hint}")
     return results
+
+
+def _adapted(loaded: Loaded) -> AdaptedModel:
+    """The network of a run whose attention can be shown."""
+    if not loaded.model.has_attention:
+        known, method = listed(those(lambda m: m.attention)), loaded.settings.method
+        raise ConfigError(
+            f"run {loaded.path} is of method {method!r}, which has no adapters to look at; name one of --method {known}"
+        )
+    return cast(AdaptedModel, loaded.model)
 
 
 def _read(file: Path) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
-from vtadapt.workflows.compare.kept import about_kept, find_kept, own_settings
+from vtadapt.workflows.compare.kept import Kept, about_kept, find_kept, own_settings
 from vtadapt.workflows.compare.picture import draw_comparison
 from vtadapt.workflows.compare.tables import markdown, summarise
 from vtadapt.workflows.evaluate.evaluate import summary
@@ -96,27 +96,30 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         kept = find_kept(folder, settings, own, budget, variants, trials)
         variants, trials = [*variants, *kept.variants], [*trials, *kept.trials]
         trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in data.trained})
-        result: dict[str, Any] = {
-            "format": FORMAT,
-            "folder": str(folder),
-            "data": settings.data,
-            "split": "val",
-            "seeds": sorted({trial.seed for trial in trials}),
+        about = {
             "own": own,
-            "kept": [trial.name for trial in kept.trials],
-            "left_out": kept.left_out,
             "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
             "fairness": fairness(budget, options.jobs),
-            "about_kept": about_kept(kept, folder),
-            "headlines": headlines(tasks),
-            "trivial": trivial,
-            "methods": summarise(variants, trials, tasks, trivial["metrics"]),
-            "failed": failures(trials),
+            **_about_trials(trials, kept, folder),
         }
+        found = {"headlines": headlines(tasks), "methods": summarise(variants, trials, tasks, trivial["metrics"])}
+        result = {"format": FORMAT, "data": settings.data, "split": "val", **about, "trivial": trivial, **found}
         result["panels"] = draw_comparison(settings, data.trained, tasks, trials, folder, options.images)
         write_json(folder / COMPARE, result)
         write_text(folder / TABLE, markdown(result))
     return result
+
+
+def _about_trials(trials: Sequence[Trial], kept: Kept, folder: Path) -> dict[str, Any]:
+    """What was trained, what was there before, and what failed."""
+    return {
+        "folder": str(folder),
+        "seeds": sorted({trial.seed for trial in trials}),
+        "kept": [trial.name for trial in kept.trials],
+        "left_out": kept.left_out,
+        "about_kept": about_kept(kept, folder),
+        "failed": failures(trials),
+    }
 
 
 def _told(trial: Trial, tasks: Mapping[str, Task]) -> str:

@@ -90,6 +90,8 @@ class Loaded:
 
     def deciding(self) -> Loaded:
         """The run with predictions made yes or no where their threshold is known; what is not is told."""
+        if not any(task.behaviour.yes_or_no for task in self.tasks.values()):
+            warn(f"run {self.path.name!r} has no task of yes or no; nothing is cut at a threshold")
         for name, task in self.tasks.items():
             if task.behaviour.yes_or_no and name not in self.thresholds:
                 warn(

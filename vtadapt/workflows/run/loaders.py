@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -157,9 +157,7 @@ def build_train(
         PackDataset(r, tasks, t, seed=settings.seed, cache=settings.cache, label_maps=maps.get(recipe.name))
         for recipe, r, t in zip(recipes, readers, augment, strict=True)
     ]
-    for name in tasks:
-        if not any(r.present(name).any() for r in readers):
-            raise DataError(f"no training image of {settings.data!r} has a label for task {name!r}; leave it out")
+    _need_labels(tasks, readers, settings.data)
     train = sets[0] if len(sets) == 1 else MixedDataset(sets)
     sampler = RunSampler(
         [len(d) for d in sets], settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
@@ -174,6 +172,12 @@ def build_train(
     )
     named = {recipe.name: factor for recipe, factor in zip(recipes, factors, strict=True) if factor != 1}
     return TrainData(train, val, sampler, loader, sizes[0], maps, named)
+
+
+def _need_labels(tasks: Iterable[str], readers: Sequence[PackReader], data: str) -> None:
+    for name in tasks:
+        if not any(reader.present(name).any() for reader in readers):
+            raise DataError(f"no training image of {data!r} has a label for task {name!r}; leave it out")
 
 
 def default_epochs(settings: TrainSettings, batches: int) -> int:

@@ -40,11 +40,6 @@ def no_file(path: Path) -> str:
     return "links to nothing" if path.is_symlink() else "neither files nor folders"
 
 
-def has_suffix(name: str, *endings: str) -> bool:
-    """Whether a name ends in one of ``endings``, the suffix in letters of either case."""
-    return with_small_suffix(name).endswith(endings)
-
-
 class PassedOver:
     """Files and folders that are not used though they nearly match: how many, and the first, for each reason."""
 

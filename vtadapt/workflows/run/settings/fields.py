@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from vtadapt.errors import near_matches
 from vtadapt.workflows.run.methods import DEFAULT, LR, METHODS
+from vtadapt.workflows.run.settings.group import Group, number
+from vtadapt.workflows.run.settings.method_groups import (
+    AdaptersSettings,
+    ConsistencySettings,
+    DptSettings,
+    LoraSettings,
+    MultSettings,
+    TawtSettings,
+)
 from vtadapt.workflows.run.settings.parse import parse_size
-
-
-def _number(value: Any) -> Any:
-    """1e3 is text to YAML 1.1, and a number to everybody else; of floats pydantic knows that itself."""
-    with suppress(ValueError):
-        return float(value) if isinstance(value, str) else value
-    return value
-
 
 LARGEST_SEED = 2**32 - 1  # from which all that is random draws without overflow
 SEPARATOR = ">"  # between the two data sets of a label space
-Side = Annotated[int, BeforeValidator(_number), Field(ge=8)]
+Side = Annotated[int, BeforeValidator(number), Field(ge=8)]
 Weight = Annotated[float, Field(ge=0)]
-
-
-class Group(BaseModel):
-    """Settings that belong together; the docstring's first line is what ``vtadapt settings`` says of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _exponents(cls, value: Any, info: ValidationInfo) -> Any:
-        wanted = cls.model_fields[str(info.field_name)].annotation
-        return _number(value) if int in (wanted, *get_args(wanted)) else value
 
 
 class DataSettings(Group):
@@ -143,62 +131,6 @@ class TransferSettings(Group):
     )
     discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
     discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
-
-
-class AdaptersSettings(Group):
-    """What is added to the backbone."""
-
-    embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
-    reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
-    adapter: Literal["residual", "slides"] = Field(
-        "slides",
-        description="residual keeps what the pretrained block computes; slides: the order of the paper's slides",
-    )
-    adapted_blocks: int | None = Field(
-        None,
-        ge=1,
-        description="adapted blocks of the last stage but one, or of a plain ViT; default: the last ceil(4/18) of it, "
-        "or a third",
-    )
-    decoder_sharing: Literal["shared", "per_task"] = Field("shared", description="one decoder, or one per task")
-    train_blocks: Literal["adapters", "full", "all"] = Field(
-        "adapters", description="adapters only; with the adapted blocks; everything"
-    )
-
-
-class DptSettings(Group):
-    """The decoders of the frozen backbone."""
-
-    dpt_width: int = Field(48, ge=8, description="channels of the fusion blocks; the paper has 256")
-
-
-class LoraSettings(Group):
-    """The low-rank changes of the frozen backbone's weights."""
-
-    lora_rank: int = Field(8, ge=1, description="rank r of the change B A of each weight")
-    lora_alpha: float = Field(16.0, gt=0, description="the change is scaled by lora_alpha / lora_rank")
-
-
-class ConsistencySettings(Group):
-    """The networks from task to task."""
-
-    cross_task_share: float = Field(
-        0.5, gt=0, description="the cross-task networks are trained first, for this share of the steps"
-    )
-    cross_task_width: int = Field(12, ge=4, description="channels of the cross-task networks")
-
-
-class TawtSettings(Group):
-    """The weights of the tasks' losses."""
-
-    tawt_every: int | None = Field(None, ge=1, description="steps between mirror steps; default 6 (T + 1)")
-    tawt_eta: float = Field(1.0, ge=0, description="step size of the weights")
-
-
-class MultSettings(Group):
-    """The attention that all tasks' decoders share."""
-
-    reference: str | None = Field(None, description="the task whose attention all share; default: the first")
 
 
 class RunSettings(Group):

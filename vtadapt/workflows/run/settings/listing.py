@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from vtadapt.errors import UsageError, near_matches
-from vtadapt.workflows.run.methods import METHODS
+from vtadapt.workflows.run.methods import METHODS, listed
 from vtadapt.workflows.run.settings.fields import GROUPS, KEYS, TrainSettings, group_of
 from vtadapt.workflows.run.settings.reading import CONDITIONS, check_read, readers, reads
 from vtadapt.workflows.run.settings.resolve import ENV_PREFIX, Given, settings_of, to_check
@@ -70,7 +70,7 @@ def list_settings(given: Mapping[str, Given], name: str | None = None) -> list[E
         name: of a group or, where there is no such group, of a setting.
 
     Raises:
-        UsageError: neither a group nor a setting, with near matches.
+        UsageError: neither a group nor a setting, with near matches; or a group that the method does not read.
         ConfigError: a value that does not fit or is not read, as ``vtadapt train`` would say.
     """
     keys = _named(name)
@@ -78,6 +78,9 @@ def list_settings(given: Mapping[str, Given], name: str | None = None) -> list[E
     settings = settings_of(known)
     check_read(to_check(given, settings), [settings])
     shown = [key for key in keys if len(keys) == 1 or "method" not in given or reads(settings.method, key)]
+    if not shown:
+        others = [method for method in METHODS if any(reads(method, key) for key in keys)]
+        raise UsageError(f"--method {settings.method} reads no setting of {name}; wanted {listed(others)}")
     content = settings.model_dump(mode="json")
     return [_entry(key, settings, content[key], given.get(key)) for key in shown]
 
