@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from vtadapt.data.readers.folder.options import FolderOptions, LabelFiles
+from vtadapt.data.recipe.label_sets import LabelSet
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, near_matches
+from vtadapt.tasks.class_ids import RESERVED
+
+SERVES: dict[str, dict[str, str]] = {
+    "ids": {
+        "factor": "'ids' says which number is which class",
+        "missing": "'void' names numbers that are no class",
+        "flip": "it turns axes of normals",
+        "threshold": "'ids' says which number is which class",
+        "scale": "'ids' says which number is which class",
+    },
+    "numbers": {
+        "void": "'missing' names numbers that mean no label",
+        "ids": "'factor' turns the numbers of the files into the task's units",
+        "flip": "it turns axes of normals",
+        "threshold": "'factor' turns the numbers of the files into the task's units",
+        "scale": "'factor' turns the numbers of the files into the task's units",
+    },
+    "vectors": {
+        "read": "normals are read as what they are, floats or colours",
+        "void": "black, transparent and middle grey pixels, and vectors of zeros, are missing",
+        "ids": "'flip' turns axes",
+        "factor": "'flip' turns axes; 2 v / full - 1 is told by the files' type",
+        "missing": "black, transparent and middle grey pixels, and vectors of zeros, are missing",
+        "threshold": "'flip' turns axes",
+        "scale": "'flip' turns axes; 2 v / full - 1 is told by the files' type",
+    },
+    "strengths": {
+        "void": "'missing' names numbers that mean no label",
+        "ids": "'threshold' says above which number a boundary is, 'scale' which number is a whole one",
+        "factor": "'scale' says which number is a whole boundary",
+        "flip": "it turns axes of normals",
+    },
+}
+"""What a kind says of its files (``Kind.file_form``) -> keys that its reading has no use for, and what serves."""
+
+OF_ONE_ARRAY = (".png", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pbm", ".gif", ".webp", ".jpg", ".jpeg", ".npy")
+"""Suffixes of files without named arrays."""
 
 
 def check_labels(recipe: Recipe, options: FolderOptions) -> None:
@@ -25,7 +65,44 @@ def check_labels(recipe: Recipe, options: FolderOptions) -> None:
                 "give each task its own, or say in what they differ ('ids', 'threshold', 'variable', ...)"
             )
         seen.append((task, how))
+        _check_keys(recipe.tasks[task], how, where)
         _check_classes(recipe.tasks[task], how, where)
+        _check_void(recipe.tasks[task], how, recipe.label_set(task), where)
+
+
+def _check_keys(task: RecipeTask, how: LabelFiles, where: str) -> None:
+    """The part that looks for keys that nothing would read."""
+    form = task.behaviour.file_form
+    for key, serves in SERVES[form].items():
+        if getattr(how, key) != LabelFiles.model_fields[key].default:
+            raise ConfigError(f"{where}: {key!r} says nothing of a task of kind {task.kind!r}: {serves}")
+    if how.read == "colours" and form != "ids":
+        raise ConfigError(f"{where}: 'read: colours' is for classes, and the task's kind is {task.kind!r}")
+    if task.units and form != "numbers":
+        raise ConfigError(
+            f"{where}: the task has 'units: {task.units}', which a task of kind {task.kind!r} has no use for; "
+            "remove it, or write 'kind: regression' where its files hold a quantity"
+        )
+    suffix = PurePosixPath(how.files).suffix.lower()
+    if how.variable is not None and suffix in OF_ONE_ARRAY:
+        raise ConfigError(
+            f"{where}: 'variable' names an array of .npz or .mat files, and a {suffix} file has no names; remove it"
+        )
+
+
+def _check_void(task: RecipeTask, how: LabelFiles, label_set: LabelSet | None, where: str) -> None:
+    """The part that looks for numbers that are a class and no class at once."""
+    if label_set is not None and label_set.ids:
+        if how.void or how.ids:
+            name, key = task.label_set, "void" if how.void else "ids"
+            raise ConfigError(f"{where}: {key!r} is not read where label_sets.{name} has 'ids'; say it there")
+        return
+    names = dict(enumerate(task.classes)) if how.ids is None else {}
+    if both := [number for number in how.void if names.get(number, RESERVED) != RESERVED]:
+        raise ConfigError(
+            f"{where}: {both[0]} is in 'void', and the number of class {names[both[0]]!r}; keep one of them: take it "
+            "out of 'void', or say in 'ids' which number is which class"
+        )
 
 
 def _check_classes(task: RecipeTask, how: LabelFiles, where: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from vtadapt.data.readers.base import ReaderOptions, Strict
 from vtadapt.data.readers.files.patterns import check_pattern
 from vtadapt.data.readers.raw.raster import Reading
 from vtadapt.data.recipe.label_sets import Colour
+
+BEYOND = 2**64  # the first whole number that no type of files holds
 
 
 class LabelFiles(Strict):
@@ -41,6 +43,18 @@ class LabelFiles(Strict):
     @classmethod
     def _known_placeholders(cls, value: str) -> str:
         return check_pattern(value, ("path", "stem", "split"))
+
+    @field_validator("void", "ids", "factor", "missing", "threshold", "scale", mode="before")
+    @classmethod
+    def _numbers_of_files(cls, value: Any, info: ValidationInfo) -> Any:
+        # Python counts True as 1, and YAML reads "yes" as True. What is iterated over of 'ids' are its numbers.
+        for number in value if isinstance(value, list | tuple | dict) else (value,):
+            if isinstance(number, bool):
+                raise ValueError(f"{str(number).lower()} is no number; write 1 or 0 where that is meant")
+            # Ids are compared as Python's own numbers, which have no limit.
+            if isinstance(number, int) and abs(number) >= BEYOND and info.field_name not in ("void", "ids"):
+                raise ValueError("a number that no file holds, wanted one below 2^64 (floats are written as 1.0e+30)")
+        return value
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
