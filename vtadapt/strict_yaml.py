@@ -1,4 +1,4 @@
-"""YAML from people: read as ``yaml.safe_load`` does, but a key given twice is an error, and no input takes long.
+"""YAML from people: as ``yaml.safe_load`` reads it, but a key given twice is an error, and no input takes long.
 
 Nesting, size and the nodes that aliases stand for are bounded before anything is built: a hundred thousand brackets
 would end the process (its stack), and a few hundred bytes of aliases of aliases stand for more nodes than memory holds.
@@ -25,11 +25,12 @@ class StrictYamlError(ValueError):
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """A safe loader that refuses a key given twice."""
+    """A safe loader that refuses a key given twice, with quotes and without as well."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, see :class:`yaml.SafeLoader`."""
         lines: dict[Hashable, int] = {}
+        written: dict[str, Hashable] = {}  # 1 and "1" are one key to whoever reads numbers
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":  # "<<" may stand several times, and gives way to own keys
                 continue
@@ -39,6 +40,11 @@ class _Loader(_Base):  # type: ignore[misc]
                 raise StrictYamlError(f"line {line}: a list or a mapping is no key")
             if key in lines:
                 raise StrictYamlError(f"key {key!r} stands twice, in lines {lines[key]} and {line}; keep one of them")
+            if isinstance(key_node, yaml.ScalarNode):
+                twin = written.setdefault(key_node.value, key)
+                if twin != key:
+                    both = f"keys {twin!r} and {key!r} differ only in quotes"
+                    raise StrictYamlError(f"{both}, in lines {lines[twin]} and {line}; keep one of them")
             lines[key] = line
         return dict(super().construct_mapping(node, deep=deep))
 

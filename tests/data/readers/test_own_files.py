@@ -148,6 +148,8 @@ def test_classes_by_their_colours(tmp_path: Path) -> None:
         ({**FOUR, "colours": COLOURS}, {"void_colours": [[1, 1, 1]]}, "'void_colours'"),
         ({**FOUR, "colours": COLOURS}, {"read": "colours", "void": [255]}, "'void'"),
         (EDGES, {"read": "colours"}, "'read: colours'"),
+        (FOUR, {"ids": {0: "a", 1: "b", "01": "c"}}, "1 and '01'"),
+        (FOUR, {"ids": {0: "a", 1: "b", "1": "c"}}, "1 and '1'"),
         (FOUR, {"ids": {0: "a", 1: "b"}, "void": [7, 1]}, "1 is in 'ids' and in 'void'"),
         (FOUR, {"void": [255, 2]}, "2 is in 'void', and the number of class 'c'"),
         (EDGES, {"void": [255]}, "'void' says nothing of a task of kind 'boundary': 'missing'"),
@@ -384,6 +386,9 @@ def test_the_suffix_of_a_recipe_is_of_any_case(tmp_path: Path, monkeypatch: pyte
         assert load_recipe(name).name == "mine"
     with pytest.raises(VtadaptError, match=re.escape("'other.YML' does not exist")):
         load_recipe("other.YML")
+    Path("mine.txt").write_bytes(Path("mine.yaml").read_bytes())
+    with pytest.raises(VtadaptError, match=r"mine\.txt: .*\.yaml or \.yml"):
+        load_recipe("mine.txt")
 
 
 def test_an_id_beyond_a_long_list_is_named(tmp_path: Path) -> None:

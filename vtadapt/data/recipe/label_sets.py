@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from vtadapt.data.recipe.strict import Strict
+from vtadapt.data.recipe.strict import NumberKeys, Strict
 from vtadapt.errors import DataError, UsageError, near_matches
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_list, type_holding, with_reserved
 
@@ -35,7 +35,7 @@ class LabelSet(Strict):
     task: str = "semseg"
     classes: tuple[str, ...] = Field(min_length=1)
     colours: tuple[Colour, ...] = ()
-    ids: dict[int, str] = Field(default_factory=dict)
+    ids: Annotated[dict[int, str], NumberKeys] = Field(default_factory=dict)
     void: tuple[int, ...] = ()
     highest: int | None = None
 

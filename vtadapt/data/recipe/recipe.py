@@ -207,6 +207,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     for folder in recipe_folders():
         if (folder / f"{text}.yaml").is_file():
             return read_recipe(folder / f"{text}.yaml")
+    if Path(text).is_file():
+        raise UsageError(f"{text}: recipes are files that end in .yaml or .yml; rename it, or write ./{text}")
     known = list_recipes()
     raise UsageError(f"unknown data set {text!r}.{near_matches(text, known)} Known: {', '.join(known)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from vtadapt.errors import near_matches
 
@@ -13,6 +13,24 @@ class Strict(BaseModel):
     """Frozen, and an unknown key is an error: a typing slip never changes a result in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _one_key_per_number(given: Any) -> Any:
+    """Refuse keys such as ``1`` and ``"01"``, which are one number: the last would win in silence."""
+    known: dict[int, Any] = {}
+    for key in given if isinstance(given, dict) else ():
+        try:
+            number = int(key)
+        except (TypeError, ValueError, OverflowError):  # pydantic says what is wrong with it
+            continue
+        fraction = isinstance(key, float) and key != number
+        if not fraction and known.setdefault(number, key) != key:
+            raise ValueError(f"keys {known[number]!r} and {key!r} are the same number; keep one of them")
+    return given
+
+
+NumberKeys = BeforeValidator(_one_key_per_number)
+"""Of mappings from numbers, such as the ids of label files."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -40,6 +40,11 @@ def no_file(path: Path) -> str:
     return "links to nothing" if path.is_symlink() else "neither files nor folders"
 
 
+def folder_in_other_case(name: str) -> str:
+    """What is counted where folder ``name`` is wanted and only one in letters of another case is there."""
+    return f"folders named like {name!r} in letters of another case"
+
+
 class PassedOver:
     """Files and folders that are not used though they nearly match: how many, and the first, for each reason."""
 
@@ -70,9 +75,23 @@ def why_absent(looked_for: Iterable[Path], passed_over: PassedOver) -> str:
         if path != folder and not path.parent.is_dir():
             return f"; {path.parent} is a link to nothing"
         if not os.path.lexists(path) and not path.suffix:
-            return f"; there is no {path}"
+            near = other_case(path)
+            return f"; there is no {path}" + (f", but {near}; write it as it is" if near else "")
         break
     return "".join(f"; {line}" for line in passed_over.lines()[:1])
+
+
+def other_case(path: Path) -> Path | None:
+    """What lies where ``path`` would, and is named like it in letters of another case."""
+    with contextlib.suppress(OSError):
+        return next(
+            (path.with_name(n) for n in sorted(os.listdir(path.parent)) if _same_but_for_case(n, path.name)), None
+        )
+    return None
+
+
+def _same_but_for_case(name: str, other: str) -> bool:
+    return name != other and _key(name) == _key(other)
 
 
 class Listings:
@@ -80,6 +99,7 @@ class Listings:
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, list[str]]] = {}
+        self._absent: dict[Path, tuple[str, Path] | None] = {}
 
     def find(self, path: Path) -> Path | None:
         """The file at ``path``, or the one that is named so but for the case of its suffix; None where there is none.
@@ -99,6 +119,17 @@ class Listings:
         """A file of that name but for its suffix, or for the case of its letters."""
         alike = self._alike(path)
         return path.with_name(alike[0]) if alike else None
+
+    def near_folder(self, path: Path) -> tuple[str, Path] | None:
+        """The name of the first folder of ``path`` that is not there, and what differs from it only in case."""
+        folder = path.parent
+        if folder not in self._absent:
+            first = folder
+            while not first.parent.is_dir() and first.parent != first:
+                first = first.parent
+            there = None if folder.is_dir() else other_case(first)
+            self._absent[folder] = None if there is None else (first.name, there)
+        return self._absent[folder]
 
     def _alike(self, path: Path) -> list[str]:
         folder = path.parent

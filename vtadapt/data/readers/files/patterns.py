@@ -15,7 +15,15 @@ from fnmatch import translate
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Formatter
 
-from vtadapt.data.readers.files.names import PICTURES, PassedOver, is_data, no_file, with_small_suffix
+from vtadapt.data.readers.files.names import (
+    PICTURES,
+    PassedOver,
+    folder_in_other_case,
+    is_data,
+    no_file,
+    other_case,
+    with_small_suffix,
+)
 from vtadapt.errors import ConfigError, DataError
 
 WILD = re.compile(r"[*?\[]")
@@ -41,6 +49,17 @@ def check_pattern(pattern: str, known: tuple[str, ...]) -> str:
     for name, spec, conversion in fields:
         if name is not None and (name not in known or spec or conversion):
             raise ValueError(f"unknown placeholder {{{name}}}; wanted {wanted}")
+    return pattern
+
+
+def without_wildcards(pattern: str) -> str:
+    """``pattern``, where its placeholders alone decide which file is meant: one file, which is not searched for.
+
+    Raises:
+        ValueError: for pydantic. Brackets are let through: names have them.
+    """
+    if wild := next((sign for sign in pattern if sign in "*?"), None):
+        raise ValueError(f"wanted the name of one file, which '{wild}' cannot be part of; only placeholders vary")
     return pattern
 
 
@@ -95,6 +114,9 @@ class _Walk:
         while self.links:
             links, self.links = sorted(self.links), []
             for folder, rest in links:
+                if rest[0] == "**" and _leads_back(folder):
+                    self.passed_over.add("linked folders that lead back to a folder they lie in", folder)
+                    continue
                 yield from self._below(folder, rest, linked=True)
 
     def _below(self, folder: Path, parts: tuple[str, ...], linked: bool = False) -> Iterator[Path]:
@@ -123,10 +145,8 @@ class _Walk:
         """Below a folder that the pattern names without a wildcard."""
         if (folder / name).is_dir():
             yield from self._below(folder / name, rest)
-        elif folder.is_dir():
-            for other in sorted(os.listdir(folder)):
-                if other.lower() == name.lower():
-                    self.passed_over.add(f"folders named like {name!r} in letters of another case", folder / other)
+        elif (other := other_case(folder / name)) is not None:
+            self.passed_over.add(folder_in_other_case(name), other)
 
     def _entry(self, folder: Path, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[Path]:
         part, rest = parts[0], parts[1:]
@@ -159,6 +179,11 @@ class _Walk:
             self.passed_over.add("files whose names match in letters of another case", path)
         elif dot and path.suffix.lower() in PICTURES and _fits(path.stem, stem):
             self.passed_over.add(f"pictures with another suffix than {part!r}", path)
+
+
+def _leads_back(link: Path) -> bool:
+    """Whether a link points to a folder that it lies in: what is below it has a shorter path, or is not asked for."""
+    return Path(os.path.realpath(link.parent)).is_relative_to(os.path.realpath(link))
 
 
 def _is(test: Callable[[], bool]) -> bool:

@@ -28,21 +28,21 @@ pickle); what they are is told from their content. Patterns are relative to the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_size
-from vtadapt.data.readers.files.names import Listings, no_file, why_absent, with_small_suffix
+from vtadapt.data.readers.files.links import RealPaths
+from vtadapt.data.readers.files.names import Listings, folder_in_other_case, no_file, why_absent
 from vtadapt.data.readers.files.patterns import fixed_part, matching_files
 from vtadapt.data.readers.files.strengths import decide_over
 from vtadapt.data.readers.folder.consistency import check_labels
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
-from vtadapt.data.readers.folder.options import FolderOptions, Splitting
+from vtadapt.data.readers.folder.options import FolderOptions, Splitting, is_excluded
+from vtadapt.data.readers.folder.roles import need_one_split, need_own_labels, picture_as_label
 from vtadapt.data.readers.folder.splitting import read_list, share
 from vtadapt.data.readers.raw.picture import read_picture, turned
 from vtadapt.data.recipe.recipe import Recipe
@@ -63,7 +63,7 @@ class Folder(Reader):
         root = need_folder(source, f"pictures {self.options.image}")
         pattern = self.options.image.format(split=split)
         images = matching_files(root, pattern, f"recipe {self.recipe.name!r}, options.image", self.passed_over)
-        images = [path for path in images if not self._excluded(path.relative_to(root))]
+        images = [path for path in images if not is_excluded(path.relative_to(root), self.options.exclude)]
         if not images and split in self.options.optional_splits:
             return []
         if not images:
@@ -79,10 +79,10 @@ class Folder(Reader):
                     f"{path}: differs from {other} only in its suffix; their labels could not be told apart"
                 )
             names[name] = path
-        listings, folders = Listings(), dict[Path, str]()
-        pictures = frozenset(_whole(path, folders) for path in images)
+        listings, real = Listings(), RealPaths()
+        pictures = {real.of(path): path for path in reversed(images)}
         chosen = self._chosen(root, split, names)
-        return [self._item(root, split, n, names[n], pictures, (listings, folders)) for n in chosen]
+        return [self._item(root, split, n, names[n], pictures, (listings, real)) for n in chosen]
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
         """At least one picture must have a label, and each label one picture; the scales of boundaries are decided."""
@@ -95,31 +95,14 @@ class Folder(Reader):
                 f"{source}: none of {count} pictures has a label of any task; wanted {how.files!r} for {task!r} "
                 f"(options.labels.{task}.files){why_absent(absent.values(), self.passed_over)}"
             )
-        self._need_one_split(found)
-        owners: dict[tuple[str, Path], Path] = {}
+        real = RealPaths()
+        if not self.options.splits_share:
+            need_one_split(found, real)
+        need_own_labels(found, self.options.labels, real)
         for item in (item for items in found.values() for item in items):
-            paths = item.paths
-            self.passed_over.forget(paths.values())
-            for task, path in paths.items():
-                owner = owners.setdefault((task, path), paths["image"])
-                if owner != paths["image"]:
-                    both = f"{owner} and {paths['image']} share it as their label of {task}"
-                    raise DataError(f"{path}: {both}; use {{path}} in options.labels.{task}.files, or rename one")
+            self.passed_over.forget(item.paths.values())
         for task in self.options.labels:
             self._decide_scale(task, [item for items in found.values() for item in items if task in item.roles])
-
-    def _need_one_split(self, found: Mapping[str, Sequence[Item]]) -> None:
-        """Raise a DataError where a picture is in two splits: what is tested on would be trained on."""
-        if self.options.splits_share:
-            return
-        owners: dict[tuple[str, str], str] = {}
-        folders: dict[Path, str] = {}
-        for split, items in found.items():
-            for path in (item.paths["image"] for item in items):
-                owner = owners.setdefault(_whole(path, folders), split)
-                if owner != split:
-                    advice = "take it out of one, or write 'splits_share: true' in options"
-                    raise DataError(f"{path}: in split {owner!r} and in split {split!r}; {advice}")
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist, upright."""
@@ -181,21 +164,16 @@ class Folder(Reader):
         if scales := decide_over(items, lambda item: read_marks(item.paths[task], given), given.where):
             self.decided[f"{task}.scale"] = scales
 
-    def _excluded(self, path: Path) -> bool:
-        """Whether a path below the source is one of those that the recipe leaves out."""
-        texts = {text for whole in (path.as_posix(), path.name) for text in (whole, with_small_suffix(whole))}
-        return any(fnmatchcase(text, pattern) for pattern in self.options.exclude for text in texts)
-
     def _item(
         self,
         root: Path,
         split: str,
         name: str,
         image: Path,
-        pictures: frozenset[tuple[str, str]],
-        known: tuple[Listings, dict[Path, str]],
+        pictures: Mapping[str, Path],
+        known: tuple[Listings, RealPaths],
     ) -> Item:
-        listings, folders = known
+        listings, real = known
         paths: dict[str, Path] = {"image": image}
         absent: dict[str, Path] = {}
         for task, how in self.options.labels.items():
@@ -203,12 +181,8 @@ class Folder(Reader):
                 continue
             path = root / how.files.format(path=name, stem=image.stem, split=split)
             found = listings.find(path)
-            if found is not None and _whole(found, folders) in pictures:
-                hint = how.files.replace("{path}", "*").replace("{stem}", "*").replace("{split}", "*")
-                raise DataError(
-                    f"{found}: the label {task!r} of {image.name}, and itself a picture that 'image' matches; let it "
-                    f"match pictures only, or write 'exclude: [\"{Path(hint).name}\"]' in options"
-                )
+            if found is not None and (itself := pictures.get(real.of(found))) is not None:
+                raise picture_as_label(root, (found, image, itself), task, self.options)
             if found is not None and found.is_file():
                 paths[task] = found
                 continue
@@ -217,6 +191,8 @@ class Folder(Reader):
                 self.passed_over.add(no_file(found), found)
             elif (near := listings.near(path)) is not None and near != image:
                 self.passed_over.add(f"labels of {task} with another suffix or in letters of another case", near)
+            elif (other := listings.near_folder(path)) is not None:
+                self.passed_over.add(folder_in_other_case(other[0]), other[1])
         return Item(name, paths, absent=absent)
 
     def _chosen(self, root: Path, split: str, names: dict[str, Path]) -> list[str]:
@@ -243,11 +219,3 @@ class Folder(Reader):
         if split not in fractions:
             raise ConfigError(f"recipe {self.recipe.name!r}: options.split.fractions has no split {split!r}")
         return share(list(names), fractions, split, how.seed)
-
-
-def _whole(path: Path, folders: dict[Path, str]) -> tuple[str, str]:
-    """Name and folder of a file, its links followed: the same for two paths to it; ``folders`` keeps what is known."""
-    folder = folders.get(path.parent)
-    if folder is None:
-        folder = folders[path.parent] = os.path.realpath(path.parent)
-    return folder, path.name

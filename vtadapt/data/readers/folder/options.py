@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from vtadapt.data.readers.base import ReaderOptions, Strict
-from vtadapt.data.readers.files.patterns import check_pattern
+from vtadapt.data.readers.files.names import with_small_suffix
+from vtadapt.data.readers.files.patterns import check_pattern, without_wildcards
 from vtadapt.data.readers.raw.raster import Reading
 from vtadapt.data.recipe.label_sets import Colour
+from vtadapt.data.recipe.strict import NumberKeys
 
 BEYOND = 2**64  # the first whole number that no type of files holds
 
@@ -32,7 +37,7 @@ class LabelFiles(Strict):
     read: Reading | Literal["colours"] | None = None
     void: tuple[int, ...] = ()
     void_colours: tuple[Colour, ...] = ()
-    ids: dict[int, str | None] | None = Field(None, min_length=1)
+    ids: Annotated[dict[int, str | None] | None, NumberKeys] = Field(None, min_length=1)
     factor: float = Field(1.0, gt=0, allow_inf_nan=False)
     missing: tuple[int | float, ...] = ()
     flip: tuple[Annotated[str, Field(pattern="^[xyz]$")], ...] = ()
@@ -42,7 +47,7 @@ class LabelFiles(Strict):
     @field_validator("files")
     @classmethod
     def _known_placeholders(cls, value: str) -> str:
-        return check_pattern(value, ("path", "stem", "split"))
+        return without_wildcards(check_pattern(value, ("path", "stem", "split")))
 
     @field_validator("void", "ids", "factor", "missing", "threshold", "scale", mode="before")
     @classmethod
@@ -79,7 +84,7 @@ class Splitting(Strict):
     @field_validator("lists")
     @classmethod
     def _known_placeholders(cls, value: str | None) -> str | None:
-        return None if value is None else check_pattern(value, ("split",))
+        return None if value is None else without_wildcards(check_pattern(value, ("split",)))
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -118,3 +123,9 @@ class FolderOptions(ReaderOptions):
         if ("{split}" in self.image) == (self.split is not None):
             raise ValueError("put {split} into 'image' or give 'split' (not both)")
         return self
+
+
+def is_excluded(path: PurePath, exclude: Iterable[str]) -> bool:
+    """Whether a path below the source, or its name, matches one of ``exclude``, the suffix in either case."""
+    texts = {text for whole in (path.as_posix(), path.name) for text in (whole, with_small_suffix(whole))}
+    return any(fnmatchcase(text, pattern) for pattern in exclude for text in texts)
