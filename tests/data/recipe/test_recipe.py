@@ -9,7 +9,7 @@ import yaml
 
 from vtadapt.data.readers import READERS, make_reader
 from vtadapt.data.readers.folder import folder
-from vtadapt.data.recipe.recipe import Intrinsics, Recipe, list_recipes, load_recipe
+from vtadapt.data.recipe.recipe import Intrinsics, Recipe, list_recipes, load_recipe, recipe_folders
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.synthetic.streets.catalogue import CLASSES
@@ -179,6 +179,16 @@ def test_class_ids_follow_the_class_map() -> None:
         camvid.class_ids("semseg", "coco", ("x",))
     with pytest.raises(ConfigError, match="'sky' is no class"):
         camvid.class_ids("semseg", "cityscapes19", city[:6])
+
+
+def test_an_own_recipe_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    for name in ("rooms", "Rooms"):
+        with pytest.raises(ConfigError, match=f"'{name}'.* my_{name}"):
+            load_recipe(write(tmp_path, name=name))
+    shipped = next(p / "rooms.yaml" for p in recipe_folders() if (p / "rooms.yaml").is_file())
+    copied = tmp_path / "copied.yaml"
+    copied.write_bytes(shipped.read_bytes())
+    assert load_recipe(copied) == load_recipe(shipped) == load_recipe("rooms")
 
 
 def test_resized_intrinsics_keep_pixel_edges() -> None:

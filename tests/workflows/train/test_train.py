@@ -198,6 +198,20 @@ def test_another_version_of_the_recipe_is_told(tiny: Any, tmp_path: Path, capsys
     assert f"vtadapt prepare-data {changed} --force" in capsys.readouterr().err
 
 
+def test_a_users_pack_under_a_shipped_name_is_not_to_be_replaced(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((tiny.data_dir / "look" / "manifest.json").read_text(encoding="utf-8"))
+    manifest["recipe"]["name"] = manifest["name"] = "camvid"
+    (tmp_path / "camvid").mkdir()
+    (tmp_path / "camvid" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert list(find_recipe("camvid", tmp_path).tasks) == ["semseg", "edges"]
+    told = capsys.readouterr().err
+    assert manifest["recipe"]["title"] in told
+    assert "--data-dir" in told
+    assert "--force" not in told
+
+
 def test_bf16_runs_where_it_is_asked_for(tiny: Any) -> None:
     fabric = open_fabric(TrainSettings(data="tiny", accelerator="cpu", precision="bf16-mixed"))
     model = build_model(tiny.settings, {"depth": build_tasks([find_recipe("tiny", tiny.data_dir)], None)["depth"]})

@@ -115,6 +115,13 @@ def manifest_recipe(manifest: Mapping[str, Any]) -> Recipe:
         raise DataError(f"pack {name!r}: its recipe cannot be read ({text}); prepare it again") from error
 
 
+def other_recipe(manifest: Mapping[str, Any], recipe: Recipe) -> str:
+    """The title of the recipe that a pack was made with, where that is no version of ``recipe``; else empty."""
+    made_with = manifest.get("recipe", {})
+    same = made_with.get("title", "") == recipe.title and made_with.get("reader", recipe.reader) == recipe.reader
+    return "" if same else repr(str(made_with.get("title", "")))
+
+
 def prepare_command(name: str, recipe: Recipe | None = None, splits: Sequence[str] = ()) -> str:
     """The command that makes the pack ``name``.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.pack.manifest import has_pack, locate, open_manifest
+from vtadapt.data.pack.manifest import has_pack, locate, open_manifest, other_recipe
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError
@@ -34,8 +34,8 @@ def need_same(out_dir: Path, plan: Plan, origin: Mapping[str, list[str]]) -> Non
         return
     wrong = ""
     if there.get("recipe_hash") not in (None, plan.shipped.hash):
-        title = str(there.get("recipe", {}).get("title", ""))
-        wrong = f"another recipe of that name ({title!r})" if title != plan.shipped.title else "another version of it"
+        other = other_recipe(there, plan.shipped)
+        wrong = f"another recipe of that name ({other})" if other else "another version of it"
     elif _others(there, origin):
         wrong = ", ".join(map(str, there["source"]))
     if wrong:

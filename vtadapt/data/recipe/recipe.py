@@ -196,14 +196,17 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
     Raises:
         UsageError: no such data set (with near matches) or file.
-        ConfigError: the file is not YAML or does not fit the schema; the message names file and key.
+        ConfigError: the file is not YAML or does not fit the schema, and the message names file and key; or it is
+            another recipe than the shipped one of its name.
     """
     text = str(name_or_path)
     if text.lower().endswith((".yaml", ".yml")) or "/" in text:
         path = Path(text).expanduser()
         if not path.is_file():
             raise UsageError(f"recipe file {str(path)!r} does not exist")
-        return read_recipe(path)
+        recipe = read_recipe(path)
+        _need_own_name(recipe, path)
+        return recipe
     for folder in recipe_folders():
         if (folder / f"{text}.yaml").is_file():
             return read_recipe(folder / f"{text}.yaml")
@@ -211,6 +214,17 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         raise UsageError(f"{text}: recipes are files that end in .yaml or .yml; rename it, or write ./{text}")
     known = list_recipes()
     raise UsageError(f"unknown data set {text!r}.{near_matches(text, known)} Known: {', '.join(known)}")
+
+
+def _need_own_name(recipe: Recipe, path: Path) -> None:
+    """Raise a ConfigError where a recipe bears a shipped one's name: their packs would take each other's place."""
+    taken = next((name for name in list_recipes() if name.casefold() == recipe.name.casefold()), None)
+    if taken is None or path.resolve().parent in recipe_folders() or load_recipe(taken).hash == recipe.hash:
+        return
+    raise ConfigError(
+        f"recipe {path}: its name {recipe.name!r} is that of a data set that comes with vtadapt; name yours otherwise, "
+        f"such as my_{recipe.name}"
+    )
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vtadapt.atomic import need_writable
-from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest
+from vtadapt.data.pack.manifest import has_pack, manifest_recipe, open_manifest, other_recipe
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.run.settings import TrainSettings
@@ -120,10 +121,21 @@ def find_recipe(name: str, data_dir: Path, *, needed: bool = False) -> Recipe:
     manifest = open_manifest(data_dir, known)
     packed = manifest_recipe(manifest)
     if recipe is not None and recipe.hash != manifest.get("recipe_hash"):
+        if name == known and (other := other_recipe(manifest, recipe)):  # a shipped name, and a user's pack
+            say(
+                f"note: {data_dir / known} was prepared with another recipe of that name ({other}), which is used; "
+                f"{name} itself needs another --data-dir"
+            )
+            return _prepared_only(packed, manifest)
         source = "" if recipe.source.synthetic else " --source PATH"
         say(
             f"note: {data_dir / known} was prepared with another version of its recipe, which is used; "
             f"vtadapt prepare-data {name}{source} --force prepares it with this one"
         )
+    return _prepared_only(packed, manifest)
+
+
+def _prepared_only(packed: Recipe, manifest: Mapping[str, Any]) -> Recipe:
+    """The recipe of a pack with those of its tasks that are in it."""
     stored = manifest.get("tasks", list(packed.tasks))
     return packed.model_copy(update={"tasks": {t: spec for t, spec in packed.tasks.items() if t in stored}})
