@@ -283,6 +283,86 @@ def test_edges_with_two_readings(
 
 
 @pytest.mark.parametrize(
+    ("dtype", "top", "other"),
+    [
+        (np.int8, 100, 127),
+        (np.int8, 127, None),
+        (np.int16, 200, 255),
+        (np.int16, 300, 32767),
+        (np.uint32, 300, 65535),
+        (np.uint32, 70_000, 2**32 - 1),
+        (np.uint32, 2**32 - 1, None),
+        (np.uint64, 2**63, 2**64 - 1),
+    ],
+)
+def test_only_what_the_type_holds_is_offered_as_a_whole_edge(
+    tmp_path: Path, dtype: type, top: int, other: int | None
+) -> None:
+    own = OwnSet(tmp_path, EDGES, None, ".npy").fill(npy, np.where(LINES > 0, dtype(top), dtype(0)))
+    offered = [int(number) for number in re.findall(r"'scale: (\d+)'", own.refused("labels/0"))]
+    assert offered == [top] + ([] if other is None else [other])
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        _black_and_white,
+        in_palette(0, 0, 0, 255, 255, 255, bits=1),
+        in_palette(0, 0, 0, 255, 255, 255),
+        lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
+    ],
+)
+@pytest.mark.parametrize("threshold", [0, 1, 127])
+def test_black_and_white_lie_on_either_side_of_a_threshold(
+    tmp_path: Path, write: Callable[[Path, np.ndarray], None], threshold: float
+) -> None:
+    [found] = OwnSet(tmp_path, EDGES, {"threshold": threshold}).fill(write, LINES).found()
+    np.testing.assert_array_equal(found, LINES)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write", "array", "how"),
+    [
+        (".png", image, LINES.astype(bool), {"threshold": 1}),
+        (".png", image, LINES.astype(bool), {"threshold": 127}),
+        (".npy", npy, LINES.astype(bool), {"threshold": 127}),
+        (".png", image, LINES, {"threshold": 127}),
+        (".png", image, LINES * 255, {"threshold": 255}),
+        (".npy", npy, LINES * 0.25, {"threshold": 0.5}),
+        (".png", in_palette(0, 0, 0, 255, 255, 255), LINES, {"threshold": 127, "read": "stored"}),
+        (".png", image, LINES, {"scale": 255}),
+        (".npy", npy, LINES.astype(np.float32), {"scale": 255}),
+    ],
+)
+def test_a_number_that_no_edge_gets_near_is_refused(
+    tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], array: np.ndarray, how: dict
+) -> None:
+    [(key, number)] = [(key, how[key]) for key in ("threshold", "scale") if key in how]
+    own = OwnSet(tmp_path, EDGES, how, suffix).fill(write, array, np.zeros_like(array))
+    own.refused(f"labels/0{suffix}", f"'{key}: {number:g}'", "options.labels.x")
+
+
+def test_one_file_of_a_set_shows_that_a_number_can_be_meant(tmp_path: Path) -> None:
+    weak, whole = LINES, LINES * 255
+    found = OwnSet(tmp_path / "t", EDGES, {"threshold": 127}).fill(image, *[weak] * 17, whole).found()
+    assert sum(int(label.sum()) for label in found) == LINES.sum()
+    found = OwnSet(tmp_path / "s", EDGES, {"scale": 255}).fill(image, weak, whole).found()
+    np.testing.assert_allclose([label.max() for label in found], [1 / 255, 1], atol=1e-4)
+
+
+def test_a_colour_that_no_pixel_has_does_not_make_grey_strengths_indices(tmp_path: Path) -> None:
+    write = in_palette(*[0] * 3, *[128] * 3, *[255] * 3, 255, 0, 0)
+    OwnSet(tmp_path / "edges", EDGES).fill(write, IDS.clip(max=1)).refused("'read: stored'", "'read: grey'")
+    OwnSet(tmp_path / "depth", DEPTH).fill(write, IDS.clip(max=2)).refused("'read: stored'", "'read: grey'")
+    grey = OwnSet(tmp_path / "grey", EDGES, {"read": "grey"}).fill(write, IDS.clip(max=2)).found()[0]
+    np.testing.assert_allclose(grey, np.array([0, 128 / 255, 1, 1])[IDS], atol=1e-4)
+    # A palette of classes has greys, too, and a picture may have none but these.
+    np.testing.assert_array_equal(
+        OwnSet(tmp_path / "ids", FOUR).fill(write, IDS.clip(max=2)).found()[0], IDS.clip(max=2)
+    )
+
+
+@pytest.mark.parametrize(
     ("how", "wanted"),
     [
         ({"threshold": 0.5}, [0, 0, 1, 255]),

@@ -52,18 +52,19 @@ def read_marks(path: Path) -> Marks:
     return Marks(path, values, raster.full, np.ones(values.shape, bool))
 
 
+def readable(items: Sequence[T], read: Callable[[T], Marks]) -> Iterator[Marks]:
+    """What ``read`` reads of each item, as :func:`spread`; broken files are left to be named when they load."""
+    for item in spread(items):
+        try:
+            marks = read(item)
+        except DataError:
+            continue
+        yield marks
+
+
 def decide_over(items: Sequence[T], read: Callable[[T], Marks], where: str = "") -> dict[str, float]:
-    """As :func:`decide`, for samples whose files ``read`` reads; broken ones are left to be named when they load."""
-
-    def files() -> Iterator[Marks]:
-        for item in spread(items):
-            try:
-                marks = read(item)
-            except DataError:
-                continue
-            yield marks
-
-    return decide(files(), where)
+    """As :func:`decide`, for samples whose files ``read`` reads, but for broken ones."""
+    return decide(readable(items, read), where)
 
 
 def decide(files: Iterable[Marks], where: str = "") -> dict[str, float]:
@@ -81,7 +82,8 @@ def decide(files: Iterable[Marks], where: str = "") -> dict[str, float]:
     seen: dict[str, _Seen] = {}
     for count, marks in enumerate(files, start=1):
         if (key := _type(marks)) is not None:
-            seen.setdefault(key, _Seen(marks.full)).add(marks)
+            limit = int(np.iinfo(marks.values.dtype).max) if marks.full is None else marks.full
+            seen.setdefault(key, _Seen(marks.full, limit)).add(marks)
         if count >= SAMPLES and all(one.scale is not None for one in seen.values()):
             break
     for one in seen.values():
@@ -159,6 +161,7 @@ class _Seen:
     """The numbers of all files of one type."""
 
     full: int | None
+    limit: int  # what the type can hold
     files: int = 0
     top: int = 0
     path: Path = field(default_factory=Path)
@@ -196,7 +199,9 @@ class _Seen:
             )
             said = f"'missing: [{top}]' or 'scale: {top}'"
         else:
-            other = next((full for full in (self.full or 0, 255, 65535, 2**32 - 1) if full > top), 2 * top)
-            text = f"{name}boundary values up to {top}: is that a whole edge, or is {other}?"
-            said = f"'scale: {top}', 'scale: {other}' or 'threshold'"
+            # Only what the type can hold may be a whole edge: 255 may not in int8.
+            wholes = (255, 65535, 2**32 - 1, self.limit) if self.full is None else (self.full, 255, 65535)
+            other = next((whole for whole in wholes if top < whole <= self.limit), None)
+            text = f"{name}boundary values up to {top}: is that a whole edge" + (f", or is {other}?" if other else "?")
+            said = " or ".join([f"'scale: {top}'", *([f"'scale: {other}'"] if other else []), "'threshold'"])
         return DataError(f"{text} {f'Write {said} in {where}' if where else 'Wanted 0 and 1, or 0 to 255'}")

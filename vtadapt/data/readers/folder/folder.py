@@ -38,7 +38,8 @@ from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_si
 from vtadapt.data.readers.files.links import RealPaths
 from vtadapt.data.readers.files.names import Listings, folder_in_other_case, no_file, why_absent
 from vtadapt.data.readers.files.patterns import fixed_part, matching_files
-from vtadapt.data.readers.files.strengths import decide_over
+from vtadapt.data.readers.files.said import need_fit
+from vtadapt.data.readers.files.strengths import Marks, decide_over, readable
 from vtadapt.data.readers.folder.consistency import check_labels
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
 from vtadapt.data.readers.folder.options import FolderOptions, Splitting, is_excluded
@@ -151,17 +152,18 @@ class Folder(Reader):
         return Labelling(task, self.recipe.tasks[task], self.options.labels[task], self.recipe.label_set(task), scales)
 
     def _decide_scale(self, task: str, items: Sequence[Item]) -> None:
-        """See which number is a whole boundary, where the recipe does not say it."""
-        how = self.options.labels[task]
+        """See which number is a whole boundary; where the recipe says it, whether it can be meant."""
         self.decided.pop(f"{task}.scale", None)
-        if (
-            self.recipe.tasks[task].behaviour.file_form != "strengths"
-            or how.scale is not None
-            or how.threshold is not None
-        ):
+        if self.recipe.tasks[task].behaviour.file_form != "strengths":
             return
         given = self._labelling(task)
-        if scales := decide_over(items, lambda item: read_marks(item.paths[task], given), given.where):
+
+        def read(item: Item) -> Marks:
+            return read_marks(item.paths[task], given)
+
+        if given.said.threshold is not None or given.said.scale is not None:
+            need_fit(readable(items, read), given.said)
+        elif scales := decide_over(items, read, given.where):
             self.decided[f"{task}.scale"] = scales
 
     def _item(

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
+from vtadapt.data.readers.files.said import Said, need_in_reach
 from vtadapt.data.readers.files.strengths import Marks, strengths
 from vtadapt.data.readers.folder.colours import ids_of_colours
 from vtadapt.data.readers.folder.options import LabelFiles
 from vtadapt.data.readers.raw.door import read_raster
-from vtadapt.data.readers.raw.raster import COLOURED, Raster, is_grey, need_exact, numbers
+from vtadapt.data.readers.raw.raster import COLOURED, Raster, is_grey, need_exact, numbers, with_used_entries
 from vtadapt.data.recipe.label_sets import LabelSet, map_ids
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
@@ -41,6 +42,11 @@ class Labelling:
     def where(self) -> str:
         """The recipe's key of the options, for messages."""
         return f"options.labels.{self.task}"
+
+    @property
+    def said(self) -> Said:
+        """What is said of the numbers of boundaries."""
+        return Said(self.how.threshold, self.how.scale, self.where)
 
 
 def read_label(path: Path, given: Labelling) -> tuple[NDArray[Any], int]:
@@ -84,6 +90,8 @@ def known_pixels(raw: NDArray[Any], path: Path, given: Labelling) -> NDArray[np.
 
 def _numbers(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     reading = None if given.how.read == "colours" else given.how.read
+    if given.spec.behaviour.file_form != "ids":  # whose palettes hold colours of classes that are not in this picture
+        raster = with_used_entries(raster)
     return numbers(raster, path, reading, f"write 'read: stored' or 'read: grey' in {given.where}")
 
 
@@ -130,7 +138,7 @@ def _ids(given: Labelling) -> dict[int, int]:
 def _regression(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     if given.spec.distance or given.how.missing:
         need_exact(raster, path, "distances, and of codes for missing ones")
-    palette = raster.palette if given.how.read is None else None
+    palette = with_used_entries(raster).palette if given.how.read is None else None
     if palette is not None and (palette != palette[:, :1]).any():
         found = "a palette of colours, wanted grey"
         raise DataError(f"{path}: {found}; 'read: stored' in {given.where} takes its indices")
@@ -149,6 +157,7 @@ def _vectors(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
 def _boundary(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
     marks = _marks(raster, path, given)
     if given.how.threshold is not None:
+        need_in_reach(marks, given.said)
         with np.errstate(over="ignore"):  # above what the type can hold nothing is
             return np.where(marks.known, _flat(marks.values, path) > given.how.threshold, VOID).astype(np.uint8)
     return strengths(marks, given.scales, given.how.scale, given.where)
@@ -156,10 +165,18 @@ def _boundary(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
 
 def _marks(raster: Raster, path: Path, given: Labelling) -> Marks:
     need_exact(raster, path, "boundaries")
-    drawn = _black_and_white(raster) if given.how.read is None and not given.how.missing else None
-    raw = _numbers(raster, path, given) if drawn is None else drawn
-    full = raster.full if drawn is None else 1
+    raw, full = _numbers_of_marks(raster, path, given)
     return Marks(path, raw, full, known_pixels(raw, path, given))
+
+
+def _numbers_of_marks(raster: Raster, path: Path, given: Labelling) -> tuple[NDArray[Any], int | None]:
+    """(H, W) numbers of a boundary file, and the largest that its type holds."""
+    drawn = _black_and_white(raster) if given.how.read is None and not given.how.missing else None
+    if drawn is None:
+        return _numbers(raster, path, given), raster.full
+    if given.how.threshold is not None:  # which is a number of the grey that is seen: 127 between black and white
+        return drawn.astype(np.uint8) * np.uint8(255), 255
+    return drawn, 1
 
 
 def _black_and_white(raster: Raster) -> NDArray[np.bool_] | None:

@@ -85,6 +85,14 @@ def numbers(raster: Raster, path: Path, reading: Reading | None = None, hint: st
     return array
 
 
+def with_used_entries(raster: Raster) -> Raster:
+    """The same with a palette whose other entries are black: writers fill these with whatever they like."""
+    if raster.palette is None:
+        return raster
+    used = np.isin(np.arange(len(raster.palette)), raster.array)
+    return raster._replace(palette=np.where(used[:, None], raster.palette, np.uint8(0)))
+
+
 def is_grey(raster: Raster) -> bool:
     """Whether a picture of colours has three equal channels, and no transparent pixels."""
     array = raster.array
@@ -114,10 +122,11 @@ def need_upright(raster: Raster, path: Path) -> None:
 def _of_palette(raster: Raster, path: Path, reading: Reading | None, hint: str) -> NDArray[Any]:
     array, palette = raster.array, raster.palette
     assert palette is not None, "a palette has colours"
-    # Only the entries in use are looked at: writers fill the rest of a palette with whatever they like.
     used = np.unique(array)
     if used.size and int(used[-1]) >= len(palette):
         raise DataError(f"{path}: broken picture (index {used[-1]} into a palette of {len(palette)} colours)")
+    # All entries are looked at: one colour tells a palette of classes' colours. Some of these are grey, too, such as
+    # those of background and cars in PASCAL VOC, and a picture may have no others. See :func:`with_used_entries`.
     is_grey = bool((palette == palette[:, :1]).all())
     same = is_grey and np.array_equal(palette[used, 0], used)
     if reading == "stored" or same:
