@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from vtadapt.data.readers.files.names import PassedOver
 from vtadapt.data.readers.item import Item
 from vtadapt.data.readers.raw.door import read_map
-from vtadapt.data.readers.raw.picture import read_picture, turned
+from vtadapt.data.readers.raw.picture import turned
+from vtadapt.data.readers.raw.rgb import read_picture
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.data.recipe.strict import Strict, explain
 from vtadapt.errors import ConfigError, DataError

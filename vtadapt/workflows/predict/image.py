@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from vtadapt.data.readers.raw.picture import read_rgb
+from vtadapt.data.readers.raw.rgb import read_rgb
 from vtadapt.errors import DataError, VtadaptError
 from vtadapt.workflows.predict.inputs import PHOTOGRAPHS, BrokenImageError
 from vtadapt.workflows.run.load import Loaded

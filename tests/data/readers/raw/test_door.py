@@ -11,8 +11,9 @@ from PIL import Image, ImageOps
 
 from tests.data.formats.written import VOC, chunk, palette, png
 from vtadapt.data.readers.raw.door import read_map, read_raster
-from vtadapt.data.readers.raw.picture import read_rgb, turned
+from vtadapt.data.readers.raw.picture import turned
 from vtadapt.data.readers.raw.raster import numbers
+from vtadapt.data.readers.raw.rgb import read_rgb
 from vtadapt.errors import DataError
 
 IDS = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])

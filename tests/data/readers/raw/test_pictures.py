@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests.data.formats.written import chunk, palette, png
 from vtadapt.data.readers.raw.door import read_map
-from vtadapt.data.readers.raw.picture import read_rgb
+from vtadapt.data.readers.raw.rgb import read_rgb
 from vtadapt.errors import DataError
 
 COLOUR = (9, 99, 199)
@@ -60,16 +61,85 @@ def test_palettes_and_grey_of_few_bits_as_they_are_seen(tmp_path: Path, bits: in
     np.testing.assert_array_equal(read_rgb(tmp_path / "g.png"), np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_sixteen_bits_give_their_upper_eight(tmp_path: Path) -> None:
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     values = (np.arange(24).reshape(2, 4, 3) * 2731).astype(np.uint16)
     assert cv2.imwrite(str(tmp_path / "a.png"), values[..., ::-1])
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb")
     for name in ("a.png", "a.tif"):
-        np.testing.assert_array_equal(read_rgb(tmp_path / name), values >> 8)
+        np.testing.assert_array_equal(read_rgb(tmp_path / name), np.rint(values / 257))
     Image.fromarray(values[..., 0]).save(tmp_path / "g.png")
     tifffile.imwrite(tmp_path / "g.tif", values[..., 0])
     for name in ("g.png", "g.tif"):
-        np.testing.assert_array_equal(read_rgb(tmp_path / name)[..., 2], values[..., 0] >> 8)
+        np.testing.assert_array_equal(read_rgb(tmp_path / name)[..., 2], np.rint(values[..., 0] / 257))
+
+
+RGBA16 = np.random.default_rng(0).integers(0, 65536, (6, 8, 4)).astype(np.uint16)
+
+
+def rgb_tiff(path: Path, array: np.ndarray) -> None:
+    tifffile.imwrite(path, array, photometric="rgb")
+
+
+def by_opencv(path: Path, array: np.ndarray) -> None:
+    assert cv2.imwrite(str(path), array[..., [2, 1, 0, 3][: array.shape[2]]])
+
+
+def ppm(largest: int) -> Callable[[Path, np.ndarray], None]:
+    def write(path: Path, array: np.ndarray) -> None:
+        header = f"P6 # of a camera\n{array.shape[1]} {array.shape[0]} {largest}\n"
+        path.write_bytes(header.encode() + array.astype(">u2").tobytes())
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write", "channels", "largest"),
+    [
+        (".png", by_opencv, 3, 65535),
+        (".png", by_opencv, 4, 65535),
+        (".tif", rgb_tiff, 3, 65535),
+        (".tif", rgb_tiff, 4, 65535),
+        (".tif", lambda path, array: rgb_tiff(path, np.moveaxis(array, -1, 0)), 3, 65535),
+        (".tif", lambda path, array: tifffile.imwrite(path, array, photometric="rgb", compression="zlib"), 3, 65535),
+        (".ppm", ppm(65535), 3, 65535),
+        (".ppm", ppm(4095), 3, 4095),
+    ],
+)
+def test_colours_of_sixteen_bits_are_scaled_or_are_refused_where_they_would_be_black(
+    tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], channels: int, largest: int
+) -> None:
+    array, path = RGBA16[..., :channels] & largest, tmp_path / f"a{suffix}"
+    write(path, array)
+    np.testing.assert_array_equal(read_rgb(path), np.rint(array[..., :3] * (255 / largest)))
+    top = (largest + 1) // 16 - 1  # 12 bits of 16
+    write(path, array % top + 1)
+    with pytest.raises(DataError, match=rf"up to {(array[..., :3] % top).max() + 1} only"):
+        read_rgb(path)
+    write(path, array * 0)
+    assert not read_rgb(path).any()
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "words"),
+    [
+        (RGBA16[..., :3] / np.float32(65535), {"photometric": "rgb"}, "float32 with 3 channels"),
+        (RGBA16[..., 0] / 65535, {"photometric": "minisblack"}, "float64 with 1 channel"),
+        (RGBA16[..., :3].astype(np.uint32), {"photometric": "rgb"}, "uint32 with 3 channels"),
+        (RGBA16.astype(np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "uint8 with 4 channels"),
+    ],
+)
+def test_a_sound_tiff_that_is_no_picture_says_what_it_holds(
+    tmp_path: Path, array: np.ndarray, options: dict, words: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", array, **options)
+    with pytest.raises(DataError, match=rf"a\.tif: TIFF of {words}, .*wanted"):
+        read_rgb(tmp_path / "a.tif")
+
+
+def test_grey_with_alpha_of_sixteen_bits(tmp_path: Path) -> None:
+    options = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", RGBA16[..., :2], **options)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.tif")[..., 1], np.rint(RGBA16[..., 0] / 257))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +149,7 @@ def test_sixteen_bits_give_their_upper_eight(tmp_path: Path) -> None:
         (np.full((4, 5), 100_000, np.int32), "32-bit numbers"),
         (np.full((4, 5), -1, np.int32), "32-bit numbers"),
         (np.full((4, 5), 200, np.uint16), "up to 200"),  # 8 bits in a file of 16: all black
+        (np.full((4, 5), 4095, np.uint16), "up to 4095"),  # 12 bits: nearly
         (np.full((4, 5), 200, np.int32), "up to 200"),
     ],
 )

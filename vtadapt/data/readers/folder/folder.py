@@ -45,7 +45,8 @@ from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
 from vtadapt.data.readers.folder.options import FolderOptions, Splitting, is_excluded
 from vtadapt.data.readers.folder.roles import need_one_split, need_own_labels, picture_as_label
 from vtadapt.data.readers.folder.splitting import read_list, share
-from vtadapt.data.readers.raw.picture import read_picture, turned
+from vtadapt.data.readers.raw.picture import turned
+from vtadapt.data.readers.raw.rgb import read_picture
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
 

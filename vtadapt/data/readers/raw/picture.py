@@ -1,4 +1,4 @@
-"""Pictures as people see them: decoded by what their bytes are, whatever their names say, upright, RGB."""
+"""Pictures decoded by what their bytes are, whatever their names say; ``rgb.py`` makes of them what people see."""
 
 from __future__ import annotations
 
@@ -117,21 +117,6 @@ def open_picture(path: Path, data: bytes | None = None) -> Opened:
     return Opened(image, kind, orientation if kind == "TIFF" else _orientation(image), png)
 
 
-def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
-    """A picture as uint8 (H, W, 3) RGB as it is stored, and its orientation; see :func:`turned`."""
-    opened = open_picture(path)
-    return to_rgb(opened.image, path), opened.orientation
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`to_rgb`.
-
-    Raises:
-        DataError: as :func:`open_picture` and :func:`to_rgb`; never for broken EXIF.
-    """
-    return turned(*read_picture(path))
-
-
 def turned(array: NDArray[T], orientation: int) -> NDArray[T]:
     """(H, W[, C]) stored pixels, upright: turned or mirrored as the orientation (1..8, of EXIF) says."""
     if orientation == 1:
@@ -141,32 +126,6 @@ def turned(array: NDArray[T], orientation: int) -> NDArray[T]:
     quarters = {3: 2, 4: 2, 6: -1, 7: 2, 8: 1}.get(orientation, 0)
     array = np.rot90(array, quarters)
     return np.ascontiguousarray(array[:, ::-1] if orientation in (2, 4) else array)
-
-
-def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    """A decoded picture as uint8 (H, W, 3) RGB; 16-bit grey is cut to its upper 8 bits, alpha is dropped.
-
-    Raises:
-        DataError: floating-point numbers or more than 16 bits, whose range nothing tells; it names ``path``.
-    """
-    wanted = "wanted 8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
-    if image.mode == "F":
-        raise DataError(f"{path}: picture of floating-point numbers (mode F), {wanted}")
-    if image.mode.startswith("I"):
-        array = np.asarray(image)
-        if array.size and (array.min() < 0 or array.max() > 65535):
-            raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {wanted}")
-        if array.size and 0 < array.max() < 256:
-            raise DataError(
-                f"{path}: picture of 16 bits with numbers up to {array.max()} only, which is black; {wanted}"
-            )
-        grey = (array.astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    with decoding(path):
-        try:
-            return np.asarray(image.convert("RGB"))
-        except ValueError as error:  # such as LAB
-            raise DataError(f"{path}: picture of mode {image.mode}, wanted grey or RGB") from error
 
 
 def what_it_is(path: Path) -> str:

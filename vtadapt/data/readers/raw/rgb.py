@@ -1,0 +1,135 @@
+"""Pictures as people see them: 8 bits of red, green and blue, upright, however many bits are stored."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vtadapt.data.readers.raw.door import TIFF, read_raster
+from vtadapt.data.readers.raw.picture import Opened, decoding, open_picture, read_bytes, turned
+from vtadapt.data.readers.raw.png16 import decode_by_opencv
+from vtadapt.data.readers.raw.raster import Raster
+from vtadapt.data.readers.raw.tiff import read_tiff
+from vtadapt.errors import DataError
+
+SEEN = ("L", "LA", "RGB", "RGBA")  # modes of rasters that are pictures
+BITS_PER_SAMPLE = 258  # the tag of TIFF
+ADVICE = "8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
+WANTED = f"wanted {ADVICE}"
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`read_picture`."""
+    return turned(*read_picture(path))
+
+
+def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """A picture as uint8 (H, W, 3) RGB as it is stored, and its orientation; see :func:`turned`.
+
+    16 bits become round(v / 257); alpha is dropped.
+
+    Raises:
+        DataError: as :func:`open_picture`, but never for broken EXIF; floating-point numbers or more than 16 bits,
+            whose range nothing tells; 16 bits of which only the lower 12 or fewer are used, which would be black.
+    """
+    data = read_bytes(path)
+    try:
+        opened = open_picture(path, data)
+    except DataError:
+        if not data.startswith(TIFF):
+            raise
+        return _unknown_tiff(data, path)
+    # Of several channels Pillow keeps the upper 8 bits only, without a word.
+    if opened.image.mode in SEEN:
+        if _bits(opened) == 16:
+            raster = read_raster(path)
+            return _of_raster(raster, path), raster.orientation
+        if opened.format == "PPM" and opened.image.mode == "RGB" and (largest := _largest(data)) > 255:
+            return _portable(data, largest, opened, path), opened.orientation
+    return to_rgb(opened.image, path), opened.orientation
+
+
+def to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """A picture that Pillow decoded without loss, as :func:`read_picture` gives it."""
+    if image.mode == "F":
+        raise DataError(f"{path}: picture of floating-point numbers (mode F), {WANTED}")
+    if image.mode.startswith("I"):
+        array = np.asarray(image)
+        if array.size and (array.min() < 0 or array.max() > 65535):
+            raise DataError(f"{path}: picture of 32-bit numbers ({array.min()} to {array.max()}), {WANTED}")
+        return eight_bits(array, 65535, path)
+    with decoding(path):
+        try:
+            return np.asarray(image.convert("RGB"))
+        except ValueError as error:  # such as LAB
+            raise DataError(f"{path}: picture of mode {image.mode}, wanted grey or RGB") from error
+
+
+def eight_bits(array: NDArray[Any], full: int, path: Path) -> NDArray[np.uint8]:
+    """(H, W[, 1 or 3]) whole numbers 0..full as (H, W, 3) of 0..255, rounded.
+
+    Args:
+        array: the numbers.
+        full: white, at most 65535.
+        path: for the message.
+
+    Raises:
+        DataError: all numbers lie in the lowest sixteenth of the range: numbers of 8 or 12 bits in a file of 16.
+    """
+    array = array if array.ndim == 3 else array[..., None]
+    top = int(array.max()) if array.size else 0
+    if full > 255 and 0 < top < (full + 1) // 16:
+        bits = full.bit_length()
+        raise DataError(f"{path}: picture of {bits} bits with numbers up to {top} only, which is black; {WANTED}")
+    scaled = (array.astype(np.uint32) * 255 + full // 2) // full
+    return np.repeat(scaled.astype(np.uint8), 3 // scaled.shape[2], axis=2)
+
+
+def _bits(opened: Opened) -> int:
+    """Bits of a channel, of PNG and of TIFF; 8 of all others."""
+    if opened.png is not None:
+        return opened.png.bits
+    bits = getattr(opened.image, "tag_v2", {}).get(BITS_PER_SAMPLE, 8)
+    return max(bits) if isinstance(bits, tuple) else int(bits)
+
+
+def _of_raster(raster: Raster, path: Path) -> NDArray[np.uint8]:
+    """The colours of a raster of 8 or 16 bits, without its alpha."""
+    array, full = raster.array, raster.full
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if raster.mode not in SEEN or full not in (255, 65535) or raster.inverted:
+        found = f"{array.dtype} with {channels} channel{'s' if channels > 1 else ''}"
+        raise DataError(f"{path}: {raster.kind} of {found}, wanted grey or RGB (alpha is dropped), {ADVICE}")
+    if raster.mode.endswith("A"):
+        array = array[..., :-1]
+    return eight_bits(array, full, path)
+
+
+def _unknown_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], int]:
+    """A TIFF that Pillow does not know, such as one of floats or of many channels; what is wrong with it, if it is."""
+    raster = read_tiff(data, path)
+    return _of_raster(raster, path), raster.orientation
+
+
+def _largest(data: bytes) -> int:
+    """The number of white that the header of a PPM says."""
+    # The header may have comments anywhere between its numbers.
+    return int(re.sub(rb"#[^\r\n]*", b" ", data[:4096]).split()[3])
+
+
+def _portable(data: bytes, largest: int, opened: Opened, path: Path) -> NDArray[np.uint8]:
+    """A PPM of more than 8 bits, which OpenCV reads as it is stored."""
+    array = decode_by_opencv(data)
+    if (
+        array is None
+        or array.dtype != np.uint16
+        or array.shape != (*opened.image.size[::-1], 3)
+        or array.max() > largest
+    ):
+        raise DataError(f"{path}: PPM with numbers up to {largest}, wanted 255")
+    return eight_bits(array[..., ::-1], largest, path)
