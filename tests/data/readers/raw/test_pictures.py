@@ -73,7 +73,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_rgb(tmp_path / name)[..., 2], np.rint(values[..., 0] / 257))
 
 
-RGBA16 = np.random.default_rng(0).integers(0, 65536, (6, 8, 4)).astype(np.uint16)
+RGBA16 = np.random.default_rng(0).integers(0, 65536, (64, 72, 4)).astype(np.uint16)
 
 
 def rgb_tiff(path: Path, array: np.ndarray) -> None:
@@ -82,6 +82,11 @@ def rgb_tiff(path: Path, array: np.ndarray) -> None:
 
 def by_opencv(path: Path, array: np.ndarray) -> None:
     assert cv2.imwrite(str(path), array[..., [2, 1, 0, 3][: array.shape[2]]])
+
+
+def in_jpeg2000(path: Path, array: np.ndarray) -> None:
+    without_losses = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+    assert cv2.imwrite(str(path), array[..., ::-1], without_losses)
 
 
 def ppm(largest: int) -> Callable[[Path, np.ndarray], None]:
@@ -101,6 +106,7 @@ def ppm(largest: int) -> Callable[[Path, np.ndarray], None]:
         (".tif", rgb_tiff, 4, 65535),
         (".tif", lambda path, array: rgb_tiff(path, np.moveaxis(array, -1, 0)), 3, 65535),
         (".tif", lambda path, array: tifffile.imwrite(path, array, photometric="rgb", compression="zlib"), 3, 65535),
+        (".jp2", in_jpeg2000, 3, 65535),
         (".ppm", ppm(65535), 3, 65535),
         (".ppm", ppm(4095), 3, 4095),
     ],

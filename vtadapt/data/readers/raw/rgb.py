@@ -18,6 +18,7 @@ from vtadapt.data.readers.raw.tiff import read_tiff
 from vtadapt.errors import DataError
 
 SEEN = ("L", "LA", "RGB", "RGBA")  # modes of rasters that are pictures
+SIZ, SSIZ = b"\xff\x4f\xff\x51", 42  # how the codestream of JPEG 2000 begins, and where the bits of a channel stand
 BITS_PER_SAMPLE = 258  # the tag of TIFF
 ADVICE = "8 or 16 bits per channel; scale the numbers to 0..255 and save them as 8 bits"
 WANTED = f"wanted {ADVICE}"
@@ -49,8 +50,8 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
         if _bits(opened) == 16:
             raster = read_raster(path)
             return _of_raster(raster, path), raster.orientation
-        if opened.format == "PPM" and opened.image.mode == "RGB" and (largest := _largest(data)) > 255:
-            return _portable(data, largest, opened, path), opened.orientation
+        if opened.image.mode in ("RGB", "RGBA") and (largest := _largest(opened, data)) > 255:
+            return _by_opencv(data, largest, opened, path), opened.orientation
     return to_rgb(opened.image, path), opened.orientation
 
 
@@ -116,20 +117,22 @@ def _unknown_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], int]:
     return _of_raster(raster, path), raster.orientation
 
 
-def _largest(data: bytes) -> int:
-    """The number of white that the header of a PPM says."""
-    # The header may have comments anywhere between its numbers.
-    return int(re.sub(rb"#[^\r\n]*", b" ", data[:4096]).split()[3])
+def _largest(opened: Opened, data: bytes) -> int:
+    """The number of white that the header of a PPM or a JPEG 2000 says; 255 of all others."""
+    if opened.format == "PPM":
+        # The header may have comments anywhere between its numbers.
+        return int(re.sub(rb"#[^\r\n]*", b" ", data[:4096]).split()[3])
+    if opened.format == "JPEG2000" and (place := data.find(SIZ)) >= 0:
+        # Ssiz of the first channel: bits less one, with the sign in the upper bit (ISO/IEC 15444-1, A.5.1).
+        return int((2 << (data[place + SSIZ] & 0x7F)) - 1)
+    return 255
 
 
-def _portable(data: bytes, largest: int, opened: Opened, path: Path) -> NDArray[np.uint8]:
-    """A PPM of more than 8 bits, which OpenCV reads as it is stored."""
+def _by_opencv(data: bytes, largest: int, opened: Opened, path: Path) -> NDArray[np.uint8]:
+    """Colours of 9 to 16 bits, which OpenCV reads as they are stored."""
     array = decode_by_opencv(data)
-    if (
-        array is None
-        or array.dtype != np.uint16
-        or array.shape != (*opened.image.size[::-1], 3)
-        or array.max() > largest
-    ):
-        raise DataError(f"{path}: PPM with numbers up to {largest}, wanted 255")
-    return eight_bits(array[..., ::-1], largest, path)
+    shape = (*opened.image.size[::-1], len(opened.image.getbands()))
+    if array is None or array.dtype != np.uint16 or array.shape != shape or array.max() > largest:
+        found = f"{opened.format} with numbers up to {largest}"
+        raise DataError(f"{path}: {found}, which cannot be read in colours; save it as PNG")
+    return eight_bits(array[..., 2::-1], largest, path)
