@@ -43,7 +43,8 @@ def check_list(classes: Sequence[str], colours: Sequence[Colour]) -> None:
     if len(classes) > VOID and classes[VOID] != RESERVED:
         raise ValueError(
             f"has {len(classes)} classes; at most {VOID} fit beside the void id {VOID}, or more where the one at "
-            f"position {VOID} is named {RESERVED!r} and never used"
+            f"position {VOID} is named {RESERVED!r} and never used: write it there, between your names (and a colour), "
+            f"and in 'ids' which number of the files is which class, such as {VOID}: {classes[VOID]}"
         )
     if colours and len(colours) != len(classes):
         raise ValueError(f"has {len(classes)} classes but {len(colours)} colours; give one per class or none")

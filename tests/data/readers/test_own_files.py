@@ -78,7 +78,16 @@ def test_long_lists_of_classes(tmp_path: Path, count: int, stored: type) -> None
 
 def test_a_long_list_without_the_reserved_name_says_how(tmp_path: Path) -> None:
     own = OwnSet(tmp_path, {"kind": "classes", "classes": [f"c{i}" for i in range(256)]})
-    own.fill(image, NOWHERE).refused("256 classes", "255", RESERVED)
+    own.fill(image, NOWHERE).refused("256 classes", "255: c255", RESERVED, "'ids'")
+
+
+def test_a_long_list_with_the_reserved_name_in_between_keeps_the_numbers_of_the_files(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(300)]
+    task = {"kind": "classes", "classes": [*names[:255], RESERVED, *names[255:]]}
+    numbers = np.linspace(200, 299, SHAPE[0] * SHAPE[1]).astype(np.uint16).reshape(SHAPE)
+    own = OwnSet(tmp_path, task, {"ids": dict(enumerate(names))}).fill(image, numbers)
+    [found] = own.found()
+    np.testing.assert_array_equal(found, np.where(numbers < 255, numbers, numbers + 1))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
