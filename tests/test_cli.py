@@ -316,7 +316,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(cli: Callable[..., Any],
     options += ["--set", "checkpoint_steps=1000", "--set", "log_steps=1"]
     assert cli(*options, "--run-dir", "whole").code == 0
     process = subprocess.Popen(
-        [sys.executable, "-m", "vtadapt", *options, "--run-dir", "cut"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "vtadapt", *options, "--run-dir", "cut"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # the background ignores it
     )
     metrics = project / "cut" / "tiny-0001" / "metrics.jsonl"
     while process.poll() is None and not (metrics.is_file() and len(metrics.read_text().splitlines()) > 8):

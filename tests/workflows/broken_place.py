@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -60,7 +61,11 @@ class Place:
         assert verify(self.data, self.name) == []
         for split in open_manifest(self.data, self.name)["splits"]:
             assert "image" in open_pack(self.data, self.name, split).read(0)
-        return {p.name: p.read_bytes() for p in sorted((self.data / self.name).iterdir())}
+        found = {p.name: p.read_bytes() for p in sorted((self.data / self.name).iterdir())}
+        manifest = json.loads(found["manifest.json"])
+        places = {key: manifest.pop(key, None) for key in ("source", "source_from_here")}  # of this copy
+        assert None not in places.values()
+        return found | {"manifest.json": json.dumps(manifest).encode()}
 
 
 def place_in(folder: Path, data: str) -> Place:
@@ -84,7 +89,7 @@ def refused(ran: Any, names: object, says: str) -> None:
     assert ran.code == 3, ran.err
     assert len(ran.err.splitlines()) == 1, ran.err
     assert ran.err.startswith("vtadapt: error: ")
-    assert str(names) in ran.err
+    assert str(names) in ran.err, ran.err
     assert re.search(says, ran.err), ran.err
     assert "Traceback" not in ran.err
 

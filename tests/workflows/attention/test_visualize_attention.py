@@ -201,7 +201,7 @@ def test_a_linear_probe_has_nothing_to_show(tiny: Any, tmp_path: Path) -> None:
 def test_regular_is_the_backbone_before_training(tiny: Any, tmp_path: Path) -> None:
     run = Path(train(tiny.other(tmp_path, train_blocks="full", epochs=1, lr=0.05), quiet=True)["run"])
     image = save(tmp_path / "a.png", 48, 48)
-    entry = visualize_attention([image], run, tmp_path / "out")[0]
+    entry = visualize_attention([image], run, tmp_path / "out", AttentionOptions(block=-1, size="auto"))[0]
     untouched, trained = load_run(tiny.run), load_run(run)  # of one seed: the same random weights
     rgb = read_image(image)
     batch = network_input(rgb, parse_run_size("auto", rgb.shape[:2], trained.size))

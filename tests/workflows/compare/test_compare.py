@@ -247,7 +247,7 @@ def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None
     assert ran.code == 5
     result = json.loads(ran.out)
     assert list(result["failed"]) == ["tawt seed 0"]
-    assert "1 of 2 cells failed; the first, tawt seed 0: 12 training images are fewer than one batch" in ran.err
+    assert "1 of the trainings failed; the first, tawt seed 0: 12 training images are fewer than one batch" in ran.err
     assert result["methods"]["linear"]["cells"]["0"]["error"] is None
     trial = tmp_path / "compare-tiny" / "linear-seed0"
     assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26

@@ -29,6 +29,7 @@ OTHERS: dict[str, Any] = {
         "decoder": "aspp",
         "decoder_width": 64,
         "head": "x2",
+        "adapter": "residual",
         "steps": 7,
         "epochs": 3,
     },

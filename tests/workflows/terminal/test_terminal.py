@@ -138,6 +138,7 @@ def test_markdown_keeps_its_columns() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_for_the_end_of_a_step(number: int) -> None:
     done = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     with interrupt.ended_by_signals():
         with pytest.raises(KeyboardInterrupt) as caught, interrupt.going_on("outer"), interrupt.going_on("inner"):
             with interrupt.uninterrupted():

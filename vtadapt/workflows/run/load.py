@@ -132,7 +132,10 @@ def _thresholds(path: Path, tasks: Mapping[str, Task]) -> dict[str, float]:
     """Those that the end of training chose, or else ``vtadapt eval``; of the first data set that has them."""
     found: dict[str, float] = {}
     for file in (path / files.RESULTS, path / "eval-val.json"):
-        content = files.read_json(file).get("thresholds") if file.is_file() else None
+        try:
+            content = files.read_json(file).get("thresholds") if file.is_file() else None
+        except ConfigError:  # a damaged file of results ends no prediction; commands that want it say so themselves
+            content = None
         for by_task in content.values() if isinstance(content, dict) else ():
             for name, value in by_task.items() if isinstance(by_task, dict) else ():
                 if name in tasks and isinstance(value, int | float):

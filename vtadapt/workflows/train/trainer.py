@@ -139,12 +139,13 @@ class Trainer:
         self.model.train()
         self.stopwatch.start()
         for batch in self.loader:
-            with uninterrupted():
+            with uninterrupted():  # a step and its record, whole or not at all
                 losses = self._advance(batch)
+                if self.step % self.settings.log_steps == 0:
+                    rate = self.rates.at(self.step)
+                    told = {"step": self.step, "epoch": epoch, "split": "train", "loss": losses, "lr": rate}
+                    self.log.write(told)
             bar.update(self.step, losses)
-            if self.step % self.settings.log_steps == 0:
-                record = {"step": self.step, "epoch": epoch, "split": "train", "loss": losses}
-                self.log.write({**record, "lr": self.rates.at(self.step)})
             # The last step's checkpoint is written after the evaluation, so that resuming cannot skip that.
             if self.step == self.total:
                 break
