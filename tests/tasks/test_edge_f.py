@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vtadapt.tasks import edge_f
+from vtadapt.tasks.metrics import edge_f
 
 
 def line(row: int, shape: tuple[int, int] = (32, 32), columns: slice = slice(4, 28)) -> NDArray[np.bool_]:

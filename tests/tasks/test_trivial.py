@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.workflows.conftest import KINDS, labels_of, missing_of
 from vtadapt.tasks import make_task
-from vtadapt.tasks.edge_trivial import Canny, RandomStrengths
+from vtadapt.tasks.trivial.edges import Canny, RandomStrengths
 
 EDGES = KINDS["edges"]
 

@@ -32,7 +32,7 @@ ANGLE = '''
 import math
 
 from vtadapt.tasks.kinds.base import Kind
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 
 
 def turned(prediction, target):

@@ -32,18 +32,5 @@ def eval_(
 
     folder = run_dir or RUNS
     found = find_run(run, folder)
-    results = evaluate_run(
-        found,
-        EvalOptions(
-            data=data,
-            split=split,
-            data_dir=data_dir,
-            limit=limit,
-            size=size,
-            tile=tile,
-            accelerator=accelerator,
-            folder=folder,
-            weights=weights,
-        ),
-    )
-    show_results(results, json_)
+    options = EvalOptions(data, split, data_dir, limit, size, tile, accelerator, folder, weights=weights)
+    show_results(evaluate_run(found, options), json_)

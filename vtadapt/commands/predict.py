@@ -38,16 +38,7 @@ def predict(
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)
     results = work(
-        images,
-        found,
-        out,
-        size=size,
-        tile=tile,
-        raw=raw,
-        binary=binary,
-        device=device,
-        video=chosen,
-        weights=weights,
+        images, found, out, size=size, tile=tile, raw=raw, binary=binary, device=device, video=chosen, weights=weights
     )
     show_pictures(results, json_)
     if failure := failure_of(results):

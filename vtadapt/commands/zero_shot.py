@@ -61,8 +61,7 @@ def zero_shot(
     from vtadapt.workflows.zero_shot.zero_shot import zero_shot as work
 
     typed: dict[str, Any] = {k: v for k, v in {"steps": steps, "lr": lr}.items() if v is not None}
-    assigned = parse_assignments(set_ or [])
-    check_agree(typed, assigned)
+    check_agree(typed, assigned := parse_assignments(set_ or []))
     changes = {**assigned, **typed}
     named: Sequence[str | None] = parse_list(from_) or [None]
     sources = [find_run(name, common.runs) for name in named]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from vtadapt.tasks.delta_m import delta_m
 from vtadapt.tasks.kinds import KINDS
 from vtadapt.tasks.losses import Loss
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.task import NYU13, TASKS, Task, make_task
 
 __all__ = [

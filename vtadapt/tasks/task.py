@@ -13,7 +13,7 @@ from vtadapt.tasks.colour.draw import Picture
 from vtadapt.tasks.kinds import KINDS, find_kind
 from vtadapt.tasks.kinds.base import Kind, Limits
 from vtadapt.tasks.losses import Loss
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.spec import Colour
 from vtadapt.tasks.validation import check_task, no_unknown, triples, wrong_field
 

@@ -2,81 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_checks
-from vtadapt.data.check.normals import agreement, best_of, conventions, guessed_camera, leanings
+from tests.data.check.memory_pack import SIZE, TASKS, Memory, check, clean, corner, damaged, make_recipe
 from vtadapt.data.pack.labels import LabelStats
-from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.task import RecipeTask
-from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import with_reserved
 from vtadapt.tasks.label_check import LogHistogram
-
-SIZE = (60, 80)
-FOCAL = 70.0
-CAMERA = {"fx": FOCAL, "fy": FOCAL, "cx": 39.5, "cy": 29.5, "width": 80, "height": 60}
-TASKS: dict[str, Any] = {
-    "semseg": {"kind": "classes", "classes": ["floor", "left", "ahead"]},
-    "depth": {"kind": "regression", "units": "m"},
-    "normals": {"kind": "unit_vector"},
-    "edges": {"kind": "boundary"},
-    "curvature": {"kind": "regression", "channels": 2},
-}
-# A corner of a room: n . X = d with n towards the camera, seen where z is smallest.
-PLANES = {(0.0, -1.0, 0.0): -0.6, (1.0, 0.0, 0.0): -0.7, (0.0, 0.0, -1.0): -3.5}
-Sample = dict[str, np.ndarray]
-
-
-def corner(seed: int) -> Sample:
-    """A sample whose labels are computed from the equations of three planes; the image is noise."""
-    random = np.random.default_rng(seed)
-    v, u = np.mgrid[: SIZE[0], : SIZE[1]]
-    rays = np.stack([(u - CAMERA["cx"]) / FOCAL, (v - CAMERA["cy"]) / FOCAL, np.ones(SIZE)], axis=-1)
-    facing = rays @ np.array(list(PLANES)).T
-    with np.errstate(divide="ignore"):
-        z = np.where(facing < 0, np.array(list(PLANES.values())) * (1 + 0.05 * (seed % 5)) / facing, np.inf)
-    which = z.argmin(axis=-1)
-    edges = np.zeros(SIZE, np.uint8)
-    edges[:, 1:] = which[:, 1:] != which[:, :-1]
-    return {
-        "image": random.integers(0, 256, (*SIZE, 3), dtype=np.uint8),
-        "semseg": which.astype(np.uint8),
-        "depth": z.min(axis=-1).astype(np.float32),
-        "normals": np.array(list(PLANES), np.float16)[which],
-        "edges": edges,
-        "curvature": random.normal(size=(*SIZE, 2)).astype(np.float32),
-    }
-
-
-class Memory:
-    """A split in memory, with the interface of a pack's reader."""
-
-    def __init__(self, samples: dict[str, Sample] | list[tuple[str, Sample]], tasks: dict[str, RecipeTask]) -> None:
-        pairs = list(samples.items()) if isinstance(samples, dict) else samples
-        self.names, self.samples, self.tasks = [n for n, _ in pairs], [s for _, s in pairs], tasks
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def present(self, task: str) -> np.ndarray:
-        return np.array([task in s for s in self.samples], bool)
-
-    def read(self, index: int, tasks: list[str] | None = None) -> Sample:
-        assert tasks is None
-        if not self.samples[index]:
-            raise DataError(f"x.h5: sample {self.names[index]!r} cannot be read (checksum); prepare it again")
-        return self.samples[index]
-
-
-def make_recipe(**changes: Any) -> Recipe:
-    content = {"name": "made", "title": "t", "licence": "none", "reader": "folder", "tasks": TASKS, **changes}
-    return Recipe.model_validate({"intrinsics": CAMERA, **content})
 
 
 def manifest_entry(pack: Memory) -> dict[str, Any]:
@@ -87,30 +22,6 @@ def manifest_entry(pack: Memory) -> dict[str, Any]:
             if task in sample:
                 stats[task].add(sample[task], pack.tasks[task])
     return {"samples": len(pack), "tasks": {t: s.summary(pack.tasks[t]) for t, s in stats.items()}}
-
-
-def check(splits: dict[str, Any], recipe: Recipe, said: dict[str, Any] | None = None) -> Any:
-    """Problems and warnings of splits, and the reports."""
-    packs = {name: Memory(samples, recipe.tasks) for name, samples in splits.items()}
-    compared = normals_checks(recipe, list(recipe.tasks))
-    checks = [SplitCheck(name, pack, recipe, compared) for name, pack in packs.items()]
-    problems: list[str] = []
-    warnings: list[str] = []
-    for one in checks:
-        one.run()
-    entries = said or {}
-    found = [c.findings(entries.get(c.split, {})) for c in checks]
-    for wrong, unusual in [*found, across(checks), *(c.findings() for c in compared.values())]:
-        problems += wrong
-        warnings += unusual
-    reports = {c.split: c.report() for c in checks}, {t: c.report() for t, c in compared.items()}
-    assert json.loads(json.dumps(reports, allow_nan=False))
-    assert not any("\n" in line for line in problems + warnings)
-    return problems, warnings, *reports
-
-
-def clean(count: int = 4, first: int = 0) -> dict[str, Sample]:
-    return {f"s{i}": corner(i) for i in range(first, first + count)}
 
 
 def test_a_clean_pack_has_nothing_to_be_found() -> None:
@@ -133,17 +44,6 @@ def test_a_clean_pack_has_nothing_to_be_found() -> None:
     images = np.stack([s["image"] for s in splits["train"].values()])
     np.testing.assert_allclose([train["image"]["mean"], train["image"]["sd"]], [images.mean(), images.std()])
     assert train["sizes"] == {"60x80": 4}
-
-
-def damaged(task: str, change: Callable[[np.ndarray], Any], only: int | None = 1) -> dict[str, Sample]:
-    """A clean split with one sample's label changed, or every sample's."""
-    samples = clean()
-    for i, sample in enumerate(samples.values()):
-        if only is None or i == only:
-            sample[task] = sample[task].copy()
-            changed = change(sample[task])
-            sample[task] = sample[task] if changed is None else changed
-    return samples
 
 
 def put(value: float, *place: Any) -> Callable[[np.ndarray], None]:
@@ -300,94 +200,6 @@ def test_895_classes_with_a_reserved_one() -> None:
     assert check({"train": samples}, recipe, said)[:2] == ([], [])
     labels[0, 0] = 895
     assert "1 pixels with ids that are no class" in check({"train": samples}, recipe)[0][0]
-
-
-FLIPS = {
-    "x negated": ((0, 1, 2), (-1, 1, 1), "axis x looks flipped"),
-    "y negated": ((0, 1, 2), (1, -1, 1), "axis y looks flipped"),
-    "z negated": ((0, 1, 2), (1, 1, -1), "axis z looks flipped"),
-    "y and z negated": ((0, 1, 2), (1, -1, -1), "axes y and z look flipped"),
-    "x and y swapped": ((1, 0, 2), (1, 1, 1), "axes x and y look swapped"),
-}
-
-
-@pytest.mark.parametrize("done", FLIPS)
-@pytest.mark.parametrize("known", [True, False])
-def test_other_axes_are_named_with_the_angle(done: str, known: bool) -> None:
-    order, signs, line = FLIPS[done]
-    samples = damaged("normals", lambda a: a[..., list(order)] * np.array(signs, a.dtype), only=None)
-    problems, warnings, _, normals = check({"train": samples}, make_recipe(intrinsics=CAMERA if known else None))
-    found = [text for text in (problems if known else warnings) if text.startswith(f"normals: {line} (mean angle")]
-    assert len(found) == 1
-    assert f"with {done}" in found[0]
-    assert ("guessed" in found[0]) == (not known)
-    report = normals["normals"]
-    assert (report["fits"], report["samples"]) == (done, 4)
-    assert report["fits_degrees"] < (4 if known else 12) < 28 < report["degrees"]["as stored"]
-
-
-def test_the_mean_angle_is_the_one_between_the_vectors() -> None:
-    sample = corner(0)
-    turned = sample["normals"].astype(np.float64) @ _about_x(20).T
-    angles = agreement(turned, sample["depth"], make_recipe().intrinsics).angles  # type: ignore[arg-type]
-    share = float((sample["normals"][..., 0] == 0).mean())  # the left wall's normal is the axis of turning
-    np.testing.assert_allclose(angles[0], 20 * share, atol=4)
-    assert best_of(angles) == 0
-
-
-def _about_x(degrees: float) -> np.ndarray:
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def test_another_frame_is_a_warning_and_single_samples_are_named() -> None:
-    turned = damaged("normals", lambda a: (a.astype(np.float64) @ _about_x(55).T).astype(np.float16), only=None)
-    _, warnings, *_ = check({"train": turned}, make_recipe())
-    assert any("no flip or swap of axes explains" in line for line in warnings)
-    one = damaged("normals", lambda a: a * np.array([1, -1, 1], a.dtype), only=2)
-    problems, warnings, *_ = check({"train": one}, make_recipe())
-    assert problems == []
-    assert any("1 of 4 samples looked at have other axes than their depth, first: s2" in line for line in warnings)
-
-
-def test_flips_without_depth_are_suspected_from_where_things_lie() -> None:
-    recipe = make_recipe(tasks={"normals": {"kind": "unit_vector"}}, intrinsics=None)
-    strip = lambda samples: {n: {k: s[k] for k in ("image", "normals")} for n, s in samples.items()}  # noqa: E731
-    assert check({"train": strip(clean())}, recipe)[:2] == ([], [])
-    flipped = strip(damaged("normals", lambda a: a * np.array([1, -1, 1], a.dtype), only=None))
-    _, warnings, *_ = check({"train": flipped}, recipe)
-    assert any("the lower part faces down" in line and "is axis y flipped?" in line for line in warnings)
-    assert leanings(corner(0)["normals"].astype(np.float32))[1] > 0.3
-
-
-def test_the_48_conventions_are_all_different_and_ours_is_first() -> None:
-    vector = np.array([1.0, 2.0, 3.0])
-    images = {tuple(np.array(c.signs) * vector[list(c.order)]) for c in conventions()}
-    assert (len(images), conventions()[0].words) == (48, "as stored")
-    assert len({c.words for c in conventions()}) >= 32
-
-
-def test_the_depth_that_vectors_are_compared_with() -> None:
-    tasks = {
-        "far": {"kind": "regression", "units": "m"},
-        "depth": {"kind": "regression", "units": "m"},
-        "normals": {
-            "kind": "unit_vector",
-            "derived": True,
-            "derive": {"method": "plane_fit", "source": "depth"},
-        },
-        "given": {"kind": "unit_vector"},
-    }
-    recipe = make_recipe(tasks=tasks)
-    assert depth_of(recipe, list(tasks), "normals") == "depth"
-    assert depth_of(recipe, list(tasks), "given") == "far"
-    assert depth_of(recipe, ["given"], "given") is None
-
-
-def test_a_guessed_camera_sees_60_degrees() -> None:
-    camera = guessed_camera(60, 80)
-    assert np.degrees(2 * np.arctan(40 / camera.fx)) == pytest.approx(60)
-    assert (camera.cx, camera.cy) == (39.5, 29.5)
 
 
 def test_percentiles_of_the_fixed_histogram() -> None:

@@ -6,52 +6,30 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image
 
 from tests.data.formats.own import SHAPE, OwnSet
-from tests.data.formats.written import VOC, chunk, palette, png
+from tests.data.formats.written import VOC, chunk, png
+from tests.data.readers.own_labels import (
+    DEPTH,
+    EDGES,
+    FOUR,
+    IDS,
+    LINES,
+    NORMALS,
+    NOWHERE,
+    image,
+    in_palette,
+    npy,
+    rgb16,
+    tiff,
+)
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import VtadaptError
 from vtadapt.tasks.class_ids import RESERVED
 
-EDGES, DEPTH, NORMALS = {"kind": "boundary"}, {"kind": "regression", "units": "m"}, {"kind": "unit_vector"}
-FOUR = {"kind": "classes", "classes": ["a", "b", "c", "d"]}
-IDS = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 4
-LINES = (IDS == 3).astype(np.uint8)
 COLOURS = [[0, 0, 0], [255, 0, 0], [0, 128, 7], [128, 128, 128]]
-NOWHERE = np.zeros(SHAPE, np.uint8)
-
-
-def image(path: Path, array: np.ndarray, **options: object) -> None:
-    Image.fromarray(array).save(path, **options)
-
-
-def npy(path: Path, array: np.ndarray) -> None:
-    with path.open("wb") as file:  # np.save would add a suffix to ".NPY"
-        np.save(file, array)
-
-
-def tiff(path: Path, array: np.ndarray) -> None:
-    tifffile.imwrite(path, array)
-
-
-def rgb_tiff(path: Path, array: np.ndarray) -> None:
-    tifffile.imwrite(path, array, photometric="rgb")
-
-
-def rgb16(path: Path, array: np.ndarray) -> None:
-    assert cv2.imwrite(str(path), array[..., ::-1].astype(np.uint16))
-
-
-def in_palette(*colours: int, bits: int = 8) -> Callable[[Path, np.ndarray], None]:
-    def write(path: Path, array: np.ndarray) -> None:
-        path.write_bytes(png(bits, 3, array, palette(list(colours))))
-
-    return write
 
 
 def many(count: int) -> dict[str, object]:
@@ -199,194 +177,6 @@ def test_what_cannot_be_meant_is_refused_before_files_are_read(
     own.refused(word)
 
 
-def test_millimetres_that_are_no_depth_are_kept(tmp_path: Path) -> None:
-    rain = {"kind": "regression", "units": "mm", "distance": False}
-    [found] = OwnSet(tmp_path, rain).fill(image, IDS.astype(np.uint16)).found()
-    np.testing.assert_array_equal(found, IDS)
-
-
-BEYOND = np.where(IDS == 3, 65.535, IDS + 1.5)
-
-
-@pytest.mark.parametrize(
-    ("array", "missing"),
-    [
-        (BEYOND.astype(np.float16), [65.535]),
-        (BEYOND.astype(np.float32), [65.535]),
-        (BEYOND, [65.535]),
-        (BEYOND.astype(np.float32).astype(np.float64), [65.535]),  # as numpy makes of a file of float32
-        (BEYOND.astype(">f4"), [65.535, -1]),
-        (np.where(IDS == 3, np.nan, IDS + 1.5), [float("nan")]),
-        (np.where(IDS == 3, np.nan, IDS + 1.5), []),
-        (np.where(IDS == 3, -np.inf, IDS + 1.5), []),
-        (np.where(IDS == 3, -9999, IDS + 1.5).astype(np.float32), [-1, -9999]),
-        (np.where(IDS == 3, 1e10, IDS + 1.5).astype(np.float32), [1e10]),
-    ],
-)
-def test_missing_values_of_floats(tmp_path: Path, array: np.ndarray, missing: list[float]) -> None:
-    for suffix, write in ((".npy", npy), (".tif", tiff)):
-        [found] = OwnSet(tmp_path / suffix, DEPTH, {"missing": missing}, suffix).fill(write, array).found()
-        np.testing.assert_array_equal(found, np.where(IDS == 3, 0, IDS + 1.5))
-
-
-def test_missing_values_of_whole_numbers_are_those_of_the_file(tmp_path: Path) -> None:
-    stored = np.where(IDS == 3, 65535, 1000 * IDS + 500).astype(np.uint16)
-    metres = {"factor": 0.001, "missing": [65.535]}
-    OwnSet(tmp_path / "metres", DEPTH, metres).fill(image, stored).refused("0.png", "65.535", "uint16", "'factor'")
-    own = OwnSet(tmp_path / "stored", DEPTH, {"factor": 0.001, "missing": [65535, -1]}).fill(image, stored)
-    np.testing.assert_allclose(own.found()[0], np.where(IDS == 3, 0, IDS + 0.5), rtol=1e-6)
-    below = OwnSet(tmp_path / "below", DEPTH, {"missing": [-1]}, ".tif")
-    np.testing.assert_array_equal(below.fill(tiff, IDS.astype(np.int16) - 1).found()[0], np.maximum(IDS - 1, 0))
-    OwnSet(tmp_path / "unsaid", DEPTH, None, ".tif").fill(tiff, IDS.astype(np.int16) - 1).refused("negative distance")
-
-
-@pytest.mark.parametrize(
-    "dtype", [bool, np.uint8, np.int8, np.uint16, np.int32, np.int64, np.uint64, np.float16, ">f8"]
-)
-def test_edges_of_0_and_1_in_any_type(tmp_path: Path, dtype: str) -> None:
-    for suffix in (".npy", ".NPY"):
-        [found, empty] = OwnSet(tmp_path / suffix, EDGES, None, suffix).fill(npy, LINES.astype(dtype), NOWHERE).found()
-        np.testing.assert_array_equal(found, LINES)
-        assert not empty.any()
-
-
-def _black_and_white(path: Path, array: np.ndarray) -> None:
-    image(path, array * 255)
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        _black_and_white,
-        in_palette(0, 0, 0, 255, 255, 255, bits=1),
-        in_palette(0, 0, 0, 255, 255, 255),
-        lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
-        lambda path, array: Image.fromarray(array.astype(bool)).save(path),
-        lambda path, array: image(path, np.stack([array * 255, np.full_like(array, 255)], axis=-1)),
-        lambda path, array: image(path, array.astype(np.uint16) * 65535),
-        lambda path, array: image(path, array.astype(np.uint16) * 255),
-        lambda path, array: image(path, array.astype(np.uint16)),
-    ],
-)
-def test_edges_in_black_and_white(tmp_path: Path, write: Callable[[Path, np.ndarray], None]) -> None:
-    [found] = OwnSet(tmp_path, EDGES).fill(write, LINES).found()
-    np.testing.assert_array_equal(found, LINES)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "write", "array", "words"),
-    [
-        (".png", in_palette(255, 255, 255, 0, 0, 0, bits=1), LINES, ("'read: stored'", "'read: grey'")),
-        (".png", image, LINES * 128, ("128", "255", "'scale: 128'")),
-        (".npy", npy, LINES * 255.0, ("255", "'scale'", "'threshold'")),
-        (".npy", npy, LINES.astype(np.int64) - 1, ("-1", "'missing: [-1]'")),
-        (".npy", npy, LINES.astype(np.uint64) << np.uint64(63), (str(2**63), "'scale: ")),
-        (".png", image, np.stack([LINES * 255] * 3, axis=-1), ("equal", "'read: grey'")),
-        (".png", image, np.where(IDS == 2, 255, LINES).astype(np.uint8), ("'missing: [255]'", "'scale: 255'")),
-    ],
-)
-def test_edges_with_two_readings(
-    tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], array: np.ndarray, words: tuple[str, ...]
-) -> None:
-    OwnSet(tmp_path, EDGES, None, suffix).fill(write, array).refused("labels/0", *words)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "top", "other"),
-    [
-        (np.int8, 100, 127),
-        (np.int8, 127, None),
-        (np.int16, 200, 255),
-        (np.int16, 300, 32767),
-        (np.uint32, 300, 65535),
-        (np.uint32, 70_000, 2**32 - 1),
-        (np.uint32, 2**32 - 1, None),
-        (np.uint64, 2**63, 2**64 - 1),
-    ],
-)
-def test_only_what_the_type_holds_is_offered_as_a_whole_edge(
-    tmp_path: Path, dtype: type, top: int, other: int | None
-) -> None:
-    own = OwnSet(tmp_path, EDGES, None, ".npy").fill(npy, np.where(LINES > 0, dtype(top), dtype(0)))
-    offered = [int(number) for number in re.findall(r"'scale: (\d+)'", own.refused("labels/0"))]
-    assert offered == [top] + ([] if other is None else [other])
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        _black_and_white,
-        in_palette(0, 0, 0, 255, 255, 255, bits=1),
-        in_palette(0, 0, 0, 255, 255, 255),
-        lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
-    ],
-)
-@pytest.mark.parametrize("threshold", [0, 1, 127])
-def test_black_and_white_lie_on_either_side_of_a_threshold(
-    tmp_path: Path, write: Callable[[Path, np.ndarray], None], threshold: float
-) -> None:
-    [found] = OwnSet(tmp_path, EDGES, {"threshold": threshold}).fill(write, LINES).found()
-    np.testing.assert_array_equal(found, LINES)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "write", "array", "how"),
-    [
-        (".png", image, LINES.astype(bool), {"threshold": 1}),
-        (".png", image, LINES.astype(bool), {"threshold": 127}),
-        (".npy", npy, LINES.astype(bool), {"threshold": 127}),
-        (".png", image, LINES, {"threshold": 127}),
-        (".png", image, LINES * 255, {"threshold": 255}),
-        (".npy", npy, LINES * 0.25, {"threshold": 0.5}),
-        (".png", in_palette(0, 0, 0, 255, 255, 255), LINES, {"threshold": 127, "read": "stored"}),
-        (".png", image, LINES, {"scale": 255}),
-        (".npy", npy, LINES.astype(np.float32), {"scale": 255}),
-    ],
-)
-def test_a_number_that_no_edge_gets_near_is_refused(
-    tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], array: np.ndarray, how: dict
-) -> None:
-    [(key, number)] = [(key, how[key]) for key in ("threshold", "scale") if key in how]
-    own = OwnSet(tmp_path, EDGES, how, suffix).fill(write, array, np.zeros_like(array))
-    own.refused(f"labels/0{suffix}", f"'{key}: {number:g}'", "options.labels.x")
-
-
-def test_one_file_of_a_set_shows_that_a_number_can_be_meant(tmp_path: Path) -> None:
-    weak, whole = LINES, LINES * 255
-    found = OwnSet(tmp_path / "t", EDGES, {"threshold": 127}).fill(image, *[weak] * 17, whole).found()
-    assert sum(int(label.sum()) for label in found) == LINES.sum()
-    found = OwnSet(tmp_path / "s", EDGES, {"scale": 255}).fill(image, weak, whole).found()
-    np.testing.assert_allclose([label.max() for label in found], [1 / 255, 1], atol=1e-4)
-
-
-def test_a_colour_that_no_pixel_has_does_not_make_grey_strengths_indices(tmp_path: Path) -> None:
-    write = in_palette(*[0] * 3, *[128] * 3, *[255] * 3, 255, 0, 0)
-    OwnSet(tmp_path / "edges", EDGES).fill(write, IDS.clip(max=1)).refused("'read: stored'", "'read: grey'")
-    OwnSet(tmp_path / "depth", DEPTH).fill(write, IDS.clip(max=2)).refused("'read: stored'", "'read: grey'")
-    grey = OwnSet(tmp_path / "grey", EDGES, {"read": "grey"}).fill(write, IDS.clip(max=2)).found()[0]
-    np.testing.assert_allclose(grey, np.array([0, 128 / 255, 1, 1])[IDS], atol=1e-4)
-    # A palette of classes has greys, too, and a picture may have none but these.
-    np.testing.assert_array_equal(
-        OwnSet(tmp_path / "ids", FOUR).fill(write, IDS.clip(max=2)).found()[0], IDS.clip(max=2)
-    )
-
-
-@pytest.mark.parametrize(
-    ("how", "wanted"),
-    [
-        ({"threshold": 0.5}, [0, 0, 1, 255]),
-        ({"threshold": 0}, [0, 1, 1, 255]),
-        ({"threshold": -1}, [1, 1, 1, 255]),
-        ({"threshold": 0.5, "missing": [0.25]}, [0, 255, 1, 255]),
-    ],
-)
-def test_what_is_missing_stays_so_under_a_threshold(tmp_path: Path, how: dict, wanted: list[int]) -> None:
-    strengths = np.array([0, 0.25, 1, np.nan])[IDS]
-    for dtype in (np.float16, np.float32, np.float64):
-        own = OwnSet(tmp_path / np.dtype(dtype).name, EDGES, how, ".npy").fill(npy, strengths.astype(dtype))
-        np.testing.assert_array_equal(own.found()[0], np.array(wanted)[IDS])
-
-
 @pytest.mark.parametrize(
     ("task", "how", "suffix", "write", "array"),
     [
@@ -411,43 +201,6 @@ def test_labels_that_are_all_void_are_named(
 def test_one_label_may_be_all_void(tmp_path: Path) -> None:
     own = OwnSet(tmp_path, FOUR, {"void": [255]}).fill(image, NOWHERE + 255, IDS.astype(np.uint8))
     assert [int((label == 255).sum()) for label in own.found()] == [IDS.size, 0]
-
-
-def _directions() -> np.ndarray:
-    vectors = np.random.default_rng(0).normal(size=(*SHAPE, 3))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
-
-
-@pytest.mark.parametrize(
-    ("suffix", "write", "tolerance"),
-    [
-        (".png", lambda path, v: image(path, np.rint((v + 1) * 127.5).astype(np.uint8)), 0.01),
-        (".png", lambda path, v: rgb16(path, np.rint((v + 1) * 32767.5)), 0.001),
-        (".tif", lambda path, v: rgb_tiff(path, np.rint((v + 1) * 32767.5).astype(np.uint16)), 0.001),
-        (".tif", lambda path, v: rgb_tiff(path, v.astype(np.float32)), 0.001),
-        (".npy", npy, 0.001),
-        (".npy", lambda path, v: npy(path, v.astype(np.float16)), 0.002),
-    ],
-)
-def test_normals_keep_their_bits(
-    tmp_path: Path, suffix: str, write: Callable[[Path, np.ndarray], None], tolerance: float
-) -> None:
-    vectors = _directions()
-    [found] = OwnSet(tmp_path, NORMALS, None, suffix).fill(write, vectors).found()
-    np.testing.assert_allclose(found, vectors, atol=tolerance)
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path, v: npy(path, np.rint((v + 1) * 127.5).astype(np.uint8)),
-        lambda path, v: npy(path, (v + 1) / 2),
-        lambda path, v: npy(path, np.moveaxis(v, -1, 0)),
-        lambda path, v: npy(path, v * 127.5 + 127.5),
-    ],
-)
-def test_arrays_that_are_no_normals_are_refused(tmp_path: Path, write: Callable[[Path, np.ndarray], None]) -> None:
-    OwnSet(tmp_path, NORMALS, None, ".npy").fill(write, _directions()).refused("0.npy")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
+"""None"""
+
 from __future__ import annotations
 
 import json
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,56 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.taskonomy import NEW, OLD, SIZE, write_taskonomy
+from tests.data.readers.small_taskonomy import FILES, NATIVE, expected, reader
 from vtadapt.data.pack.manifest import open_pack
-from vtadapt.data.prepare.prepare import PrepareOptions, prepare
+from vtadapt.data.prepare.prepare import prepare
 from vtadapt.data.readers import make_reader
-from vtadapt.data.readers.base import Reader
 from vtadapt.data.readers.published.taskonomy import published
 from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
-
-NATIVE = PrepareOptions(size="native")
-FILES = {
-    "semseg": "semantic",
-    "depth": "zbuffer",
-    "depth_euclidean": "euclidean",
-    "normals": "normal",
-    "edges": "occlusion",
-    "edges_texture": "texture",
-    "keypoints2d": "points2d",
-    "keypoints3d": "points3d",
-    "principal_curvature": "curvature",
-    "reshading": "reshading",
-}
-
-
-def reader(tasks: list[str] | None = None, **options: object) -> Reader:
-    return make_reader(load_recipe("taskonomy").with_options(options), tasks=tasks)
-
-
-def expected(numbers: dict[str, np.ndarray], masked: bool = True) -> dict[str, np.ndarray]:
-    """The labels, number by number, from what stands in the files."""
-    metres = {t: np.where(numbers[d] == 65535, 0, numbers[d] / 512.0) for t, d in list(FILES.items())[1:3]}
-    normals = numbers["normal"] / 127.5 - 1
-    normals /= np.sqrt((normals**2).sum(axis=-1))[..., None]
-    normals[(numbers["normal"] == 128).all(axis=-1)] = 0
-    result = {
-        "semseg": np.where(numbers["semantic"] == 0, 255, numbers["semantic"].astype(int) - 1),
-        **metres,
-        "normals": normals,
-        "edges": numbers["occlusion"] / 65535,
-        "edges_texture": np.clip(numbers["texture"] / (65535 / 4), 0, 1),
-        "keypoints2d": numbers["points2d"] / 65535,
-        "keypoints3d": numbers["points3d"] / 65535,
-        "principal_curvature": (numbers["curvature"][..., :2].astype(float) - 127) / 127,
-        "reshading": numbers["reshading"][..., 0] / 255,
-    }
-    hole = numbers["mask"] == 0
-    for task, missing in (("depth", 0), ("depth_euclidean", 0), ("normals", 0), ("edges", np.nan)):
-        result[task][hole & masked] = missing
-    for task in ("keypoints3d", "principal_curvature", "reshading"):
-        result[task][hole & masked] = np.nan
-    return result
 
 
 @pytest.mark.parametrize("names", [NEW, OLD], ids=["new", "old"])
@@ -216,83 +174,6 @@ def test_a_view_has_its_own_camera(tmp_path: Path) -> None:
     items[0].paths["camera"].write_text('{"field_of_view_rads": 60}')
     with pytest.raises(DataError, match="field_of_view_rads 60, wanted"):
         asked.camera(items[0], (512, 512))
-
-
-def _truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-60])
-
-
-def _save(array: np.ndarray) -> Callable[[Path], None]:
-    return lambda path: Image.fromarray(array).save(path)
-
-
-GREY8, GREY16, RGB = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint16), np.zeros((*SIZE, 3), np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("role", "spoil", "message"),
-    [
-        ("depth", _truncated, "broken picture"),
-        ("depth", lambda path: path.write_bytes(b""), "broken picture"),
-        ("image", _truncated, "broken picture"),
-        ("depth", _save(GREY8), "8-bit picture, wanted 16 bits"),
-        ("depth", _save(RGB), "picture of mode RGB, wanted one channel"),
-        ("depth_euclidean", _save(GREY8), "8-bit picture, wanted 16 bits"),
-        ("edges_texture", _save(GREY8), "8-bit picture, wanted 16 bits"),
-        ("keypoints2d", _save(np.zeros((8, 8), np.uint16)), "label of 8x8 pixels, its image has 20x20"),
-        ("normals", _save(GREY8), "picture of mode L, wanted 8 bits and mode RGB or RGBA"),
-        ("reshading", _save(GREY16), "16-bit picture of mode L, wanted 8 bits and mode L or RGB"),
-        ("principal_curvature", _save(GREY8), "picture of mode L, wanted 8 bits"),
-        ("semseg", _save(np.full(SIZE, 18, np.uint8)), r"label ids 18, wanted 0\.\.17"),
-        ("semseg", _save(RGB), "picture of mode RGB, wanted one channel"),
-        ("mask", _save(RGB), "picture of mode RGB, wanted one channel"),
-        ("mask", _save(np.zeros((8, 8), np.uint8)), "label of 8x8 pixels"),
-    ],
-)
-def test_broken_files_are_named(tmp_path: Path, role: str, spoil: Callable[[Path], None], message: str) -> None:
-    write_taskonomy(tmp_path, ["allensville"], views=[(0, 0)])
-    item = reader().find(tmp_path, "train")[0]
-    spoil(item.paths[role])
-    with pytest.raises(DataError, match=message) as caught:
-        reader().load(item)
-    assert str(item.paths[role]) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_corrupt_files_are_left_out_and_listed_if_asked(tmp_path: Path) -> None:
-    write_taskonomy(tmp_path / "in", ["allensville", "darden"], "building")
-    bad = tmp_path / "in/allensville/normal/point_2_view_1_domain_normal.png"
-    _truncated(bad)
-    with pytest.raises(DataError, match="point_2_view_1_domain_normal.png: broken picture .*1 of 3 samples"):
-        prepare(load_recipe("taskonomy"), tmp_path / "in", tmp_path / "packs", NATIVE)
-    options = PrepareOptions(size="native", skip_broken=True)
-    manifest = prepare(load_recipe("taskonomy"), tmp_path / "in", tmp_path / "packs", options)
-    assert manifest["splits"]["train"]["samples"] == 2
-    assert manifest["splits"]["train"]["broken"][0]["name"] == "allensville/point_2_view_1"
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
-def test_other_numbers_of_channels_that_are_published(tmp_path: Path, mode: str) -> None:
-    truth = write_taskonomy(tmp_path, ["allensville"], views=[(0, 0)])["allensville/point_0_view_0"]
-    item = reader().find(tmp_path, "train")[0]
-    role, domain = ("reshading", "reshading") if mode == "L" else ("principal_curvature", "curvature")
-    alpha = np.zeros((*SIZE, 1), np.uint8)
-    arrays = {"L": truth[domain][..., 0], "LA": truth[domain][..., :2], "RGBA": np.dstack([truth[domain], alpha])}
-    picture = Image.fromarray(arrays[mode])
-    assert picture.mode == mode
-    picture.save(item.paths[role])
-    np.testing.assert_allclose(reader().load(item)[role], expected(truth)[role], atol=1e-6)
-
-
-def test_folders_without_buildings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no BUILDING/rgb or rgb/BUILDING folders; wanted"):
-        reader().find(tmp_path, "train")
-    (tmp_path / "around").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="no BUILDING/rgb or rgb/BUILDING folders; wanted"):
-        reader().find(tmp_path, "train")
-    write_taskonomy(tmp_path / "twice", ["Allensville", "allensville"], domains=["rgb"])
-    with pytest.raises(DataError, match="buildings '.*' and '.*' differ only in case"):
-        reader().find(tmp_path / "twice", "train")
 
 
 def test_many_files_are_found_with_few_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import timm
 import torch
 from torch import Tensor
 
-from tests.models.test_adapted import CHANNELS, ModelContract, disturb
-from tests.models.test_capture import assert_equals, brute_force, cosine, dot_product
+from tests.models.brute_attention import assert_equals, brute_force, cosine, dot_product
+from tests.models.model_contract import CHANNELS, ModelContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.base import Backbone

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.models.test_adapted import CHANNELS, ModelContract, disturb
+from tests.models.model_contract import CHANNELS, ModelContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.heads.convex import ConvexHead, ConvexHeads, bilinear_weights

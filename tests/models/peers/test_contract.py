@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models.model_contract import CHANNELS, ModelContract
 from tests.models.peers.networks import build_peer
-from tests.models.test_adapted import CHANNELS, ModelContract
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.models.backbones.load import load_backbone

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vtadapt.assets.swin_pico.pretrain import main
 from vtadapt.models.backbones.bundled import CNN, build_resnet_pico, config_of
 from vtadapt.models.backbones.cnn import CnnBackbone
-from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
+from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 
 
 def resnet_pico() -> CnnBackbone:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.block import AdaptedStage, Grid
-from vtadapt.models.weights import digest_of
+from vtadapt.models.backbones.state_dict import digest_of
 
 
 class Encoder(nn.Module, ABC):

@@ -20,11 +20,11 @@ from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import CNN, SWIN, build_pico, build_resnet_pico, config_of, initialisation
 from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.models.backbones.pyramid import PyramidBackbone
+from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.swinv2 import SwinV2Backbone
 from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
 from vtadapt.models.backbones.weights import ACCEPTED, load_weights, locate
-from vtadapt.models.weights import IMAGENET_MEAN, IMAGENET_STD
 
 BUNDLED = (SWIN, CNN)
 

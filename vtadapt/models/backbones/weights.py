@@ -15,7 +15,7 @@ from torch import nn
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.publishers import WrongLayoutError, to_timm
-from vtadapt.models.weights import load_fitting, read_state
+from vtadapt.models.backbones.state_dict import load_fitting, read_state
 
 AUTO, RANDOM, TIMM, HUB = "auto", "random", "timm", "hf-hub:"
 ACCEPTED = "--weights FILE, --weights timm (downloads), --weights hf-hub:ORG/NAME (downloads) or --weights random"

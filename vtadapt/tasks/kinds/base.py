@@ -18,10 +18,10 @@ from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks.colour.draw import Picture, draw_values, robust_range
 from vtadapt.tasks.labels import Labels
 from vtadapt.tasks.losses import Loss, LossFn, at_least_float32, no_valid_pixel
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.nearest import nearest
 from vtadapt.tasks.spec import AnyTask, Colour, Declared
-from vtadapt.tasks.trivial import Constant, Trivial
+from vtadapt.tasks.trivial.base import Constant, Trivial
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,18 +15,18 @@ from typing_extensions import override
 
 from vtadapt.digits import amount, percent
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.tasks import edge_f
 from vtadapt.tasks.colour.draw import Picture
 from vtadapt.tasks.colour.void import hide
-from vtadapt.tasks.edge_trivial import SURE, Canny, RandomStrengths
 from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
 from vtadapt.tasks.losses import at_least_float32, log_finite
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics import edge_f
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.nearest import nearest, nearest_pixels
 from vtadapt.tasks.spec import AnyTask, Declared
-from vtadapt.tasks.trivial import Everywhere, Trivial
+from vtadapt.tasks.trivial.base import Everywhere, Trivial
+from vtadapt.tasks.trivial.edges import SURE, Canny, RandomStrengths
 
 if TYPE_CHECKING:
     from torch import Tensor

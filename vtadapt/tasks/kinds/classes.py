@@ -22,7 +22,7 @@ from vtadapt.tasks.kinds.base import Key, Kind, Limits, Range
 from vtadapt.tasks.label_check import LabelCheck, labelled
 from vtadapt.tasks.labels import Storage
 from vtadapt.tasks.losses import Loss, at_least_float32, cross_entropy, log_finite, no_valid_pixel
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.spec import AnyTask, Camera, Declared
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from vtadapt.tasks.kinds.base import Kind, Limits
 from vtadapt.tasks.label_check import NumbersCheck
 from vtadapt.tasks.labels import Storage
 from vtadapt.tasks.losses import at_least_float32, berhu, l1, l2
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.spec import AnyTask, Declared
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class RegressionMeter(Meter):
 
     * ``min_value``, ``max_value``: only targets inside count, and predictions are clamped to them; the default
       ``max_value`` is the task's;
-    * ``crop``: "eigen";
-    * ``align``: "median" multiplies each prediction by median(g) / median(p) of its image (before clamping).
+    * ``crop``: "eigen"; ``align``: "median" multiplies each prediction by median(g) / median(p) of its image, before clamping.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from vtadapt.tasks.kinds.base import Key, Kind, Range
 from vtadapt.tasks.label_check import LabelCheck
 from vtadapt.tasks.labels import Storage
 from vtadapt.tasks.losses import l1
-from vtadapt.tasks.metrics import Meter
+from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.nearest import nearest
 from vtadapt.tasks.spec import AnyTask, Camera, Declared
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vtadapt.data.pack.manifest import open_manifest
 from vtadapt.tasks import Task
-from vtadapt.tasks.trivial import Trivial
+from vtadapt.tasks.trivial.base import Trivial
 from vtadapt.workflows.evaluate.floor import not_beaten
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings

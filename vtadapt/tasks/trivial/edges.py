@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.tasks.metrics import Meter
-from vtadapt.tasks.trivial import Trivial
+from vtadapt.tasks.metrics.meter import Meter
+from vtadapt.tasks.trivial.base import Trivial
 
 if TYPE_CHECKING:
     from torch import Tensor

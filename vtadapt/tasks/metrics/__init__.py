@@ -1,0 +1,1 @@
+"""What meters of the kinds are made of."""

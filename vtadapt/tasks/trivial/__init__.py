@@ -1,0 +1,1 @@
+"""Trivial predictors: what is reached without a network."""
