@@ -58,7 +58,7 @@ class RegressionMeter(Meter):
 
     * ``min_value``, ``max_value``: only targets inside count, and predictions are clamped to them; the default
       ``max_value`` is the task's;
-    * ``crop``: "eigen"; ``align``: "median" multiplies each prediction by median(g) / median(p) of its image, before clamping.
+    * ``crop``: "eigen"; ``align``: "median" multiplies predictions by median(g) / median(p) per image, before clamping.
     """
 
     def __init__(
