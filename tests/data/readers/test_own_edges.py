@@ -28,13 +28,19 @@ def _black_and_white(path: Path, array: np.ndarray) -> None:
     image(path, array * 255)
 
 
+BLACK_AND_WHITE: list[Callable[[Path, np.ndarray], None]] = [
+    _black_and_white,
+    in_palette(0, 0, 0, 255, 255, 255, bits=1),
+    in_palette(0, 0, 0, 255, 255, 255),
+    lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
+]
+"""Ways to write 0 and 1 as black and white in 8 bits or fewer."""
+
+
 @pytest.mark.parametrize(
     "write",
     [
-        _black_and_white,
-        in_palette(0, 0, 0, 255, 255, 255, bits=1),
-        in_palette(0, 0, 0, 255, 255, 255),
-        lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
+        *BLACK_AND_WHITE,
         lambda path, array: Image.fromarray(array.astype(bool)).save(path),
         lambda path, array: image(path, np.stack([array * 255, np.full_like(array, 255)], axis=-1)),
         lambda path, array: image(path, array.astype(np.uint16) * 65535),
@@ -86,15 +92,7 @@ def test_only_what_the_type_holds_is_offered_as_a_whole_edge(
     assert offered == [top] + ([] if other is None else [other])
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        _black_and_white,
-        in_palette(0, 0, 0, 255, 255, 255, bits=1),
-        in_palette(0, 0, 0, 255, 255, 255),
-        lambda path, array: Image.fromarray(array * 255).convert("P").save(path),
-    ],
-)
+@pytest.mark.parametrize("write", BLACK_AND_WHITE)
 @pytest.mark.parametrize("threshold", [0, 1, 127])
 def test_black_and_white_lie_on_either_side_of_a_threshold(
     tmp_path: Path, write: Callable[[Path, np.ndarray], None], threshold: float

@@ -25,6 +25,7 @@ from vtadapt.workflows.run.loaders import build_train, default_epochs
 from vtadapt.workflows.run.packs import unlabelled, with_packs
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import check_method
+from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
 from vtadapt.workflows.train.starting_run import keep_origin
@@ -68,7 +69,8 @@ def train(
     fabric = trainer.fabric
     path = _run_folder(trainer.settings, resume, fabric)
     try:
-        with alone_in(path) if fabric.is_global_zero else contextlib.nullcontext():
+        held = alone_in(path) if fabric.is_global_zero else contextlib.nullcontext()
+        with held, going_on(f"vtadapt train --resume {path}"):
             results = trainer.run(path, resume is not None, quiet)
             if trivial and fabric.is_global_zero:
                 results |= _floor(trainer, results["metrics"])

@@ -22,7 +22,7 @@ from vtadapt.workflows.run.affinity_file import write_history
 from vtadapt.workflows.run.loaders import TrainData, build_eval
 from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.terminal.interrupt import going_on, uninterrupted
+from vtadapt.workflows.terminal.interrupt import uninterrupted
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
@@ -102,20 +102,19 @@ class Trainer:
         self.prepared = self.objective.prepare(self.data, self.loader, path, self.total, quiet)
         if not self.step:  # a session that was cut while preparing left no checkpoint of the loop
             self.clock.before = max(0.0, self.prepared.get("seconds", 0.0) - self.clock.session)
-        with going_on(f"vtadapt train --resume {path}"):
-            with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
-                for epoch in range(self.step // batches, self.epochs):
-                    if self.step == self.total:  # within the last epoch
-                        break
-                    try:
-                        self._epoch(epoch, bar)
-                    except KeyboardInterrupt:
-                        self._keep_steps()
-                        raise
-                    if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
-                        self._validate(epoch, bar)
-                    self._checkpoint()
-            return self._finish(self.clock.seconds)
+        with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
+            for epoch in range(self.step // batches, self.epochs):
+                if self.step == self.total:  # within the last epoch
+                    break
+                try:
+                    self._epoch(epoch, bar)
+                except KeyboardInterrupt:
+                    self._keep_steps()
+                    raise
+                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
+                    self._validate(epoch, bar)
+                self._checkpoint()
+        return self._finish(self.clock.seconds)
 
     def measure(self, path: Path) -> dict[str, Any]:
         """Train without evaluation, to see what it costs; nothing but scratch files is written into ``path``.
