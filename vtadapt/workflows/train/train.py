@@ -69,8 +69,8 @@ def train(
     fabric = trainer.fabric
     path = _run_folder(trainer.settings, resume, fabric)
     try:
-        held = alone_in(path) if fabric.is_global_zero else contextlib.nullcontext()
-        with held, going_on(f"vtadapt train --resume {path}"):
+        lock = alone_in(path) if fabric.is_global_zero else contextlib.nullcontext()
+        with lock, going_on(f"vtadapt train --resume {path}"):
             results = trainer.run(path, resume is not None, quiet)
             if trivial and fabric.is_global_zero:
                 results |= _floor(trainer, results["metrics"])
