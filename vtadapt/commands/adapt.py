@@ -22,6 +22,7 @@ def adapt(
     oracle: Annotated[
         bool, typer.Option(help="Also train on the target's labels, to see what they would give.")
     ] = True,
+    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
     trained: Trained = Trained(),
     images: Annotated[int, typer.Option(min=0, help="Of the picture.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/adapt-SOURCE-TARGET].")] = None,
@@ -39,7 +40,8 @@ def adapt(
 
     said = dict.fromkeys(("data", "target"), "the data sets are the two arguments, SOURCE TARGET")
     said["method"] = "what is adapted is named with --method"
-    found = trained.settings(common, {"data": source, "target": target, "steps": steps}, said)
+    typed = {"data": source, "target": target, "steps": steps, "weights": weights}
+    found = trained.settings(common, typed, said)
     options = AdaptOptions(method, seeds, trained.jobs, found.own, out, oracle, images, found.checked)
     result = work(found.common, options, quiet=common.silent)
     show_sweep(result, common.json_, "adapt", adaptation_tables, notes)

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from tests.workflows.train.cutting import CutError, cut
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones import store
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.sweep.trials import Trial, begin, disagreement
 from vtadapt.workflows.train.train import train
 
 
@@ -153,3 +156,43 @@ def test_wrong_encoders_are_told_before_anything_is_rendered(cli, tmp_path, monk
     ran = cli(name, *data, *(part for each in setting for part in ("--set", each)))
     assert ran.code == 4 and said in ran.err
     assert not (tmp_path / "data").exists() and not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_goes_on_with_a_file_that_was_moved_and_with_no_other(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "cache"))
+    begun = tmp_path / "adapters-seed0"
+    shutil.copytree(trained, begun)
+    (moved := tmp_path / "moved.safetensors").write_bytes((trained.parents[1] / "w.safetensors").read_bytes())
+    other = save_weights(tmp_path / "other.safetensors", 4)
+    settings = load(begun / "settings.yaml").model_copy(update={"run_dir": tmp_path, "seed": 0})
+    for weights, same in ((moved, True), (other, False), (tmp_path / "none.safetensors", False)):
+        trial = Trial("adapters", 0, begun, settings.model_copy(update={"weights": str(weights)}))
+        assert (disagreement(trial) is None) is same
+        if same:
+            begin(trial)
+            assert store.find(load_backbone(weights="random", seed=3).digest()) == moved
+        else:
+            with pytest.raises(ConfigError, match="was made with weights = "):
+                begin(trial)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_an_interrupted_training_goes_on_with_the_file_in_another_place(trained, tmp_path, monkeypatch, step):
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "cache"))
+    weights, moved = save_weights(tmp_path / "w.safetensors", 3), tmp_path / "moved.safetensors"
+    changes = {"run_dir": tmp_path, "weights": str(weights), "checkpoint_steps": 1}
+    run = tmp_path / trained.name
+    with monkeypatch.context() as patch:
+        cut(patch, "_step", lambda trainer: trainer.step == step)
+        with pytest.raises(CutError):
+            train(load(trained / "settings.yaml").model_copy(update=changes), quiet=True)
+    weights.rename(moved)
+    settings = load(run / "settings.yaml")
+    with pytest.raises(ConfigError, match="--weights FILE"):
+        train(settings, resume=run, quiet=True)
+    if step:
+        with pytest.raises(ConfigError, match="is not the one that run 'tiny-0001' was trained with"):
+            train(settings, resume=run, quiet=True, weights=str(save_weights(tmp_path / "other.safetensors", 4)))
+    train(settings, resume=run, quiet=True, weights=str(moved))
+    found, wanted = (load_file(folder / "model.safetensors") for folder in (run, trained))
+    assert all(torch.equal(found[key], wanted[key]) for key in found.keys() | wanted.keys())

@@ -60,6 +60,26 @@ def find_backbone(run: Path, known: Mapping[str, Any], settings: TrainSettings, 
     raise ConfigError(f"the backbone of run {run.name!r} is not there any more: {_wanted(known, settings)}")
 
 
+def recognise(known: Mapping[str, Any], weights: str) -> bool:
+    """Whether the file ``weights`` is the one a run was trained with, wherever it lies now; if so that is remembered.
+
+    Args:
+        known: what :func:`about_backbone` wrote.
+        weights: as typed.
+    """
+    file = known.get("file")
+    if file is None or not is_file(weights):
+        return False
+    try:
+        found = store.look(Path(weights))
+    except OSError:
+        return False
+    if (found.bytes, found.sha256) != (file["bytes"], file["sha256"]):
+        return False
+    store.remember(Path(weights), str(known["sha256"]), str(known["name"]))
+    return True
+
+
 def keeps_backbone(settings: TrainSettings) -> bool:
     """True where training changes the whole backbone, so that the run itself keeps it."""
     return METHODS[settings.method].trains_backbone or settings.train_blocks == "all"

@@ -15,6 +15,7 @@ from typing import IO, Any
 from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.backbone import recognise
 from vtadapt.workflows.run.methods import METHODS, all_compared
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, validate
 from vtadapt.workflows.run.settings.reading import check_read, for_method, reads
@@ -187,9 +188,17 @@ def disagreement(trial: Trial, ignored: Sequence[str] = ()) -> tuple[str, Any, A
     found = load(trial.path / files.SETTINGS).model_dump(mode="json")
     wanted = trial.settings.model_dump(mode="json")
     for key in sorted(wanted.keys() - {*MOVABLE, *ignored}):
-        if found[key] != wanted[key] and reads(trial.settings.method, key):
+        if found[key] != wanted[key] and reads(trial.settings.method, key) and not _moved(trial, key):
             return key, found[key], wanted[key]
     return None
+
+
+def _moved(trial: Trial, key: str) -> bool:
+    """Whether ``key`` names the file of the trial's backbone, which lies elsewhere by now."""
+    config = trial.path / files.CONFIG
+    if key != "weights" or not config.is_file():
+        return False
+    return recognise(files.read_json(config)["backbone"], trial.settings.weights)
 
 
 def run_trials(trials: Sequence[Trial], jobs: int, title: str, quiet: bool, told: Callable[[Trial], str]) -> None:

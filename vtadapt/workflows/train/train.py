@@ -14,7 +14,7 @@ from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
-from vtadapt.workflows.run import files
+from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.backbone import check_digest, find_backbone
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import RunData, find_data
@@ -29,7 +29,7 @@ from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
 from vtadapt.workflows.train.starting_run import keep_origin
-from vtadapt.workflows.train.trainer import Trainer
+from vtadapt.workflows.train.trainer import LAST, Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -63,6 +63,8 @@ def train(
     known = _known_backbone(resume)
     if resume and known:
         settings = settings.model_copy(update={"weights": find_backbone(resume, known, settings, weights)})
+    elif resume and weights:  # nothing was trained on another yet
+        settings = settings.model_copy(update={"weights": weights})
     trainer = build_trainer(settings, resume, quiet=quiet)
     if resume and known:
         check_digest(resume, known, settings, trainer.config["backbone"]["sha256"])
@@ -83,8 +85,13 @@ def train(
 
 
 def _known_backbone(run: Path | None) -> dict[str, Any] | None:
-    """What an interrupted run says of its backbone; None where it was cut before it said anything."""
-    return read_config(run).backbone if run is not None and (run / files.CONFIG).is_file() else None
+    """What a run that is gone on with says of its backbone; None where it was cut before its first checkpoint."""
+    if run is None:
+        return None
+    if (run / files.CONFIG).is_file():
+        return read_config(run).backbone
+    # Checkpoints of old did not say.
+    return checkpoint.read_tensors(run / LAST)[1].get("backbone") if (run / LAST).is_file() else None
 
 
 def _floor(trainer: Trainer, metrics: Mapping[str, Metrics]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Trainer:
     def _checkpoint(self) -> None:
         if self.fabric.is_global_zero:
             best, seconds = None if self.best == -math.inf else self.best, round(self.clock.seconds, 3)
-            about = {"step": self.step, "best": best, "seconds": seconds}
+            about = {"step": self.step, "best": best, "seconds": seconds, "backbone": self.config["backbone"]}
             optimiser = self.optimiser.optimizer.state_dict()
             troa, method = self.troa.state.state(), self.objective.state()
             checkpoint.save_state(self.path / LAST, self.core.saved_state(), optimiser, troa, about, method)
