@@ -24,6 +24,7 @@ LEVELS = {
     "workflows": 4,
     **dict.fromkeys(("models", "data", "viz"), 3),
     **dict.fromkeys(("affinity", "synthetic", "tasks"), 2),
+    "lock": 2,
     "atomic": 1,
     "strict_yaml": 1,
     **dict.fromkeys(("errors", "digits"), 0),

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vtadapt.errors import DataError, VtadaptError
+from vtadapt.errors import DataError
 
 # Process numbers mean nothing on another machine of a shared disk, and host names may hold what a file name cannot.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -141,6 +141,31 @@ def replace_file(temporary: Path, path: Path) -> None:
     sync(path.parent)
 
 
+def exchange_folder(made: Path, path: Path, previous: Path) -> None:
+    """Give the finished folder ``made`` the name ``path``; what was there is removed.
+
+    In between the old folder lies at ``previous``, where whoever is cut off in the middle finds it.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    with disk_error(path):
+        remove(previous)
+        if path.exists():
+            path.rename(previous)
+        made.rename(path)
+        sync(path.parent)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, where it is there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sync(path: Path) -> None:
     """Flush a file or a folder's entries to the disk (folders: where the system allows it)."""
     if path.is_dir() and os.name == "nt":
@@ -185,30 +210,3 @@ def disk_error(path: Path) -> Iterator[None]:
         else:
             raise
         raise DataError(message + " (what was there before is untouched)") from error
-
-
-@contextlib.contextmanager
-def folder_lock(path: Path, busy: VtadaptError | None = None) -> Iterator[None]:
-    """Hold ``path`` as a lock file; the system lets go of it when the process ends, however it ends.
-
-    Raises:
-        VtadaptError: ``busy``, where another process holds it; without it, that a data set is being prepared.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system: two runs at once are then the user's to avoid
-        yield
-        return
-    with disk_error(path):
-        # The file stays when the lock is let go: removing it would let two processes lock two files of one name.
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            # Not waited for: a person should hear at once that somebody else is at it.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            told = f"another run is preparing the same data set ({path} is locked); wait for it"
-            raise busy or DataError(told) from error
-        yield
-    finally:
-        os.close(handle)

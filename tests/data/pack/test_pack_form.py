@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import TASKS, random_sample
-from vtadapt.data.pack.manifest import open_manifest, verify, write_manifest
+from vtadapt.data.pack.manifest import FILE, FORMAT, VERSION, open_manifest, verify, write_manifest
 from vtadapt.data.pack.pack import PackReader, PackWriter
 from vtadapt.errors import DataError
 
@@ -85,8 +86,11 @@ def test_what_no_pack_has_is_refused(tmp_path: Path, change: Callable[[h5py.File
 )
 def test_manifests_that_are_none(tmp_path: Path, split: dict[str, Any]) -> None:
     (tmp_path / "a").mkdir()
+    content = {"tasks": [], "recipe": {"tasks": {}}, "splits": {"train": split}}
     with pytest.raises(DataError, match="broken manifest"):
-        write_manifest(tmp_path / "a", {"tasks": [], "recipe": {"tasks": {}}, "splits": {"train": split}})
+        write_manifest(tmp_path / "a", content)
+    whole = json.dumps({"format": FORMAT, "version": VERSION, **content})
+    (tmp_path / "a" / FILE).write_text(whole)
     with pytest.raises(DataError, match="broken manifest"):
         open_manifest(tmp_path, "a")
 

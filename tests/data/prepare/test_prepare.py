@@ -19,7 +19,7 @@ from tests.data.conftest import write_sevenscenes
 from tests.data.prepare.conftest import SMALL
 from vtadapt import atomic
 from vtadapt.data.pack.manifest import checksum, has_pack, locate, open_manifest, open_pack, verify
-from vtadapt.data.prepare import prepare as prepare_module
+from vtadapt.data.prepare import contents as contents_module
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers.published.camvid import CamVid
 from vtadapt.data.recipe.recipe import load_recipe
@@ -149,9 +149,9 @@ def _prepare_and_die(source: str, out: str, where: str) -> None:
             on_progress=lambda s, n, _: s == "val" and n and die(),
         )
         return
-    names = {"manifest": "write_manifest", "exchange": "exchange"}
+    names = {"manifest": "write_manifest", "exchange": "exchange_folder"}
     if where in names:
-        setattr(prepare_module, names[where], die)
+        setattr(contents_module, names[where], die)
     else:  # between the two renames of the exchange
         rename = Path.rename
 

@@ -9,15 +9,15 @@ import pytest
 
 from tests.data.conftest import write_sevenscenes
 from tests.data.prepare.conftest import SMALL
-from vtadapt import atomic
 from vtadapt.data.pack.manifest import open_manifest, open_pack, prepare_command, verify
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.lock import folder_lock
 
 
 def test_two_runs_at_once_are_refused(camvid: Path, tmp_path: Path) -> None:
-    with atomic.folder_lock(tmp_path / ".camvid.lock"), pytest.raises(DataError, match="another run is preparing"):
+    with folder_lock(tmp_path / ".camvid.lock"), pytest.raises(DataError, match="another run is preparing"):
         prepare(load_recipe("camvid"), camvid, tmp_path, SMALL)
 
 

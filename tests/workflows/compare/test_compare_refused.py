@@ -17,7 +17,7 @@ from vtadapt.workflows.sweep.start import parse_seeds
 @pytest.mark.slow
 def test_two_at_once_in_one_folder(tiny: Any, tmp_path: Path, small: None) -> None:
     del small
-    from vtadapt.atomic import folder_lock
+    from vtadapt.lock import folder_lock
 
     folder = tmp_path / "compare-tiny"
     folder.mkdir()

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.data.conftest import write_camvid
-from vtadapt.atomic import folder_lock, temporary_name
+from vtadapt.atomic import temporary_name
+from vtadapt.lock import folder_lock
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 
 

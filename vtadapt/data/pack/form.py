@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.data.pack.labels import storage
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 
@@ -58,7 +57,7 @@ def index_of(file: h5py.File, tasks: Mapping[str, RecipeTask], count: int) -> tu
         if present[task].any():
             label = dataset(file, f"labels/{task}")
             channels = spec.behaviour.planes(spec)
-            wanted = storage(spec, label.dtype).dtype
+            wanted = spec.behaviour.storage(spec, label.dtype).dtype
             shape = () if channels == 1 else (channels,)
             _need(label, label.dtype == wanted and label.shape[3:] == shape, f"(N, H, W{', C' * bool(shape)}) {wanted}")
             _need_room(label, found[present[task]], count)

@@ -7,11 +7,11 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from vtadapt.atomic import disk_error, sync, write_json
+from vtadapt.atomic import write_json
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
@@ -37,8 +37,9 @@ def describe_file(path: Path, samples: int) -> dict[str, Any]:
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``manifest.json`` atomically and return it as a reader would see it."""
     whole = {"format": FORMAT, "version": VERSION, **content}
+    manifest = _checked(json.loads(json.dumps(whole)), folder / FILE)
     write_json(folder / FILE, whole)
-    return read_manifest(folder)
+    return manifest
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -54,6 +55,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such file; prepare the data set again") from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: broken manifest ({' '.join(str(error).split())[:120]}); prepare it again") from error
+    return _checked(manifest, path)
+
+
+def _checked(manifest: Any, path: Path) -> dict[str, Any]:
+    """A manifest in today's form; DataError where it is of another format, or its parts are not as they should be."""
     if isinstance(manifest, dict) and (manifest.get("format"), manifest.get("version")) == (FORMAT, 1):
         manifest = _from_version_1(manifest, path)
     found = (manifest.get("format"), manifest.get("version")) if isinstance(manifest, dict) else (None, None)
@@ -178,7 +184,12 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
     folder = locate(root, name)
     paths = [_file_of(folder, shard, prepare_command(name, recipe)) for shard in splits[split]["shards"]]
     tasks = {t: recipe.tasks[t] for t in manifest["tasks"]}
-    return PackReader(paths[0], tasks) if len(paths) == 1 else ShardedReader(paths, tasks)
+    readers = []
+    for path in paths:
+        readers.append(PackReader(path, tasks))
+        if len(paths) > 1:  # a system allows some hundred open files
+            readers[-1].close()
+    return readers[0] if len(readers) == 1 else ShardedReader(readers)
 
 
 def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
@@ -202,10 +213,12 @@ def _no_split(name: str, recipe: Recipe, splits: Mapping[str, Any], split: str) 
 
 def verify(root: Path, name: str) -> list[str]:
     """Check every file of a pack against the manifest's checksums; the problems found, one line each."""
-    manifest = open_manifest(root, name)
+    return _problems(locate(root, name), open_manifest(root, name))
+
+
+def _problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     problems = []
     for shard in (shard for split in manifest["splits"].values() for shard in split["shards"]):
-        folder = locate(root, name)
         path = folder / str(shard["file"])
         if path.parent != folder:
             problems.append(f"{path}: the manifest names a file outside its folder")
@@ -220,34 +233,36 @@ def tidy(out_dir: Path, name: str) -> None:
     """Undo or finish an exchange that a killed run left half done."""
     if (left := locate(out_dir, name)) != out_dir / name:
         left.rename(out_dir / name)
-    remove(out_dir / f".{name}.previous")
+    shutil.rmtree(out_dir / f".{name}.previous", ignore_errors=True)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, where it is there."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+class InPlace(NamedTuple):
+    """The pack that lies where one is to be made.
+
+    Attributes:
+        folder: where it lies.
+        manifest: of it.
+        other: what it was made with, where that is not the same recipe.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    other: str
 
 
-def reusable(out_dir: Path, name: str, key: str) -> dict[str, Any] | None:
-    """The manifest of the pack in place if it is the one that would be made, and whole."""
+def in_place(out_dir: Path, recipe: Recipe) -> InPlace | None:
+    """The pack in the place of the one that ``recipe`` makes; None where there is none, or a broken one."""
     try:
-        manifest = open_manifest(out_dir, name)
-        same = manifest.get("key") == key and not verify(out_dir, name)
+        manifest = open_manifest(out_dir, recipe.name)
     except DataError:
         return None
-    return manifest if same else None
+    other = ""
+    if manifest.get("recipe_hash") not in (None, recipe.hash):
+        title = other_recipe(manifest, recipe)
+        other = f"another recipe of that name ({title})" if title else "another version of it"
+    return InPlace(locate(out_dir, recipe.name), manifest, other)
 
 
-def exchange(building: Path, target: Path) -> None:
-    """Put the finished folder in its place; ``locate`` finds the previous one if this is cut in the middle."""
-    previous = target.with_name(f".{target.name}.previous")
-    with disk_error(target):
-        remove(previous)
-        if target.exists():
-            target.rename(previous)
-        building.rename(target)
-        sync(target.parent)
-    shutil.rmtree(previous, ignore_errors=True)
+def is_reusable(there: InPlace | None, key: str) -> bool:
+    """Whether a pack in place is the one that would be made, and whole."""
+    return there is not None and there.manifest.get("key") == key and not _problems(there.folder, there.manifest)

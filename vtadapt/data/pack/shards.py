@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.data.pack.pack import PackReader
-from vtadapt.data.recipe.task import RecipeTask
 
 OPEN_FILES = 32  # at once and process; a system allows some 256 to 1024
 
@@ -27,18 +25,13 @@ class ShardedReader(PackReader):
     Picklable and fork-safe as :class:`PackReader`; at most 32 of the files are open at once.
 
     Args:
-        paths: its ``.h5`` files, in order.
-        tasks: what the manifest's recipe says of the tasks.
+        shards: readers of its files, in order, each closed.
     """
 
-    def __init__(self, paths: Sequence[Path], tasks: Mapping[str, RecipeTask]) -> None:
-        self.path = Path(paths[0]).parent
-        self.tasks = dict(tasks)
-        self.shards: list[PackReader] = []
-        for path in paths:
-            shard = PackReader(path, tasks)
-            shard.close()
-            self.shards.append(shard)
+    def __init__(self, shards: Sequence[PackReader]) -> None:
+        self.path = shards[0].path.parent
+        self.tasks = shards[0].tasks
+        self.shards = list(shards)
         self.names = [name for shard in self.shards for name in shard.names]
         self._ends = np.cumsum([len(shard) for shard in self.shards])
         self._recent: OrderedDict[int, None] = OrderedDict()

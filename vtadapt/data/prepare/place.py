@@ -1,17 +1,23 @@
-"""Whether a pack may take its place: what lies there, and what an earlier pack of its name was made from."""
+"""The place of a pack: what lies there, what that was made from, and the folders to build the next one in."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.pack.manifest import has_pack, locate, open_manifest, other_recipe
+from vtadapt.atomic import disk_error, remove_leftovers, write_json
+from vtadapt.data.pack.manifest import InPlace
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import DataError
+from vtadapt.errors import DataError, VtadaptError
+
+PLAN = "plan.json"
 
 
 def origin_of(given: Sequence[Path], out_dir: Path) -> dict[str, list[str]]:
@@ -20,28 +26,20 @@ def origin_of(given: Sequence[Path], out_dir: Path) -> dict[str, list[str]]:
     return {"source": places, "source_from_here": [os.path.relpath(path, out_dir.resolve()) for path in places]}
 
 
-def need_same(out_dir: Path, plan: Plan, origin: Mapping[str, list[str]]) -> None:
+def need_same(there: InPlace | None, origin: Mapping[str, list[str]]) -> None:
     """Raise a DataError where the pack that is there was made of another recipe of the same name, or other files.
 
     A project that was moved or copied with its source is the same; so are files that moved, or were packed or unpacked.
     """
-    name = plan.recipe.name
-    if not has_pack(out_dir, name):
+    if there is None:
         return
-    try:
-        there = open_manifest(out_dir, name)
-    except DataError:  # broken: it is replaced
-        return
-    wrong = ""
-    if there.get("recipe_hash") not in (None, plan.shipped.hash):
-        other = other_recipe(there, plan.shipped)
-        wrong = f"another recipe of that name ({other})" if other else "another version of it"
-    elif _others(there, origin):
-        wrong = ", ".join(map(str, there["source"]))
+    wrong = there.other
+    if not wrong and _others(there.manifest, origin):
+        wrong = ", ".join(map(str, there.manifest["source"]))
     if wrong:
         raise DataError(
-            f"{locate(out_dir, name)} was made from {wrong}; --force replaces it, another name: in the recipe or "
-            "another --data-dir keeps both"
+            f"{there.folder} was made from {wrong}; --force replaces it, another name: in the recipe or another "
+            "--data-dir keeps both"
         )
 
 
@@ -65,3 +63,58 @@ def need_place(out_dir: Path, recipe: Recipe) -> None:
     for path in sorted(target.iterdir()) if target.exists() else ():
         if not ours.fullmatch(path.name) or (path.is_dir() and not path.is_symlink()):
             raise DataError(f"{path}: no part of a pack, but it lies where the pack is to be; {advice}")
+
+
+@contextlib.contextmanager
+def building_site(out_dir: Path, name: str, noted: dict[str, Any]) -> Iterator[tuple[Path, Path]]:
+    """The folders to build a pack in, and to note in what is finished of it.
+
+    What a killed run finished there with the same plan is kept. They go at the end: the first has taken its place by
+    then; after an error only if nothing is finished that the next run could take up.
+
+    Args:
+        out_dir: folder of the packs.
+        name: of the pack.
+        noted: the plan, and what else finished parts must have been made with.
+    """
+    building, notes = _folders(out_dir, name)
+    same = _noted_plan(notes) == noted
+    try:
+        for folder in (building, notes):
+            if not same:
+                shutil.rmtree(folder, ignore_errors=True)
+            with disk_error(folder):
+                folder.mkdir(exist_ok=True)
+                remove_leftovers(folder, alone=True)
+        write_json(notes / PLAN, noted)
+        yield building, notes
+    except VtadaptError:
+        if not any(notes.glob("*.h5.json")):
+            shutil.rmtree(building, ignore_errors=True)
+            shutil.rmtree(notes, ignore_errors=True)
+        raise
+    shutil.rmtree(notes, ignore_errors=True)
+
+
+def forget(out_dir: Path, plan: Plan) -> None:
+    """Remove what a run with the same plan left half done of files that are now as they were before it.
+
+    Call it only while holding ``out_dir/.NAME.lock``.
+    """
+    building, notes = _folders(out_dir, plan.recipe.name)
+    if _noted_plan(notes).get("key") == plan.key():
+        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(notes, ignore_errors=True)
+
+
+def _folders(out_dir: Path, name: str) -> tuple[Path, Path]:
+    return out_dir / f".{name}.building", out_dir / f".{name}.state"
+
+
+def _noted_plan(notes: Path) -> dict[str, Any]:
+    """The plan of the run whose parts are there; empty where there is none."""
+    try:
+        plan = json.loads((notes / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return plan if isinstance(plan, dict) else {}

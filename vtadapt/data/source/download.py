@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vtadapt.atomic import disk_error, folder_lock, remove_leftovers, whole_file
+from vtadapt.atomic import disk_error, remove_leftovers, whole_file
 from vtadapt.data.recipe.files import ExpectedFile
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.source.archive_checks import plain_path
 from vtadapt.data.source.archives import free_bytes
 from vtadapt.errors import DataError
+from vtadapt.lock import folder_lock
 
 OnDownload = Callable[[str, int, int], None]
 

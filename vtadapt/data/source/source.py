@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.atomic import disk_error
 from vtadapt.data.source.archive_checks import Limits
 from vtadapt.data.source.archive_kind import reading
 from vtadapt.data.source.archives import content_of, contents
 from vtadapt.data.source.cache import fill
 from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of, parts_of
+from vtadapt.lock import folder_lock
 
 # Files that readers open to find samples: lists of names, so they are there in a skeleton.
 _LISTS = {".txt": 16 << 20, ".csv": 16 << 20, ".tsv": 16 << 20, ".lst": 16 << 20, ".yaml": 1 << 20, ".yml": 1 << 20}

@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from vtadapt.atomic import folder_lock, temporary_folder
-from vtadapt.data.pack.manifest import has_pack, reusable
+from vtadapt.atomic import temporary_folder
+from vtadapt.data.pack.manifest import has_pack, in_place, is_reusable
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import Plan, PrepareOptions, resolve
-from vtadapt.data.prepare.place import need_place, need_same, origin_of
-from vtadapt.data.prepare.prepare import forget, prepare
+from vtadapt.data.prepare.place import forget, need_place, need_same, origin_of
+from vtadapt.data.prepare.prepare import prepare
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.data.source.cache import LOCK, discard
 from vtadapt.data.source.parts import parts_of
 from vtadapt.data.source.source import called, open_source, skeleton
 from vtadapt.errors import DataError
+from vtadapt.lock import folder_lock
 from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import say
@@ -76,15 +77,15 @@ def _prepare(
         with _Shown(f"prepare {recipe.name}", quiet) as show:
             return prepare(recipe, None, out_dir, options, on_progress=show)
     state, cache = _state_of_archives(given), out_dir / f".{recipe.name}.source"
-    if state is not None and not options.force:
+    there = in_place(out_dir, recipe)
+    if state is not None and not options.force and there is not None:
         plan = resolve(recipe, options)
-        kept = reusable(out_dir, recipe.name, plan.key(state))
-        if kept is not None:
+        if is_reusable(there, plan.key(state)):
             _clear_up(out_dir, plan, cache)
-            return {**kept, "kept": True}
+            return {**there.manifest, "kept": True}
     need_place(out_dir, recipe)  # this and what follows before hours of unpacking
     if state is not None and not options.force:
-        need_same(out_dir, resolve(recipe, options), origin_of(given, out_dir))
+        need_same(there, origin_of(given, out_dir))
     with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):

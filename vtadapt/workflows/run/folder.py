@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, near_matches
+from vtadapt.lock import folder_lock
 from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
 from vtadapt.workflows.terminal.text import say
 

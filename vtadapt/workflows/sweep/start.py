@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from vtadapt.atomic import disk_error, folder_lock
+from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, UsageError
+from vtadapt.lock import folder_lock
 from vtadapt.workflows.run.settings.fields import LARGEST_SEED
 from vtadapt.workflows.terminal.interrupt import going_on
 
