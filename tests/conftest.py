@@ -40,9 +40,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    # Tests run side by side on small machines, where a second thread each costs more than it brings.
+def _one_thread() -> Iterator[None]:
+    # Tests run side by side on small machines, where a second thread each costs more than it brings; and sums are added
+    # in another order on another number of threads, so that commands which tests start have one, too.
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from vtadapt import __version__
@@ -134,13 +132,10 @@ def test_folders_from_the_environment(
 def cut_at(step: int, number: int, *arguments: str) -> tuple[int, str]:
     """Run a command, send it a signal once ``cut/tiny-0001`` has a record of that step; its exit code and stderr."""
     metrics = Path("cut") / "tiny-0001" / "metrics.jsonl"
-    # Sums are added in another order on another number of threads.
-    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     with open("stderr", "w+", encoding="utf-8") as told:  # a pipe that nobody reads would hold a talkative run up
         process = subprocess.Popen(
             [sys.executable, "-m", "vtadapt", *arguments],
             stderr=told,
-            env=environ,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # the background ignores it
         )
         while process.poll() is None and not (metrics.is_file() and f'"step": {step},' in metrics.read_text()):

@@ -119,11 +119,11 @@ from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.sizing.size import Sizing, units_of
 loaded = load_run(find_run("demo", Path("runs")))
-rgb = np.random.default_rng(0).integers(0, 255, (2000, 3000, 3), dtype=np.uint8)
+rgb = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), dtype=np.uint8)
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = Predictor(loaded, Sizing("native", "auto"))(rgb).maps
-assert found["normals"].shape == (3, 2000, 3000)
+assert found["normals"].shape == (3, 1200, 1600)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
 """
 
@@ -132,5 +132,5 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
 def test_memory_of_a_large_photograph_is_bounded() -> None:
     done = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True)
-    # The four maps and the photograph are 0.2 GB; the whole at once takes more than 2.5 GB.
-    assert int(done.stdout) < 1.0e9
+    # By tiles it takes 0.46 GB, the whole at once 0.98 GB.
+    assert int(done.stdout) < 0.7e9

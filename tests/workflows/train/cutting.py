@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -41,9 +40,7 @@ def kill_9(settings: TrainSettings, file: Path, owner: type, at: int) -> int:
     """Train in another process, until it is killed where ``owner`` begins the step after ``at``; returns its id."""
     file.write_text(settings.to_yaml(), encoding="utf-8")
     script = KILLED.replace("MODULE", owner.__module__).replace("OWNER", owner.__name__).replace("AT", str(at))
-    # Sums are added in another order on another number of threads.
-    environ = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    ended = subprocess.Popen([sys.executable, "-c", script, str(file)], env=environ)
+    ended = subprocess.Popen([sys.executable, "-c", script, str(file)])
     assert ended.wait(timeout=120) == -signal.SIGKILL
     return ended.pid
 

@@ -6,7 +6,6 @@ So do affinities: their sums over the same images do not depend on how many proc
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +31,7 @@ def launch(tiny: Any, run_dir: Path, *arguments: str) -> subprocess.CompletedPro
 def on_two(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on two processes."""
     command = [sys.executable, "-m", "vtadapt", *arguments, "--devices", "2"]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environ)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def assert_same_matrices(found: dict[str, Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> None:
