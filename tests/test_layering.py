@@ -33,10 +33,9 @@ LEVELS = {
 }
 TASK_NAMES = {"semseg", "depth", "normals", "edges"}
 KIND_NAMES = {path.stem for path in (PACKAGE / "tasks" / "kinds").glob("*.py")} - {"__init__", "base"}
-# Those who wrap timm; the decoders build on its Swin blocks.
+# Those who wrap timm; two decoders build on its Swin blocks.
 MODELS_WITH_TIMM = {
     *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "models" / "backbones").glob("*.py")),
-    "models/adapter.py",
     "models/decoder.py",
     "models/peers/mult.py",
 }

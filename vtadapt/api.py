@@ -22,7 +22,6 @@ from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sizing.size import Sizing
-from vtadapt.workflows.train.train import train as train_run
 
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor"
 Predictions: TypeAlias = dict[str, NDArray[Any]]
@@ -128,6 +127,8 @@ def train(data: str, *, quiet: bool = True, **settings: Any) -> Model:
         ConfigError: a setting that does not exist, does not fit, or that the method does not read.
         DataError: the data is not prepared, or lacks labels.
     """
+    from vtadapt.workflows.train.train import train as train_run  # here: it takes seconds, which loading need not wait
+
     chosen = validate({"data": data, **settings}, "train")
     check_read({key: "" for key in settings if chosen.changed(key)}, [chosen])
     return Model(load_run(Path(train_run(chosen, quiet=quiet)["run"])))

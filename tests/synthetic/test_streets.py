@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from tests.synthetic.shapes import shapes_of, wanted_shapes
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.synthetic.streets.catalogue import STREETS
 from vtadapt.synthetic.streets.streets import CLASSES, COLOURS, LOOKS, generate_streets, render_street

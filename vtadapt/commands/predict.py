@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights
+from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing
 from vtadapt.errors import DataError
 
 
@@ -29,11 +29,12 @@ def predict(
     json_: Json = False,
 ) -> None:
     """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
-    from vtadapt.workflows.predict.inputs import failure_of
-    from vtadapt.workflows.predict.predict import VideoOptions
-    from vtadapt.workflows.predict.predict import predict as work
-    from vtadapt.workflows.predict.tables import show_pictures
-    from vtadapt.workflows.run.folder import find_run
+    with importing():
+        from vtadapt.workflows.predict.inputs import failure_of
+        from vtadapt.workflows.predict.predict import VideoOptions
+        from vtadapt.workflows.predict.predict import predict as work
+        from vtadapt.workflows.predict.tables import show_pictures
+        from vtadapt.workflows.run.folder import find_run
 
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)

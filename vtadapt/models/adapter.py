@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
 from vtadapt.models.conditioning import TaskScaledNorm
+from vtadapt.models.plain_swin import PatchMerging
 
 
 class Bottleneck(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 import torch
-from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,6 +45,8 @@ class SwinDecoder(nn.Module):
 
     def __init__(self, channels: tuple[int, ...], window: int, depth: int = 2) -> None:
         """Create one level per stage boundary of an encoder with ``channels`` (finest first)."""
+        from timm.models.swin_transformer import SwinTransformerBlock  # here: it takes seconds, and few runs have it
+
         super().__init__()
         levels = list(zip(channels[::-1], channels[-2::-1], strict=False))
         self.expand = nn.ModuleList(PatchExpand(coarse, fine) for coarse, fine in levels)

@@ -21,8 +21,8 @@ from vtadapt.data.pack.manifest import open_manifest, open_pack, read_manifest, 
 from vtadapt.data.pack.pack import PackWriter
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.prepare.shard_jobs import DIED, _end_with_parent
-from vtadapt.data.readers import READERS
 from vtadapt.data.readers.published.camvid import CamVid
+from vtadapt.data.readers.table import READERS
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.data.training.dataset import PackDataset

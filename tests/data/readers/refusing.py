@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 

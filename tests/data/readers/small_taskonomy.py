@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vtadapt.data.prepare.prepare import PrepareOptions
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.base import Reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 
 NATIVE = PrepareOptions(size="native")

@@ -14,8 +14,8 @@ from tests.data.readers.refusing import check_refusal
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.convert_sample import resize_label
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.bsds500 import read_boundaries
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.errors import ConfigError, DataError

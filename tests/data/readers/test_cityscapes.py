@@ -12,7 +12,7 @@ from PIL import Image
 from tests.data.formats.cityscapes import BASELINE, FX, FY, SIZE, U0, V0, Truth, write_camera, write_cityscapes
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import DataError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
 

@@ -12,8 +12,8 @@ from PIL import Image
 from tests.data.formats.hypersim import NORMAL, SIZE, Truth, write_h5, write_hypersim, write_split
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.base import Reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 

@@ -12,7 +12,7 @@ from tests.data.formats.mtan import write_mtan_cityscapes, write_mtan_nyuv2
 from tests.data.readers.refusing import check_refusal
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 

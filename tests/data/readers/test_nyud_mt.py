@@ -12,8 +12,8 @@ from PIL import Image
 from tests.data.formats.nyud_mt import write_nyud_mt
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.raw.mat import read_mat
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 

@@ -13,8 +13,8 @@ import scipy.io
 from tests.data.formats.nyuv2 import CLASSES, Sample, write_nyuv2
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.nyuv2 import nyu_ids, nyu_tables
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError
 

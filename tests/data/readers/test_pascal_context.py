@@ -15,8 +15,8 @@ from tests.data.formats.pascal_context import SIZE, write_parts, write_pascal_co
 from tests.data.readers.refusing import check_refusal
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.pascal_context import PARTS, boundaries, read_parts
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
 from tests.data.readers.refusing import check_refusal
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.sevenscenes import DepthCamera, register_depth
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.readers.raw.picture import open_picture
 from vtadapt.data.readers.raw.rgb import read_rgb
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
 

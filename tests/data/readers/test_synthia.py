@@ -11,8 +11,8 @@ from PIL import Image
 from tests.data.formats.synthia import SIZE, png_bytes, write_synthia
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.raw.png16 import read_png16
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, DataError
 

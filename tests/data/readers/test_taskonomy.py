@@ -15,8 +15,8 @@ from tests.data.formats.taskonomy import NEW, OLD, SIZE, write_taskonomy
 from tests.data.readers.small_taskonomy import FILES, NATIVE, expected, reader
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import prepare
-from vtadapt.data.readers import make_reader
 from vtadapt.data.readers.published.taskonomy import published
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Intrinsics, load_recipe
 from vtadapt.errors import ConfigError, DataError
 

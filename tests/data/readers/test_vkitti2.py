@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.formats.vkitti2 import COLOURS, SIZE, write_vkitti2
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.readers import make_reader
+from vtadapt.data.readers.table import make_reader
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
 from vtadapt.errors import ConfigError, DataError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vtadapt.data.readers import READERS, make_reader
 from vtadapt.data.readers.folder import folder
+from vtadapt.data.readers.table import READERS, make_reader
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe, list_recipes, load_recipe, recipe_folders
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, UsageError

@@ -17,7 +17,7 @@ from tests.data.conftest import write_camvid
 from tests.workflows.broken_archives import zipped
 from tests.workflows.broken_place import Place, refused, run_alone, tidy
 from tests.workflows.dying_reader import Dying
-from vtadapt.data.readers import READERS
+from vtadapt.data.readers.table import READERS
 
 
 @pytest.fixture

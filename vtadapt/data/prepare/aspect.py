@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from vtadapt.data.readers import Item
+from vtadapt.data.readers.table import Item
 from vtadapt.data.recipe.fit import Fit, Size, change
 from vtadapt.digits import percent
 

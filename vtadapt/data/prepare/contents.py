@@ -18,7 +18,7 @@ from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labell
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.prepare.place import building_site
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
-from vtadapt.data.readers import Item, Reader, make_reader
+from vtadapt.data.readers.table import Item, Reader, make_reader
 from vtadapt.data.source.source import called
 from vtadapt.errors import DataError
 

@@ -9,8 +9,8 @@ from typing import Any
 from vtadapt.data.prepare.aspect import survey_aspect
 from vtadapt.data.prepare.find_samples import absent_labels, find_split, looked_for
 from vtadapt.data.prepare.options import Plan
-from vtadapt.data.readers import Item, Reader, make_reader
 from vtadapt.data.readers.base import is_there
+from vtadapt.data.readers.table import Item, Reader, make_reader
 from vtadapt.data.recipe.files import ExpectedFile
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError, VtadaptError

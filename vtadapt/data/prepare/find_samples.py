@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import need_files
 from vtadapt.data.readers.files.names import is_data
+from vtadapt.data.readers.table import Item, Reader
 from vtadapt.errors import DataError
 
 WRAPPINGS = 3  # folders around the one that is wanted

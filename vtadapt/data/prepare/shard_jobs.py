@@ -28,8 +28,8 @@ from vtadapt.data.prepare.aspect import tally
 from vtadapt.data.prepare.convert_sample import process_sample
 from vtadapt.data.prepare.find_samples import listing
 from vtadapt.data.prepare.options import Plan
-from vtadapt.data.readers import Item, Reader
 from vtadapt.data.readers.base import Arrays
+from vtadapt.data.readers.table import Item, Reader
 from vtadapt.data.recipe.fit import change
 from vtadapt.errors import DataError, VtadaptError
 

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import timm
 import torch
-from timm.models.eva import Eva
-from timm.models.resnet import ResNet
-from timm.models.swin_transformer import SwinTransformer
-from timm.models.swin_transformer_v2 import SwinTransformerV2
-from timm.models.vision_transformer import VisionTransformer
-from torch import nn
 
-from vtadapt.errors import ConfigError, near_matches
+from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.base import Encoder
-from vtadapt.models.backbones.bundled import CNN, SWIN, build_pico, build_resnet_pico, config_of, initialisation
-from vtadapt.models.backbones.cnn import CnnBackbone
-from vtadapt.models.backbones.pyramid import PyramidBackbone
+from vtadapt.models.backbones.bundled import BUNDLED, SWIN, build_bundled, load_bundled, load_pico
 from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.swinv2 import SwinV2Backbone
-from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
-from vtadapt.models.backbones.weights import ACCEPTED, load_weights, locate
-
-BUNDLED = (SWIN, CNN)
-
-FAMILIES: dict[type[nn.Module], type[Encoder]] = {
-    SwinTransformer: SwinBackbone,
-    SwinTransformerV2: SwinV2Backbone,
-    VisionTransformer: ViTBackbone,
-    Eva: EvaBackbone,
-    ResNet: CnnBackbone,
-}
-"""Class of timm -> what wraps it; whatever is not here and gives levels of features is a :class:`PyramidBackbone`."""
-
-WANTED = "wanted a Swin, SwinV2, plain ViT, Eva, ResNet or another encoder of timm that gives levels of features"
+from vtadapt.models.backbones.weights import AUTO, RANDOM, TIMM, load_weights, locate
 
 
-def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> Encoder:
+def load_backbone(name: str = SWIN, weights: str = AUTO, *, seed: int = 0) -> Encoder:
     """Build an encoder.
 
     Args:
@@ -54,79 +28,22 @@ def load_backbone(name: str = SWIN, weights: str = "auto", *, seed: int = 0) -> 
     Raises:
         ConfigError: unknown name, a network that gives no levels of features, or weights that do not fit.
     """
-    if name in BUNDLED and weights == "timm":
+    if (name, weights) == (SWIN, AUTO):
+        with torch.random.fork_rng(devices=[]):
+            return SwinBackbone(name, load_pico(), IMAGENET_MEAN, IMAGENET_STD)
+    from vtadapt.models.backbones import families  # here, since timm takes seconds to import
+
+    if name in BUNDLED and weights == TIMM:
         raise ConfigError(f"timm has no weights for {name!r}; use --weights auto (bundled), random or FILE")
     if name not in BUNDLED:
-        _check_name(name, weights)
-    if weights != "auto" and (path := locate(name, weights)) is not None:
+        families.check_name(name, weights)
+    if weights != AUTO and (path := locate(name, weights)) is not None:
         weights = str(path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _build_bundled(name, weights) if name in BUNDLED else _build(name, weights, seed)
-    if weights == "auto":
-        with resources.as_file(resources.files("vtadapt").joinpath("assets", name, "model.safetensors")) as file:
-            load_weights(net, Path(file))
-    elif weights != "random":
+        net = build_bundled(name, weights) if name in BUNDLED else families.build(name, weights, seed)
+    if weights == AUTO:
+        load_bundled(name, net)
+    elif weights != RANDOM:
         load_weights(net, Path(weights))
-    return wrap(name, net, weights, seed)
-
-
-def _check_name(name: str, weights: str) -> None:
-    bare = name.split(".")[0]  # a name may carry the tag of its weights after a point
-    if not timm.is_model(bare):
-        close = near_matches(name, [*BUNDLED, *timm.list_models()])
-        raise ConfigError(
-            f"unknown backbone {name!r}; wanted {SWIN!r}, {CNN!r} or the name of an encoder in timm.{close}"
-        )
-    if weights == "auto":
-        raise ConfigError(f"no weights for backbone {name!r}: only {SWIN!r} and {CNN!r} are bundled; add {ACCEPTED}")
-
-
-def _build_bundled(name: str, weights: str) -> nn.Module:
-    config = config_of(name)
-    return build_pico(config, weights) if name == SWIN else build_resnet_pico(config)
-
-
-def _build(name: str, weights: str, seed: int) -> nn.Module:
-    family = family_of(name)
-    torch.manual_seed(seed)
-    options: dict[str, Any] = {"num_classes": 0, **family.options}
-    if family is SwinBackbone:
-        options["weight_init"] = initialisation(weights)
-    try:
-        net: nn.Module = timm.create_model(name, pretrained=False, **options)
-    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"backbone {name!r} cannot be built for images of any size ({reason}); {WANTED}") from error
-    return net
-
-
-def family_of(name: str) -> type[Encoder]:
-    """What wraps the network ``name`` of timm, by its class; it is built without memory for that."""
-    with torch.device("meta"):
-        return wrapper_of(timm.create_model(name, pretrained=False))
-
-
-def wrapper_of(net: nn.Module) -> type[Encoder]:
-    """What wraps a network of timm."""
-    return next((FAMILIES[kind] for kind in type(net).__mro__ if kind in FAMILIES), PyramidBackbone)
-
-
-def wrap(name: str, net: nn.Module, weights: str, seed: int = 0) -> Encoder:
-    """A network of timm behind the contract; its images are normalised as timm says.
-
-    Args:
-        name: what the user calls it.
-        net: built with the ``options`` of its wrapper.
-        weights: where they come from, as for :func:`load_backbone`.
-        seed: of the initial values of what a wrapper adds.
-    """
-    cfg: Any = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if name in BUNDLED else net.default_cfg
-    mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
-    family = wrapper_of(net)
-    if issubclass(family, PyramidBackbone):
-        frozen = name not in BUNDLED and weights != "random"
-        return family(name, net, mean, std, frozen_statistics=frozen)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return family(name, net, mean, std)
+    return families.wrap(name, net, weights, seed)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 from torch import nn
 
 from vtadapt.errors import ConfigError
@@ -60,6 +59,8 @@ def locate(name: str, weights: str, *, download: bool = True) -> Path | None:
 
 
 def _of_timm(name: str, download: bool) -> Path:
+    import timm  # here, since it takes seconds and bundled encoders do without
+
     try:
         cfg: Any = timm.get_pretrained_cfg(name)
     except RuntimeError:  # of another tag than it has

@@ -7,15 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.models.swin_transformer import window_partition, window_reverse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.backbones.block import AdaptedBlock, Grid
 from vtadapt.models.backbones.listening import probabilities
+from vtadapt.models.plain_swin import MASKED, join, partition
 
-MASKED = -100.0  # added to the logits of keys that must not be seen; timm's own value for shifted windows
 CAPTURED_AT_ONCE = 64  # windows whose probabilities of all heads are in memory together
 
 
@@ -57,14 +56,14 @@ class WindowBlock(AdaptedBlock):
         shifted = any(block.shift_size)
         if shifted:
             x = torch.roll(x, shifts=(-block.shift_size[0], -block.shift_size[1]), dims=(1, 2))
-        windows = window_partition(x, window).view(-1, window[0] * window[1], c)  # (B T nW, N, C)
+        windows = partition(x, window).view(-1, window[0] * window[1], c)  # (B T nW, N, C)
         mask = bias[:, None]  # (T, 1, N, N)
         static = self._static_mask(x[:1], grid)
         # Without a static mask every window of a task has the same one, which expand repeats without a copy.
         mask = mask.expand(-1, windows.shape[0] // (b * t), -1, -1) if static is None else mask + static[None]
         # One mask per (task, window); timm repeats it over the batch, as (B, T, window) is the order of the windows.
         y = block.attn(windows, mask=mask.flatten(0, 1).to(x.dtype))
-        y = window_reverse(y.view(-1, *window, c), window, h + pad_h, w + pad_w)
+        y = join(y.view(-1, *window, c), (h + pad_h, w + pad_w))
         if shifted:
             y = torch.roll(y, shifts=block.shift_size, dims=(1, 2))
         # What was padded to whole windows is dropped again: the next block pads for its own shift.
@@ -82,12 +81,12 @@ class WindowBlock(AdaptedBlock):
         height, width = x.shape[1:3]
         if grid.valid is None and (height, width) == grid.size:
             return mask
-        # 1 at tokens of the image, in the type of the tokens, since window_partition moves it as if it were features.
+        # 1 at tokens of the image, in the type of the tokens, since partition moves it as if it were features.
         keep = torch.zeros(1, height, width, 1, device=x.device, dtype=x.dtype)
         keep[0, : grid.size[0], : grid.size[1], 0] = 1.0 if grid.valid is None else grid.valid.to(x.dtype)
         if any(block.shift_size):
             keep = torch.roll(keep, shifts=(-block.shift_size[0], -block.shift_size[1]), dims=(1, 2))
-        keys = window_partition(keep, self.window).flatten(1)  # (nW, N)
+        keys = partition(keep, self.window).flatten(1)  # (nW, N)
         # A finite value and not -inf: a window that is all padding would give 0/0, and NaN gradients.
         padding = ((1 - keys) * MASKED)[:, None, :]
         return padding.expand(-1, keys.shape[1], -1) if mask is None else mask + padding

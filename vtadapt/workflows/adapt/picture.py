@@ -13,7 +13,7 @@ from vtadapt.data.recipe.shared_classes import Agreement
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell as Picture
 from vtadapt.viz.panels import save_panel
-from vtadapt.workflows.evaluate.pictures import legends, shared_range
+from vtadapt.workflows.evaluate.cells import legends, shared_range
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings

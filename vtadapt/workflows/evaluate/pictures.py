@@ -1,8 +1,7 @@
-"""Predictions and ground truth in colour: cells of panels, and the panels of an evaluation and of one photograph."""
+"""The panel of an evaluation: predictions over ground truth."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from torch import nn
 
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.tasks import Task
-from vtadapt.viz.keys import legend
-from vtadapt.viz.panels import Cell, Strip, save_panel
+from vtadapt.viz.panels import Cell, save_panel
+from vtadapt.workflows.evaluate.cells import legends, prediction_cells, shared_range, truth_cells
 from vtadapt.workflows.run.loaders import build_eval
-
-MAX_LEGEND = 24  # classes named under a panel
 
 
 def draw_panel(
@@ -52,65 +49,3 @@ def draw_panel(
     model.train(training)
     title = reader.path.parent.name
     return save_panel(path, rows, row_titles=titles, title=title, footer=footer, strips=legends(tasks))
-
-
-def save_prediction(
-    path: Path, rgb: np.ndarray, tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], **words: str
-) -> Path:
-    """Write the panel of one photograph: the picture and one cell per task.
-
-    Args:
-        path: of the panel.
-        rgb: (H, W, 3) uint8.
-        tasks: name -> task.
-        predictions: name -> decoded prediction of the photograph's size.
-        words: ``title`` and ``footer``.
-    """
-    ranges = {name: task.value_range(predictions[name]) for name, task in tasks.items()}
-    image = Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}")
-    return save_panel(path, [[image, *prediction_cells(tasks, predictions, ranges)]], strips=legends(tasks), **words)
-
-
-def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:
-    """The range of values that truth and prediction are both drawn in."""
-    return task.value_range(truth) or task.value_range(prediction)
-
-
-def _note(task: Task, limits: tuple[float, float] | None) -> str:
-    if limits is None:
-        return ""
-    ends = " .. ".join(task.behaviour.ends(task))
-    return f"{limits[0]:.2f} .. {limits[1]:.2f} {task.units} ({ends})".replace("  ", " ")
-
-
-def prediction_cells(
-    tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
-) -> list[Cell]:
-    """One coloured cell per task."""
-    return [
-        Cell(
-            task.colour(predictions[name], ranges[name]),
-            caption=name,
-            note=_note(task, ranges[name]),
-            smooth=task.behaviour.smooth,
-        )
-        for name, task in tasks.items()
-    ]
-
-
-def truth_cells(
-    tasks: Mapping[str, Task], truth: Mapping[str, torch.Tensor], ranges: Mapping[str, tuple[float, float] | None]
-) -> list[Cell | None]:
-    """Coloured ground truth; None where the sample has no label."""
-    return [
-        Cell(task.colour(truth[name], ranges[name]), note=_note(task, ranges[name]), smooth=task.behaviour.smooth)
-        if bool(task.valid(truth[name][None]).any())
-        else None
-        for name, task in tasks.items()
-    ]
-
-
-def legends(tasks: Mapping[str, Task]) -> list[Strip]:
-    """A strip of class names and colours, drawn at any width, for every task with few enough classes."""
-    shown = [task for task in tasks.values() if 0 < len(task.classes) <= MAX_LEGEND]
-    return [functools.partial(legend, task.classes, task.colours) for task in shown]

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.tasks import Task
-from vtadapt.workflows.evaluate.pictures import save_prediction
+from vtadapt.workflows.evaluate.cells import save_prediction
 from vtadapt.workflows.predict.image import Predictor, read_image
 from vtadapt.workflows.run.files import write_arrays
 

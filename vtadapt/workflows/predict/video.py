@@ -19,7 +19,7 @@ from vtadapt.atomic import disk_error, make_folder, replace_file, temporary_name
 from vtadapt.errors import UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.viz.video_strips import frame_strips
-from vtadapt.workflows.evaluate.pictures import legends
+from vtadapt.workflows.evaluate.cells import legends
 from vtadapt.workflows.predict.image import Predictor
 from vtadapt.workflows.predict.inputs import VIDEOS, BrokenVideoError
 from vtadapt.workflows.terminal.progress import Progress

@@ -22,8 +22,8 @@ from vtadapt.data.training.dataset import collate
 from vtadapt.viz.panels import Cell, save_png
 from vtadapt.viz.report.pictures import Extreme, Sample, Shot
 from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
+from vtadapt.workflows.evaluate.cells import prediction_cells, shared_range, truth_cells
 from vtadapt.workflows.evaluate.other_data import label_maps_of
-from vtadapt.workflows.evaluate.pictures import prediction_cells, shared_range, truth_cells
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.loaders import build_eval, open_reader

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.backbones.base import Backbone, Encoder
 from vtadapt.models.backbones.load import load_backbone
@@ -17,6 +16,9 @@ from vtadapt.tasks import Task
 from vtadapt.tasks.meaning import difference
 from vtadapt.workflows.run.methods import METHODS, listed
 from vtadapt.workflows.run.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from vtadapt.data.recipe.recipe import Recipe
 
 
 def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict[str, Task]:

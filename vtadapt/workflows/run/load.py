@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
@@ -16,6 +15,9 @@ from vtadapt.workflows.run.backbone import about_backbone, check_digest, find_ba
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.terminal.text import warn
+
+if TYPE_CHECKING:
+    from vtadapt.data.recipe.recipe import Recipe
 
 FORMAT = 1
 

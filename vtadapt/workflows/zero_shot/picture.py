@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vtadapt.viz.panels import Cell as Picture
 from vtadapt.viz.panels import save_panel
-from vtadapt.workflows.evaluate.pictures import legends, shared_range
+from vtadapt.workflows.evaluate.cells import legends, shared_range
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.sweep.panel import TRUTH, first_finished, map_cell, photograph
