@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.data.prepare.options import PrepareOptions
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.tasks import delta_m
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings, parse_assignments, validate
 from vtadapt.workflows.sweep.spread import headlines

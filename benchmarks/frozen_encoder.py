@@ -25,9 +25,9 @@ from torch import Tensor
 
 from vtadapt.atomic import write_json
 from vtadapt.data.prepare.options import PrepareOptions
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import find_recipe, load_recipes
 from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
@@ -35,7 +35,7 @@ from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings, validate
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.trials import Variant, begin, make_trial, run_trials
-from vtadapt.workflows.train.train import build_trainer
+from vtadapt.workflows.train.plan import build_trainer
 
 SPLIT = {"samples": {"train": 640, "val": 40}}
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {

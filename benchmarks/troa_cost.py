@@ -25,7 +25,7 @@ from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.tasks import make_task
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.train import build_trainer
+from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.trainer import Trainer
 from vtadapt.workflows.train.troa import batch_cosines, default_interval
 

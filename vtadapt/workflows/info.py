@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import load_recipes
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.packs import with_packs

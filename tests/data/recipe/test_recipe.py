@@ -9,11 +9,11 @@ import yaml
 
 from vtadapt.data.readers.folder import folder
 from vtadapt.data.readers.table import READERS, make_reader
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe, list_recipes, load_recipe, recipe_folders
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.synthetic.streets.catalogue import CLASSES
-from vtadapt.workflows.run.build import build_tasks
 
 BASE = {
     "name": "mine",

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from vtadapt.data.recipe.common_tasks import agree
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
-from vtadapt.data.recipe.shared_classes import agree, shared_classes
+from vtadapt.data.recipe.shared_classes import shared_classes
 from vtadapt.errors import ConfigError
 
 CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")

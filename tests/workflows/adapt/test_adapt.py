@@ -14,13 +14,12 @@ from pydantic import ValidationError
 
 from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import small_encoder
+from vtadapt.data.recipe.common_tasks import agree, build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
-from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.adapt.adapt import RULE, RULE_BEST, AdaptOptions, adapt
 from vtadapt.workflows.adapt.tables import adaptation_tables, class_lists, markdown, notes, summarise, with_subsets
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.sweep.trials import Trial
 
@@ -231,7 +230,7 @@ def test_what_cannot_be_adapted(
 
 
 def test_label_spaces_that_cannot_be(tiny: Any, tmp_path: Path) -> None:
-    from vtadapt.workflows.train.train import build_trainer
+    from vtadapt.workflows.train.plan import build_trainer
 
     for space, said in (
         ("tiny", "wanted two data sets as SOURCE>TARGET"),

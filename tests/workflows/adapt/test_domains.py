@@ -10,18 +10,17 @@ import pytest
 import torch
 
 from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.common_tasks import agree, build_tasks
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
-from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.tasks import make_task
 from vtadapt.workflows.adapt import notes as adapt_notes
 from vtadapt.workflows.adapt.domains import Domains
 from vtadapt.workflows.adapt.notes import about_adapted
 from vtadapt.workflows.run import loaders
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.loaders import distance_factor
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.trials import Trial
-from vtadapt.workflows.train.train import build_trainer
+from vtadapt.workflows.train.plan import build_trainer
 
 
 class Pack:

@@ -19,12 +19,12 @@ from PIL import Image
 from tests.workflows.compare.conftest import base
 from tests.workflows.conftest import KINDS
 from tests.workflows.interrupting import interrupt
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task, delta_m
 from vtadapt.workflows.compare import budget as compare_budget
 from vtadapt.workflows.compare.compare import CompareOptions, compare
 from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.sweep.spread import overall_delta_m, paired, spread, verdict
 from vtadapt.workflows.train.train import train

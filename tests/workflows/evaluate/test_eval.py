@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run, score
 from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.info import info_of_run, info_of_settings
 from vtadapt.workflows.run import checkpoint
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.load import load_run
 
 

@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vtadapt.data.prepare.prepare import PrepareOptions
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate, evaluate_run
 from vtadapt.workflows.evaluate.other_data import NONE, Translated, label_maps_of, tell_classes, view_of
 from vtadapt.workflows.prepare.prepare_data import prepare_data
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.settings import TrainSettings

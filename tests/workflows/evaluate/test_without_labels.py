@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.formats.own import SHAPE, OwnSet
 from vtadapt.workflows.evaluate.tables import measured
 from vtadapt.workflows.prepare.tables import notes
-from vtadapt.workflows.run.packs import unlabelled
+from vtadapt.workflows.run.data_sets import unlabelled
 
 VOID = np.full(SHAPE, 255, np.uint8)
 
@@ -28,7 +28,7 @@ def test_a_split_that_is_all_void_is_named(tmp_path: Path, void: str) -> None:
         Image.new("RGB", SHAPE[::-1], (9, len(split), 0)).save(own.source / split / f"{split}.png")
         Image.fromarray(VOID if split == void else VOID // 255).save(own.source / split / "labels" / f"{split}.png")
     manifest, _ = own.prepare()
-    assert unlabelled(manifest, ["x", "y"]) == (["x"] if void == "train" else [])
+    assert unlabelled(manifest) == (["x"] if void == "train" else [])
     [line] = notes(manifest)
     assert line.startswith(f"{void}: not one of 1 labels of x")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.models.heads.make import HEADS
-from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.devices import resolve_precision
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.reading import is_read, readers

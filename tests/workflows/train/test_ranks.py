@@ -17,7 +17,8 @@ import torch
 from vtadapt.workflows.affinity.measure import AffinityOptions, measure_affinity
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.run.checkpoint import load_state, read_tensors
-from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.plan import build_trainer
+from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
 
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")

@@ -15,17 +15,20 @@ from tests.workflows.train.cutting import CutError, assert_same, cut
 from tests.workflows.train.methods.conftest import changes_of, small_encoder
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.prepare.prepare import PrepareOptions
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import checkpoint, files
-from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.held_weights import HeldWeights
-from vtadapt.workflows.train.starting_run import match_tasks
-from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.old_tasks import match_tasks
+from vtadapt.workflows.train.plan import build_trainer
+from vtadapt.workflows.train.starting_run import open_start
+from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
 
 
@@ -244,8 +247,8 @@ def test_a_held_task_must_mean_the_same(source: Path, tmp_path: Path) -> None:
 
     recipe = load_recipe(other_recipe(tmp_path, "other", vectors))
     with pytest.raises(ConfigError, match="held task 'depth' of run .* is not the 'depth' of 'other'.*train it"):
-        match_tasks(source, [recipe], ["depth"])
-    assert match_tasks(source, [recipe], ["normals"]).fresh == ("depth",)
+        match_tasks(open_start(source), [recipe], ["depth"])
+    assert match_tasks(open_start(source), [recipe], ["normals"]).fresh == ("depth",)
 
 
 def test_what_cannot_hold(tiny: Any) -> None:

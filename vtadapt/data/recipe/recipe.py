@@ -156,6 +156,14 @@ class Recipe(Strict):
             hint = f"{near_matches(split, self.splits)} Known: {', '.join(self.splits)}"
             raise UsageError(f"data set {self.name!r} has no split {split!r}.{hint}")
 
+    def class_map(self, task: str, other: RecipeTask) -> list[int] | None:
+        """For each of our classes its id among those of another set's ``other``; None without a map to its list."""
+        own = self.tasks[task]
+        has = {other.label_set, f"{own.label_set}>{other.label_set}"} & self.class_maps.keys()
+        if not has and own.classes != other.classes and not (own.label_set and own.label_set == other.label_set):
+            return None
+        return self.class_ids(task, other.label_set, other.classes)
+
     def class_ids(self, task: str, label_set: str, classes: tuple[str, ...]) -> list[int]:
         """For each of our classes its id among ``classes`` of ``label_set``, 255 where there is none.
 

@@ -1,16 +1,14 @@
-"""What two data sets have in common: their tasks made the same, and the classes that both of them label."""
+"""The classes that two data sets both label."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError
 from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
-from vtadapt.tasks.meaning import difference
 from vtadapt.tasks.spec import Colour
 
 
@@ -54,7 +52,7 @@ def shared_classes(first: Recipe, second: Recipe, task: str) -> SharedClasses:
     """
     one, two = first.tasks[task], second.tasks[task]
     found = []
-    there, back = _mapped(first, second, task), _mapped(second, first, task)
+    there, back = first.class_map(task, two), second.class_map(task, one)
     if there is not None:
         to, own = _compact(there, len(two.classes))
         found.append(_shared(two, to, own, one, two))
@@ -73,15 +71,6 @@ def shared_classes(first: Recipe, second: Recipe, task: str) -> SharedClasses:
             "out with --tasks"
         )
     return best
-
-
-def _mapped(source: Recipe, target: Recipe, task: str) -> list[int] | None:
-    """Ids of the source's classes among the target's; None where the source's recipe has no such map."""
-    own, other = source.tasks[task], target.tasks[task]
-    has = {other.label_set, f"{own.label_set}>{other.label_set}"} & source.class_maps.keys()
-    if not has and own.classes != other.classes and not (own.label_set and own.label_set == other.label_set):
-        return None
-    return source.class_ids(task, other.label_set, other.classes)
 
 
 def _compact(ids: Sequence[int], classes: int) -> tuple[list[int], list[int]]:
@@ -111,62 +100,3 @@ def _shared(named: RecipeTask, first: list[int], second: list[int], one: RecipeT
 
 def _without(task: RecipeTask, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(c for c, to in zip(task.classes, ids, strict=True) if to == VOID and c != RESERVED)
-
-
-class Agreement(NamedTuple):
-    """Two data sets whose tasks of one name mean the same: by name of the set its recipe and label maps.
-
-    Attributes:
-        recipes: copies in which the tasks that both have are declared alike.
-        label_maps: per task of kind "classes" the new id of each stored one, see ``PackDataset``.
-        classes: per such task that both have, what is shared.
-    """
-
-    recipes: dict[str, Recipe]
-    label_maps: dict[str, dict[str, list[int]]]
-    classes: dict[str, SharedClasses]
-
-
-def agree(first: Recipe, second: Recipe, wanted: Iterable[str] | None = None) -> Agreement:
-    """Make the tasks that both data sets have the same: shared classes, the lower of the two caps.
-
-    Args:
-        first: the source.
-        second: the target, whose class names are preferred.
-        wanted: tasks looked at; None for all that both have. Others are left as they are.
-
-    Raises:
-        ConfigError: kind, units or channels of a task differ, or its classes have no map or none in common.
-    """
-    both = [name for name in first.tasks if name in second.tasks]
-    changed: tuple[dict[str, RecipeTask], dict[str, RecipeTask]] = ({}, {})
-    maps: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    classes: dict[str, SharedClasses] = {}
-    for name in both if wanted is None else [n for n in both if n in set(wanted)]:
-        one, two = first.tasks[name], second.tasks[name]
-        check_same(name, one, two, first.name, second.name)
-        update: dict[str, object] = {"max_value": lower_cap(one.max_value, two.max_value)}
-        if one.classes:
-            shared = shared_classes(first, second, name)
-            classes[name] = shared
-            maps[0][name], maps[1][name] = shared.first, shared.second
-            update |= {"classes": shared.classes, "colours": shared.colours, "label_set": shared.label_set}
-        changed[0][name] = one.model_copy(update=update)
-        changed[1][name] = two.model_copy(update={**update, "units": one.units, "loss": one.loss, "weight": one.weight})
-    recipes = [r.model_copy(update={"tasks": {**r.tasks, **c}}) for r, c in zip((first, second), changed, strict=True)]
-    names = (first.name, second.name)
-    return Agreement(dict(zip(names, recipes, strict=True)), dict(zip(names, maps, strict=True)), classes)
-
-
-def lower_cap(one: float | None, two: float | None) -> float | None:
-    """The lower of two largest values that count, None being no limit."""
-    return min((v for v in (one, two) if v is not None), default=None)
-
-
-def check_same(name: str, one: RecipeTask, two: RecipeTask, first: str, second: str) -> None:
-    """Raise ConfigError where two data sets' tasks of one name measure different things."""
-    if found := difference(one.task(name), two.task(name), may_differ=("classes", "max_value")):
-        raise ConfigError(
-            f"task {name!r}: {found.what} is {found.first!r} in {first!r} and {found.second!r} in {second!r}; wanted "
-            "the same, leave it out"
-        )

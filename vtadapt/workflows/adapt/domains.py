@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from vtadapt.data.recipe.common_tasks import Agreement, agree, build_tasks
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.shared_classes import Agreement, agree
 from vtadapt.errors import UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.settings import TrainSettings

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtadapt.data.recipe.shared_classes import Agreement
+from vtadapt.data.recipe.common_tasks import Agreement
 from vtadapt.tasks import Task
 from vtadapt.viz.panels import Cell as Picture
 from vtadapt.viz.panels import save_panel

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from vtadapt.data.recipe.common_tasks import Agreement
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.shared_classes import Agreement
 from vtadapt.digits import percent
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.atomic import need_writable, write_json, write_text
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
 from vtadapt.workflows.compare.kept import Kept, about_kept, find_kept, own_settings
@@ -17,7 +18,6 @@ from vtadapt.workflows.evaluate.evaluate import summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings

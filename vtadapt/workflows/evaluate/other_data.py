@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vtadapt.data.recipe.common_tasks import check_same
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.shared_classes import SharedClasses, check_same, shared_classes
+from vtadapt.data.recipe.shared_classes import SharedClasses, shared_classes
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.tasks import Task, make_task

@@ -15,6 +15,7 @@ from vtadapt.data.check.check import SplitCheck, across, depth_of, normals_check
 from vtadapt.data.check.normals import LEAST, agreement, best_of, camera_of, conventions
 from vtadapt.data.pack.labels import valid_mask
 from vtadapt.data.pack.manifest import locate, manifest_recipe, open_manifest, open_pack, verify
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.fit import pack_camera
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.digits import amount, percent
@@ -153,8 +154,6 @@ def contact_sheet(
     name: str, recipe: Recipe, packs: Mapping[str, PackReader], samples: int
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The picture, (H, W, 3) uint8, and the samples on it as ``SPLIT/NAME``."""
-    from vtadapt.workflows.run.build import build_tasks  # here, since it takes seconds, and counting comes first
-
     kept = {task: spec for pack in packs.values() for task, spec in pack.tasks.items()}
     recipe = recipe.model_copy(update={"tasks": kept})
     tasks = build_tasks([recipe], None)

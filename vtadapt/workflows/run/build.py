@@ -1,60 +1,20 @@
-"""From settings to what a run needs: its tasks and its model."""
+"""From settings to the network of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.base import Backbone, Encoder
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.tasks.meaning import difference
 from vtadapt.workflows.run.methods import METHODS, listed
 from vtadapt.workflows.run.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from vtadapt.data.recipe.recipe import Recipe
-
-
-def build_tasks(recipes: Sequence[Recipe], wanted: Sequence[str] | None) -> dict[str, Task]:
-    """The tasks of a run, in the order of ``wanted`` or of the recipes.
-
-    Args:
-        recipes: of the data sets that are trained on together.
-        wanted: names; None for all that any of the recipes declares.
-
-    Raises:
-        UsageError: a task that no data set declares (with near matches).
-        ConfigError: a wanted task that two of them declare differently, or no task at all.
-    """
-    known = list(dict.fromkeys(name for recipe in recipes for name in recipe.tasks))
-    names = known if wanted is None else list(dict.fromkeys(wanted))
-    if not names:
-        raise ConfigError("no task given; wanted at least one in --tasks")
-    tasks = {name: _shared_task(name, recipes) for name in names if name in known}
-    for name in names:
-        if name not in known:
-            sets, hint = "+".join(r.name for r in recipes), near_matches(name, known)
-            raise UsageError(f"unknown task {name!r} for {sets!r}; it has {', '.join(known)}.{hint}")
-    return tasks
-
-
-def _shared_task(name: str, recipes: Sequence[Recipe]) -> Task:
-    """The task that all those of the recipes declare which have it, as the first of them trains it."""
-    first, *others = (recipe for recipe in recipes if name in recipe.tasks)
-    task = first.tasks[name].task(name)
-    for recipe in others:
-        if found := difference(task, recipe.tasks[name].task(name)):
-            raise ConfigError(
-                f"task {name!r} of {recipe.name!r} is not the {name!r} of {first.name!r} ({found.what} differ); "
-                "train them apart, or leave it out with --tasks"
-            )
-    return task
 
 
 def build_model(settings: TrainSettings, tasks: Mapping[str, Task]) -> MultitaskModel:

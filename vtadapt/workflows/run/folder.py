@@ -8,12 +8,16 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.lock import folder_lock
 from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
 from vtadapt.workflows.terminal.text import say
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes more than a second to import
 
 DEMO = "demo"
 
@@ -45,6 +49,21 @@ def alone_in(run: Path) -> Iterator[None]:
     busy = ConfigError(f"another process is training {os.fspath(run)!r}; wait for it, or end it and resume then")
     with folder_lock(run / ".lock", busy):
         yield
+
+
+@contextlib.contextmanager
+def open_run(fabric: Fabric, resume: Path | None, folder: Path, name: str) -> Iterator[Path]:
+    """The folder of a run that is trained, held while it is: ``resume``, or a new one in ``folder`` (see `new_run`).
+
+    The first process of the run makes and holds it for all.
+
+    Raises:
+        ConfigError: another process trains it.
+    """
+    path = new_run(folder, name) if resume is None and fabric.is_global_zero else resume
+    path = Path(fabric.broadcast(str(path)))
+    with alone_in(path) if fabric.is_global_zero else contextlib.nullcontext():
+        yield path
 
 
 def bundled_run() -> Path:

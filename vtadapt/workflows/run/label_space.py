@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vtadapt.data.recipe.common_tasks import agree
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.data.recipe.shared_classes import agree
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.data_sets import RunData
 from vtadapt.workflows.run.settings import TrainSettings

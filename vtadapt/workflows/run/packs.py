@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from vtadapt.data.pack.manifest import FILE, open_manifest
 from vtadapt.errors import UsageError
@@ -51,9 +49,3 @@ def with_packs(settings: TrainSettings) -> TrainSettings:
     names = data.split("+")
     found = {"data": "+".join(names[:count]), "target": names[count] if settings.target else None, "data_dir": folder}
     return settings.model_copy(update={key: value for key, value in found.items() if getattr(settings, key) != value})
-
-
-def unlabelled(manifest: Mapping[str, Any], tasks: Iterable[str]) -> list[str]:
-    """Those of ``tasks`` of which the training split of a pack has labels without a single pixel that is labelled."""
-    found = manifest["splits"].get("train", {}).get("tasks", {})
-    return [task for task in tasks if task in found and found[task]["samples"] and found[task]["min"] is None]

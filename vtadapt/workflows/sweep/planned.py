@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vtadapt.workflows.run.data_sets import RunData
 from vtadapt.workflows.sweep.trials import Variant
-from vtadapt.workflows.train.train import plan_run
+from vtadapt.workflows.train.plan import plan_run
 
 
 def plan_variants(variants: Sequence[Variant]) -> tuple[list[Variant], RunData]:

@@ -25,7 +25,8 @@ COST = "cost.json"
 
 def run_trial(what: str, folder: Path) -> None:
     """Train (or go on training) the run in ``folder``, or measure what a step of it costs, in this process."""
-    from vtadapt.workflows.train.train import build_trainer, train
+    from vtadapt.workflows.train.plan import build_trainer
+    from vtadapt.workflows.train.train import train
 
     settings = load(folder / files.SETTINGS)
     if what == TRAIN:

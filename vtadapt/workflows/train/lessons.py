@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import RunData
 from vtadapt.workflows.run.label_space import in_label_space
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.starting_run import Kept, Origin, find_origin
+from vtadapt.workflows.train.old_tasks import Kept, match_tasks
+from vtadapt.workflows.train.starting_run import Start, find_start
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Lessons:
         tasks: all that its network has.
         trained: those whose labels are used.
         label_maps: data set -> task -> the task's class of each class of the data set.
-        origin: the run that it starts from.
+        start: the run that it starts from.
+        fresh: tasks of that run whose heads start anew.
         kept: the tasks that it rehearses, and the class of each class that the rehearsed data has.
     """
 
@@ -34,7 +36,8 @@ class Lessons:
     tasks: Mapping[str, Task]
     trained: Mapping[str, Task]
     label_maps: Mapping[str, Mapping[str, Sequence[int]]]
-    origin: Origin | None = None
+    start: Start | None = None
+    fresh: Sequence[str] = ()
     kept: Kept = field(default_factory=lambda: ({}, {}))
 
 
@@ -51,13 +54,14 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
         ConfigError: tasks that do not fit the data, the method, or the run that it starts from.
     """
     recipes, maps = in_label_space(settings, data)
-    origin = find_origin(settings, recipes, folder)
-    if origin is None:
+    start = find_start(settings, folder)
+    if start is None:
         tasks = build_tasks(recipes, settings.tasks)
         lessons = Lessons(recipes, tasks, tasks, maps)
     else:
-        kept: Kept = ({}, {}) if data.rehearsed is None else origin.rehearsed(data.rehearsed)
-        lessons = Lessons(recipes, origin.tasks, origin.trained, origin.label_maps, origin, kept)
+        old = match_tasks(start, recipes, settings.held)
+        kept: Kept = ({}, {}) if data.rehearsed is None else old.rehearsed(data.rehearsed)
+        lessons = Lessons(recipes, old.tasks, old.trained, old.label_maps, start, old.fresh, kept)
     _check(settings, lessons)
     return lessons
 

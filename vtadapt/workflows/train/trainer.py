@@ -62,6 +62,7 @@ class Trainer:
             fabric: where it computes.
         """
         self.settings, self.data, self.fabric, self.core = settings, data, fabric, model
+        self.lessons = lessons
         # A held task is evaluated at the end but gives no loss: its labels on the new data must not be seen.
         self.tasks, self.trained = dict(lessons.tasks), dict(lessons.trained)
         self.config = {**config, "size": list(data.size)}

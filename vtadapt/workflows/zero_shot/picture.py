@@ -32,7 +32,7 @@ def draw_zero_shot(plan: Plan, trials: Sequence[Trial], folder: Path, images: in
     shown |= {label: trial.path for label, trial in first_finished(trials).items()}
     task, name = plan.task, plan.recipe.name
     reader = open_reader(plan.base, name, "val")
-    maps = plan.origin.label_maps.get(name)
+    maps = plan.old.label_maps.get(name)
     batches = list(build_eval(reader, {task.name: task}, 1, min(images, len(reader)), maps))
     predicted: dict[str, list[Tensor]] = {}
     for label, path in shown.items():  # one network in memory at a time

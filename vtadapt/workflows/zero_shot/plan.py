@@ -21,8 +21,9 @@ from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sweep.start import parse_seeds
-from vtadapt.workflows.train.starting_run import Origin, match_tasks
-from vtadapt.workflows.train.train import plan_run
+from vtadapt.workflows.train.old_tasks import OldTasks, match_tasks
+from vtadapt.workflows.train.plan import plan_run
+from vtadapt.workflows.train.starting_run import Start, open_start
 
 DIRECT, ZERO_SHOT, ORACLE = "direct", "zero-shot", "oracle"
 ABLATIONS = ("uniform", "identity")
@@ -93,7 +94,8 @@ class Plan:
         task: n, as it is measured on the target.
         labels: tasks whose labels are used.
         held: the other tasks of the run, n among them.
-        origin: tasks and class maps, the same for all runs.
+        old: tasks and class maps, the same for all runs.
+        trained_on: the data of the run.
         base: settings of every training, but for seed, start, held tasks and A.
         trainings: their labels, in order.
         measurable: whether the target's validation images have labels of n.
@@ -105,7 +107,8 @@ class Plan:
     task: Task
     labels: list[str]
     held: list[str]
-    origin: Origin
+    old: OldTasks
+    trained_on: str
     base: TrainSettings
     trainings: list[str]
     measurable: bool
@@ -118,10 +121,10 @@ class Plan:
             "task": self.task.name,
             "labels": self.labels,
             "held": self.held,
-            "new_heads": list(self.origin.fresh),
+            "new_heads": list(self.old.fresh),
             "method": self.base.method,
             "from": {str(seed): str(path) for seed, path in self.sources.items()},
-            "trained_on": str(self.origin.config.content["data"]),
+            "trained_on": self.trained_on,
             "rehearse": self.base.rehearse,
             "seeds": list(self.sources),
             "measurable": self.measurable,
@@ -141,9 +144,9 @@ def make_plan(
     recipe = find_recipe(target, data_dir)
     labels = _labels(config, recipe, options)
     held = [name for name in config.tasks if name not in labels]
-    old = _rehearsed(settings) if options.rehearse else None
-    base = _settings(settings, recipe, data_dir, {**options.changes, "rehearse": old})
-    origin = _origin(sources[0], recipe, options.task, held)
+    again = _rehearsed(settings) if options.rehearse else None
+    base = _settings(settings, recipe, data_dir, {**options.changes, "rehearse": again})
+    old = _old_tasks(open_start(sources[0]), recipe, options.task, held)
     need_prepared([recipe], data_dir)
     for source in dict.fromkeys(by_seed.values()):
         planned = plan_run(base.model_copy(update={"start": source, "held": tuple(held)}))
@@ -159,8 +162,19 @@ def make_plan(
     others = asked if METHODS[base.method].affinity and measurable else []
     oracle = [ORACLE] if measurable and train.present(options.task).any() else []
     trainings = [ZERO_SHOT, *others, *oracle]
+    trained_on = str(config.content["data"])
     return Plan(
-        recipe, by_seed, origin.tasks[options.task], labels, held, origin, base, trainings, measurable, options.weights
+        recipe,
+        by_seed,
+        old.tasks[options.task],
+        labels,
+        held,
+        old,
+        trained_on,
+        base,
+        trainings,
+        measurable,
+        options.weights,
     )
 
 
@@ -237,18 +251,19 @@ def _rehearsed(run: TrainSettings) -> str:
     return run.data
 
 
-def _origin(source: Path, recipe: Recipe, task: str, held: Sequence[str]) -> Origin:
+def _old_tasks(start: Start, recipe: Recipe, task: str, held: Sequence[str]) -> OldTasks:
     """What becomes of the tasks; n must mean the same on both sides."""
     if task not in recipe.tasks:
-        return match_tasks(source, [recipe], held)
+        return match_tasks(start, [recipe], held)
     # As if n were trained: then a new head says that it means something else.
-    origin = match_tasks(source, [recipe], [name for name in held if name != task])
-    if task in origin.fresh:
+    old = match_tasks(start, [recipe], [name for name in held if name != task])
+    if task in old.fresh:
         raise ConfigError(
-            f"task {task!r} of {recipe.name!r} is not that of run {source.name!r} (kind, channels, units, or classes "
-            "without a class map in the recipe differ); a frozen head can only be judged by labels that mean the same"
+            f"task {task!r} of {recipe.name!r} is not that of run {start.path.name!r} (kind, channels, units, or "
+            "classes without a class map in the recipe differ); a frozen head can only be judged by labels that mean "
+            "the same"
         )
-    return origin
+    return old
 
 
 def _ablations(text: str) -> list[str]:

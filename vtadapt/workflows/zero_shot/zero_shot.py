@@ -21,7 +21,7 @@ from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.start import alone
 from vtadapt.workflows.sweep.trials import Trial, begin, failures, run_trials
-from vtadapt.workflows.train.starting_run import FOLDER, keep_origin
+from vtadapt.workflows.train.starting_run import FOLDER, open_start
 from vtadapt.workflows.zero_shot.picture import draw_zero_shot
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan, ZeroShotOptions, make_plan
 from vtadapt.workflows.zero_shot.tables import markdown, summarise
@@ -109,7 +109,7 @@ def _begin(trial: Trial, source: Path) -> None:
     """
     kept = trial.path / FOLDER / files.MODEL
     if not kept.is_file():
-        keep_origin(trial.path, source)
+        open_start(source).keep(trial.path)
     else:
         found, wanted = (checkpoint.read_tensors(path)[0] for path in (kept, source / files.MODEL))
         if found.keys() != wanted.keys() or not all(torch.equal(found[k], wanted[k]) for k in wanted):
@@ -122,7 +122,7 @@ def _begin(trial: Trial, source: Path) -> None:
 
 def _told(trial: Trial, plan: Plan) -> str:
     results = files.read_json(trial.path / files.RESULTS)
-    return f"{summary(results['metrics'], plan.origin.tasks)}  ({results['train_seconds']:.0f} s)"
+    return f"{summary(results['metrics'], plan.old.tasks)}  ({results['train_seconds']:.0f} s)"
 
 
 def _found(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _found(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
         "steps": trials[0].settings.steps,
         "lr": trials[0].settings.peak_lr,
         "checkpoint": CHECKPOINT.format(task=plan.task.name),
-        "headlines": headlines(plan.origin.tasks),
+        "headlines": headlines(plan.old.tasks),
         **_measured(plan, trials),
         "failed": failures(trials),
     }
@@ -142,8 +142,8 @@ def _measured(plan: Plan, trials: Sequence[Trial]) -> dict[str, Any]:
     """Metrics of the run as it was, of every training, and of the trivial predictors."""
     name = plan.recipe.name
     fabric = open_fabric(plan.base.model_copy(update={"devices": 1, "num_nodes": 1}))
-    known = {k: task for k, task in plan.origin.tasks.items() if k not in plan.origin.fresh}
-    reader, maps = open_reader(plan.base, name, "val"), plan.origin.label_maps.get(name)
+    known = {k: task for k, task in plan.old.tasks.items() if k not in plan.old.fresh}
+    reader, maps = open_reader(plan.base, name, "val"), plan.old.label_maps.get(name)
     direct: dict[Path, Metrics] = {}
     for source in dict.fromkeys(plan.sources.values()):  # each run once: there is nothing random in it
         model = load_run(source, weights=plan.weights).model.to(fabric.device)

@@ -16,10 +16,11 @@ from tests.workflows.conftest import random_batch
 from tests.workflows.train.cutting import CutError, assert_same, cut
 from tests.workflows.train.methods.conftest import changes_of
 from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.workflows.run import checkpoint
-from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.methods import those
@@ -27,8 +28,9 @@ from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.methods import build_objective, class_ratios
 from vtadapt.workflows.train.methods.adversarial import SOURCE, TARGET, Adversarial, Seen, domain_loss
 from vtadapt.workflows.train.methods.base import Objective
+from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.second_data import TargetStream
-from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
 
 BASE: dict[str, Any] = {"target": "shape", "discriminator_width": 4, "discriminator_lr": 1e-2}

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from tests.workflows.conftest import KINDS, missing_of, random_batch
 from tests.workflows.train.methods.conftest import small_cnn
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.cross_task import CrossTaskNetwork, CrossTaskNetworks
 from vtadapt.models.peers.stl import MtlCnn
-from vtadapt.workflows.run.build import build_tasks
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.loaders import build_train

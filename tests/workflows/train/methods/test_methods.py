@@ -13,6 +13,7 @@ from PIL import Image
 from tests.workflows.conftest import random_batch
 from tests.workflows.train.cutting import assert_same, cut_and_resume, kill_9
 from tests.workflows.train.methods.conftest import PEERS, changes_of
+from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.run_affinity import AffinityOptions, affinity_of_run
 from vtadapt.workflows.attention.visualize import visualize_attention
@@ -21,7 +22,7 @@ from vtadapt.workflows.info import info_of_run
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run import checkpoint
-from vtadapt.workflows.run.build import build_model, build_tasks
+from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run

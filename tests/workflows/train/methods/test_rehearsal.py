@@ -18,8 +18,10 @@ from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.methods.rehearsal import Rehearsal
-from vtadapt.workflows.train.starting_run import match_tasks
-from vtadapt.workflows.train.train import build_trainer, train
+from vtadapt.workflows.train.old_tasks import match_tasks
+from vtadapt.workflows.train.plan import build_trainer
+from vtadapt.workflows.train.starting_run import open_start
+from vtadapt.workflows.train.train import train
 from vtadapt.workflows.zero_shot.zero_shot import ZeroShotOptions, zero_shot
 
 HELD = {"affinity": "start", "held": ("normals", "edges"), "val_images": 1, "evals": 1}
@@ -86,18 +88,18 @@ def test_what_is_refused(tiny: Any, source: Path, tmp_path: Path) -> None:
 
 def test_labels_of_other_classes_are_mapped_or_left_out(tiny: Any, source: Path) -> None:
     recipe = find_recipe("tiny", tiny.data_dir)
-    origin = match_tasks(source, [recipe], HELD["held"])
-    kept, maps = origin.rehearsed(recipe)
-    assert (list(kept), maps) == (list(origin.tasks), {})
-    semseg = origin.tasks["semseg"]
+    old = match_tasks(open_start(source), [recipe], HELD["held"])
+    kept, maps = old.rehearsed(recipe)
+    assert (list(kept), maps) == (list(old.tasks), {})
+    semseg = old.tasks["semseg"]
     turned = replace(semseg, classes=semseg.classes[::-1])
-    other = replace(origin, tasks={**origin.tasks, "semseg": turned})
+    other = replace(old, tasks={**old.tasks, "semseg": turned})
     count = len(semseg.classes)
     assert other.rehearsed(recipe)[1]["semseg"] == list(range(count))[::-1]
     foreign = replace(
-        other, tasks={**origin.tasks, "semseg": replace(turned, classes=tuple(f"class {i}" for i in range(count)))}
+        other, tasks={**old.tasks, "semseg": replace(turned, classes=tuple(f"class {i}" for i in range(count)))}
     )
-    foreign.config.label_sets["semseg"] = "of nobody"
+    foreign = replace(foreign, label_sets={**foreign.label_sets, "semseg": "of nobody"})
     assert "semseg" not in foreign.rehearsed(recipe)[0]
 
 
