@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.load import load_backbone, load_weights
+from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.state_dict import load_weights
 from vtadapt.models.backbones.swin import SwinBackbone
 
 

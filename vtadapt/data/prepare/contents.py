@@ -16,7 +16,7 @@ from vtadapt.data.pack.manifest import write_manifest
 from vtadapt.data.prepare.aspect import joined
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
 from vtadapt.data.prepare.options import Plan
-from vtadapt.data.prepare.place import building_site
+from vtadapt.data.prepare.place import Site
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
 from vtadapt.data.readers.table import Item, Reader, make_reader
 from vtadapt.data.source.source import called
@@ -78,7 +78,7 @@ def find_contents(plan: Plan, source: Path | None, state: str | None, archives: 
 
 
 def write_contents(
-    out_dir: Path,
+    site: Site,
     contents: Contents,
     origin: Mapping[str, Any],
     workers: int,
@@ -87,7 +87,7 @@ def write_contents(
     """Write the pack and put it in its place; returns its manifest.
 
     Args:
-        out_dir: folder of the packs.
+        site: the folders to build it in.
         contents: what was found.
         origin: what the manifest says of where the files were.
         workers: processes that load and derive.
@@ -96,17 +96,15 @@ def write_contents(
     Raises:
         DataError: broken files, a full disk, or a task all of whose labels are empty.
     """
-    name, tick = contents.plan.recipe.name, _counter(contents.items, on_progress)
-    with building_site(out_dir, name, contents.noted) as (building, notes):
-        job = Job(contents.plan, contents.reader, building, notes)
-        written = write_parts(job, contents.parts, workers, tick)
-        content = _facts(contents, written)
-        if contents.source is not None:
-            if contents.archives:
-                content = called(content, contents.source, contents.archives)
-            content |= origin
-        manifest = write_manifest(building, content)
-        exchange_folder(building, out_dir / name, out_dir / f".{name}.previous")
+    job = Job(contents.plan, contents.reader, site.building, site.notes)
+    written = write_parts(job, contents.parts, workers, _counter(contents.items, on_progress))
+    content = _facts(contents, written)
+    if contents.source is not None:
+        if contents.archives:
+            content = called(content, contents.source, contents.archives)
+        content |= origin
+    manifest = write_manifest(site.building, content)
+    exchange_folder(site.building, site.target, site.previous)
     return manifest
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vtadapt.atomic import disk_error, remove_leftovers, write_json
 from vtadapt.data.pack.manifest import InPlace
@@ -65,8 +65,24 @@ def need_place(out_dir: Path, recipe: Recipe) -> None:
             raise DataError(f"{path}: no part of a pack, but it lies where the pack is to be; {advice}")
 
 
+class Site(NamedTuple):
+    """Where a pack is built.
+
+    Attributes:
+        target: where it will lie.
+        building: the folder that will take that place.
+        notes: the folder to note in what is finished.
+        previous: where the pack that is there now lies in the meantime.
+    """
+
+    target: Path
+    building: Path
+    notes: Path
+    previous: Path
+
+
 @contextlib.contextmanager
-def building_site(out_dir: Path, name: str, noted: dict[str, Any]) -> Iterator[tuple[Path, Path]]:
+def building_site(out_dir: Path, name: str, noted: dict[str, Any]) -> Iterator[Site]:
     """The folders to build a pack in, and to note in what is finished of it.
 
     What a killed run finished there with the same plan is kept. They go at the end: the first has taken its place by
@@ -77,23 +93,23 @@ def building_site(out_dir: Path, name: str, noted: dict[str, Any]) -> Iterator[t
         name: of the pack.
         noted: the plan, and what else finished parts must have been made with.
     """
-    building, notes = _folders(out_dir, name)
-    same = _noted_plan(notes) == noted
+    site = _site(out_dir, name)
+    same = _noted_plan(site.notes) == noted
     try:
-        for folder in (building, notes):
+        for folder in (site.building, site.notes):
             if not same:
                 shutil.rmtree(folder, ignore_errors=True)
             with disk_error(folder):
                 folder.mkdir(exist_ok=True)
                 remove_leftovers(folder, alone=True)
-        write_json(notes / PLAN, noted)
-        yield building, notes
+        write_json(site.notes / PLAN, noted)
+        yield site
     except VtadaptError:
-        if not any(notes.glob("*.h5.json")):
-            shutil.rmtree(building, ignore_errors=True)
-            shutil.rmtree(notes, ignore_errors=True)
+        if not any(site.notes.glob("*.h5.json")):
+            shutil.rmtree(site.building, ignore_errors=True)
+            shutil.rmtree(site.notes, ignore_errors=True)
         raise
-    shutil.rmtree(notes, ignore_errors=True)
+    shutil.rmtree(site.notes, ignore_errors=True)
 
 
 def forget(out_dir: Path, plan: Plan) -> None:
@@ -101,14 +117,14 @@ def forget(out_dir: Path, plan: Plan) -> None:
 
     Call it only while holding ``out_dir/.NAME.lock``.
     """
-    building, notes = _folders(out_dir, plan.recipe.name)
-    if _noted_plan(notes).get("key") == plan.key():
-        shutil.rmtree(building, ignore_errors=True)
-        shutil.rmtree(notes, ignore_errors=True)
+    site = _site(out_dir, plan.recipe.name)
+    if _noted_plan(site.notes).get("key") == plan.key():
+        shutil.rmtree(site.building, ignore_errors=True)
+        shutil.rmtree(site.notes, ignore_errors=True)
 
 
-def _folders(out_dir: Path, name: str) -> tuple[Path, Path]:
-    return out_dir / f".{name}.building", out_dir / f".{name}.state"
+def _site(out_dir: Path, name: str) -> Site:
+    return Site(out_dir / name, *(out_dir / f".{name}.{what}" for what in ("building", "state", "previous")))
 
 
 def _noted_plan(notes: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vtadapt.atomic import disk_error
 from vtadapt.data.pack.manifest import in_place, is_reusable, tidy
 from vtadapt.data.prepare.contents import Progress, find_contents, write_contents
 from vtadapt.data.prepare.options import PrepareOptions, resolve
-from vtadapt.data.prepare.place import forget, need_place, need_same, origin_of
+from vtadapt.data.prepare.place import building_site, forget, need_place, need_same, origin_of
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError, UsageError
 from vtadapt.lock import folder_lock
@@ -68,7 +68,8 @@ def prepare(
         origin = origin_of(contents.given, out_dir)
         if not options.force:
             need_same(there, origin)
-        return write_contents(out_dir, contents, origin, options.workers, on_progress)
+        with building_site(out_dir, recipe.name, contents.noted) as site:
+            return write_contents(site, contents, origin, options.workers, on_progress)
 
 
 def _need_source(recipe: Recipe, source: Path | None) -> None:

@@ -9,9 +9,9 @@ import torch
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import BUNDLED, SWIN, build_bundled, load_bundled, load_pico
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
+from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD, load_weights
 from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.weights import AUTO, RANDOM, TIMM, load_weights, locate
+from vtadapt.models.backbones.weights import AUTO, RANDOM, TIMM, locate
 
 
 def load_backbone(name: str = SWIN, weights: str = AUTO, *, seed: int = 0) -> Encoder:
@@ -41,7 +41,7 @@ def load_backbone(name: str = SWIN, weights: str = AUTO, *, seed: int = 0) -> En
         weights = str(path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = build_bundled(name, weights) if name in BUNDLED else families.build(name, weights, seed)
+        net = families.build(name, weights, seed) if name not in BUNDLED else build_bundled(name, weights)
     if weights == AUTO:
         load_bundled(name, net)
     elif weights != RANDOM:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.publishers import unwrap
+from vtadapt.models.backbones.publishers import WrongLayoutError, to_timm, unwrap
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -73,3 +73,21 @@ def load_fitting(net: nn.Module, state: Mapping[str, Tensor], path: Path, option
             "choose the --backbone that these weights were saved from"
         )
     net.load_state_dict(dict(state), strict=False)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Load a file of weights into a network of timm: in timm's own keys, or as the publisher wrote them.
+
+    Raises:
+        ConfigError: a file that is broken or holds more than tensors; weights that are missing, surplus or of another
+            shape (the message names the first of them).
+    """
+    state = read_state(path)
+    try:
+        state = to_timm(state, net)
+    except WrongLayoutError as error:
+        raise ConfigError(
+            f"weights {os.fspath(path)!r} do not fit the backbone: {error}; choose the --backbone that they are of"
+        ) from error
+    # Counters of batch norm, which older checkpoints lack and nothing here reads.
+    load_fitting(net, state, path, optional=lambda key: key.endswith("num_batches_tracked"))

@@ -1,20 +1,19 @@
-"""Where an encoder's weights come from (a file, timm's own, the Hugging Face hub), and loading them.
+"""The file of an encoder's weights: as it is named (a file, timm's own, the Hugging Face hub), and found again.
 
 Nothing is downloaded but for the words "timm" and "hf-hub:..." where a user has typed them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.publishers import WrongLayoutError, to_timm
-from vtadapt.models.backbones.state_dict import load_fitting, read_state
+from vtadapt.models.backbones import store
 
 AUTO, RANDOM, TIMM, HUB = "auto", "random", "timm", "hf-hub:"
 ACCEPTED = "--weights FILE, --weights timm (downloads), --weights hf-hub:ORG/NAME (downloads) or --weights random"
@@ -101,19 +100,119 @@ def _unreachable(repository: str, error: Exception) -> ConfigError:
     return ConfigError(f"could not get {HUB}{repository} ({reason}); connect to the network, or use --weights FILE")
 
 
-def load_weights(net: nn.Module, path: Path) -> None:
-    """Load a file of weights into a network of timm: in timm's own keys, or as the publisher wrote them.
+def about_backbone(name: str, weights: str, digest: str) -> dict[str, Any]:
+    """What a run keeps of its backbone in ``config.json``; the store remembers where the file is.
+
+    Args:
+        name: of the backbone.
+        weights: as typed.
+        digest: of the weights as loaded, SHA-256 over their names and values.
+
+    Returns:
+        {"name", "weights" (as typed), "sha256"}, and for weights of a file "file": {"path", "bytes", "mtime_ns",
+        "sha256" (of the file)}.
+    """
+    entry = {"name": name, "weights": weights, "sha256": digest}
+    if weights in (AUTO, RANDOM):
+        return entry
+    path = locate(name, weights, download=False)
+    assert path is not None  # only random weights have none
+    return {**entry, "file": asdict(store.remember(path, digest, name))}
+
+
+def find_backbone(run: Path, known: Mapping[str, Any], weights: str, given: str | None, *, kept: bool) -> str:
+    """What a run's backbone is loaded from: "auto", "random" or the path of a file.
+
+    Args:
+        run: its folder, for messages.
+        known: what :func:`about_backbone` wrote.
+        weights: as the run's settings have them.
+        given: what the user says it is; a download if it says so. Without it nothing is downloaded: the file is where
+            the run left it, or where it was last seen.
+        kept: whether training changes the whole backbone, so that the run itself keeps it.
 
     Raises:
-        ConfigError: a file that is broken or holds more than tensors; weights that are missing, surplus or of another
-            shape (the message names the first of them).
+        ConfigError: it is in none of these places; the message says its digest and what to type.
     """
-    state = read_state(path)
+    name = str(known["name"])
+    if given is not None:
+        path = locate(name, given) if given != AUTO else None
+        return given if path is None else str(path)
+    if weights in (AUTO, RANDOM):
+        return weights
+    found = next(_places(known, weights), None)
+    if found is not None:
+        return str(found)
+    if kept:
+        return RANDOM  # every weight is replaced by the run's own
+    raise ConfigError(f"the backbone of run {run.name!r} is not there any more: {_wanted(known)}")
+
+
+def recognise(known: Mapping[str, Any], weights: str) -> bool:
+    """Whether the file ``weights`` is the one a run was trained with, wherever it lies now; if so that is remembered.
+
+    Args:
+        known: what :func:`about_backbone` wrote.
+        weights: as typed.
+    """
+    file = known.get("file")
+    if file is None or not is_file(weights):
+        return False
     try:
-        state = to_timm(state, net)
-    except WrongLayoutError as error:
+        found = store.look(Path(weights))
+    except OSError:
+        return False
+    if (found.bytes, found.sha256) != (file["bytes"], file["sha256"]):
+        return False
+    store.remember(Path(weights), str(known["sha256"]), str(known["name"]))
+    return True
+
+
+def need_digest(run: Path, known: Mapping[str, Any], weights: str, digest: str) -> None:
+    """See that a backbone is the one that the run was trained with.
+
+    Args:
+        run: its folder, for messages.
+        known: what :func:`about_backbone` wrote.
+        weights: what it was loaded from, as :func:`find_backbone` found it.
+        digest: of the weights as loaded.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    wanted = str(known["sha256"])
+    if digest != wanted:
+        drawn = weights in (AUTO, RANDOM) and known["weights"] == weights
         raise ConfigError(
-            f"weights {os.fspath(path)!r} do not fit the backbone: {error}; choose the --backbone that they are of"
-        ) from error
-    # Counters of batch norm, which older checkpoints lack and nothing here reads.
-    load_fitting(net, state, path, optional=lambda key: key.endswith("num_batches_tracked"))
+            f"backbone {known['name']!r} ({weights}) is not the one that run {run.name!r} was trained "
+            f"with: found sha256 {digest[:12]}..., "
+            + (f"wanted {wanted[:12]}...; train it again" if drawn else _wanted(known))
+        )
+
+
+def _places(known: Mapping[str, Any], weights: str) -> Iterator[Path]:
+    """Where the file may be: where it was last seen, where the run left it, what a download left."""
+    if (seen := store.find(str(known["sha256"]))) is not None:
+        yield seen
+    file = known.get("file")
+    if file is not None:
+        if store.Place(**file).holds():
+            yield Path(file["path"])
+    elif is_file(weights) and Path(weights).is_file():  # runs of before files were kept
+        yield Path(weights)
+    if not is_file(weights):
+        with contextlib.suppress(ConfigError):
+            path = locate(str(known["name"]), weights, download=False)
+            if path is not None:
+                yield path
+
+
+def _wanted(known: Mapping[str, Any]) -> str:
+    file = known.get("file")
+    of_file = "" if file is None else f", a file of {file['bytes']} bytes with sha256 {file['sha256']}"
+    last = known["weights"] if file is None else file["path"]
+    again = "" if is_file(str(known["weights"])) else f" or --weights {known['weights']} (downloads)"
+    return (
+        f"wanted {known['name']} with sha256 {str(known['sha256'])[:12]}...{of_file}, last seen as {last!r}; "
+        f"add --weights FILE{again}"
+    )

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vtadapt.errors import ConfigError, UsageError
+from vtadapt.models.backbones import store
+from vtadapt.models.backbones.weights import AUTO, RANDOM, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
-from vtadapt.workflows.run.backbone import about_backbone, check_digest, find_backbone
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.terminal.text import warn
@@ -27,17 +28,25 @@ def describe(
     recipes: Sequence[Recipe],
     tasks: Mapping[str, Task],
     model: MultitaskModel,
+    backbone: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The ``config.json`` of a run: all that is needed to rebuild its model and read its outputs.
 
     The size of its training crops is None where the data, which is not opened yet, decides it.
+
+    Args:
+        settings: of the run.
+        recipes: of its data sets.
+        tasks: that its network has.
+        model: its network.
+        backbone: what :func:`vtadapt.models.backbones.weights.about_backbone` tells.
     """
     return {
         "format": FORMAT,
         "data": settings.data,
         "size": settings.size and list(settings.size),
         "method": settings.method,
-        "backbone": about_backbone(settings, model.digest()),
+        "backbone": dict(backbone),
         **{"adapters": None, **model.architecture()},
         "tasks": {name: task.to_dict() for name, task in tasks.items()},
         "label_sets": {name: spec.label_set for r in recipes for name, spec in r.tasks.items() if name in tasks},
@@ -117,9 +126,15 @@ def load_run(path: Path, device: str = "cpu", *, weights: str | None = None) -> 
         UsageError: a device that is not there.
     """
     found, settings = read_config(path), load(path / files.SETTINGS)
-    settings = settings.model_copy(update={"weights": find_backbone(path, found.backbone, settings, weights)})
+    kept = settings.keeps_backbone
+    place = find_backbone(path, found.backbone, settings.weights, weights, kept=kept)
+    settings = settings.model_copy(update={"weights": place})
     model = build_model(settings, found.tasks)
-    check_digest(path, found.backbone, settings, model.digest())
+    digest = model.digest()
+    if not kept:
+        need_digest(path, found.backbone, place, digest)
+    if digest == found.backbone["sha256"] and place not in (AUTO, RANDOM):
+        store.remember(Path(place), digest, settings.encoder)
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
     try:

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.models.backbones.weights import recognise
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.backbone import recognise
 from vtadapt.workflows.run.methods import METHODS, all_compared
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, validate
 from vtadapt.workflows.run.settings.reading import check_read, for_method, reads

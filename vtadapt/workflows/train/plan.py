@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vtadapt.atomic import need_writable
+from vtadapt.models.backbones.weights import about_backbone, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import checkpoint, files
-from vtadapt.workflows.run.backbone import check_digest, find_backbone
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data_sets import RunData, find_data
 from vtadapt.workflows.run.devices import open_fabric
@@ -85,13 +85,16 @@ def plan_run(settings: TrainSettings, folder: Path | None = None, weights: str |
     lessons = plan_lessons(settings, data, folder)
     known = None if folder is None else _known_backbone(folder)
     if folder and known:
-        settings = settings.model_copy(update={"weights": find_backbone(folder, known, settings, weights)})
+        place = find_backbone(folder, known, settings.weights, weights, kept=settings.keeps_backbone)
+        settings = settings.model_copy(update={"weights": place})
     elif folder and weights:  # nothing was trained on another yet
         settings = settings.model_copy(update={"weights": weights})
     model = build_model(settings, lessons.tasks)
-    config = describe(settings, lessons.recipes, lessons.tasks, model)
-    if folder and known:
-        check_digest(folder, known, settings, config["backbone"]["sha256"])
+    digest = model.digest()
+    if folder and known and not settings.keeps_backbone:
+        need_digest(folder, known, settings.weights, digest)
+    backbone = about_backbone(settings.encoder, settings.weights, digest)
+    config = describe(settings, lessons.recipes, lessons.tasks, model, backbone)
     if lessons.start is not None:
         settings = settings.model_copy(update={"start": lessons.start.named})
         lessons.start.load_into(model, config, lessons.fresh)

@@ -43,7 +43,7 @@ def train(
     if resume:
         settings = load(resume / files.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
     else:
-        check_method(settings)
+        check_method(settings, settings.changes())
     trainer = build_trainer(settings, resume, weights=weights, quiet=quiet)
     settings, start, fabric = trainer.settings, trainer.lessons.start, trainer.fabric
     try:

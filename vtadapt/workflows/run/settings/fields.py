@@ -236,6 +236,11 @@ class TrainSettings(
         """The peak learning rate: what was asked for, else the method's."""
         return self.lr or (METHODS[self.method].lr if self.train_blocks == "adapters" else LR)
 
+    @property
+    def keeps_backbone(self) -> bool:
+        """Whether training changes the whole backbone, so that the run itself keeps it."""
+        return METHODS[self.method].trains_backbone or self.train_blocks == "all"
+
     def default(self, key: str) -> Any:
         """The value of a setting unless it is given; None for what must be."""
         return type(self).model_fields[key].get_default(call_default_factory=True)
@@ -244,6 +249,10 @@ class TrainSettings(
         """Whether a setting has another value than its default."""
         field = type(self).model_fields[key]
         return not field.is_required() and bool(getattr(self, key) != self.default(key))
+
+    def changes(self) -> list[str]:
+        """The settings that have other values than their defaults."""
+        return [key for key in KEYS if self.changed(key)]
 
     def to_yaml(self) -> str:
         """The settings as YAML text, group by group."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.methods import METHODS, Method, listed
-from vtadapt.workflows.run.settings.fields import KEYS, AffinitySettings, TrainSettings
+from vtadapt.workflows.run.settings.fields import AffinitySettings, TrainSettings
 
 OF_TARGETS = (
     *("adversarial_weight", "adversarial_warmup", "class_ratios", "match_camera"),
@@ -105,15 +105,19 @@ def check_read(given: Mapping[str, str], runs: Sequence[TrainSettings]) -> None:
             raise ConfigError((f"{where}: " if where else "") + _why(key, deaf))
 
 
-def check_method(settings: TrainSettings) -> None:
+def check_method(settings: TrainSettings, changed: Iterable[str]) -> None:
     """Refuse settings made in Python that differ from their defaults and that their method does not read.
 
     Conditions are let pass: such settings are often copies in which one value is changed.
 
+    Args:
+        settings: of a run.
+        changed: those of them that differ from their defaults.
+
     Raises:
         ConfigError: see :func:`check_read`.
     """
-    strange = [key for key in KEYS if settings.changed(key) and not reads(settings.method, key)]
+    strange = [key for key in changed if not reads(settings.method, key)]
     check_read(dict.fromkeys(strange, ""), [settings])
 
 
