@@ -13,7 +13,7 @@ from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.block import Grid
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.windows import fit_shift
+from vtadapt.models.backbones.windows import MASKED, fit_shift
 
 
 @pytest.fixture
@@ -122,3 +122,33 @@ def test_padding_does_not_leak_from_the_border_into_the_adapted_blocks(backbone)
     a, _ = first(block, x, None, z, grid)
     b, _ = first(block, changed, None, z, grid)
     assert torch.allclose(a[:, :, grid.valid], b[:, :, grid.valid], atol=1e-6)
+
+
+@torch.no_grad()
+def test_keys_beyond_a_shifted_window_have_no_denormal_probabilities(backbone):
+    """timm's own mask leaves them, and products with denormal numbers are slow; what the block computes is the same."""
+    block = backbone.adapted_stages[0].blocks[1].module
+    fit_shift(block, (16, 16))
+    assert any(block.shift_size)
+    x, heard = torch.randn(1, 16, 16, 128), []
+    handle = block.attn.attn_drop.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    found = block(x)
+    del block.get_attn_mask  # timm's own again
+    wanted = block(x)
+    handle.remove()
+    assert torch.equal(found, wanted)
+    ours, timms = ((p > 0) & (p < torch.finfo(p.dtype).tiny) for p in heard)
+    assert timms.any()
+    assert not ours.any()
+
+
+def test_a_mask_is_made_once_for_each_size(backbone):
+    block = backbone.adapted_stages[0].blocks[1].module
+    fit_shift(block, (16, 16))
+    first = block.get_attn_mask(torch.zeros(1, 16, 16, 4))
+    assert block.get_attn_mask(torch.ones(2, 16, 16, 4)) is first
+    assert first.unique().tolist() == [MASKED, 0]
+    assert block.get_attn_mask(torch.zeros(1, 16, 24, 4)).shape == (6, 64, 64)
+    assert block.get_attn_mask(torch.zeros(1, 16, 16, 4, dtype=torch.float64)).dtype == torch.float64
+    fit_shift(block, (8, 8))
+    assert block.get_attn_mask(torch.zeros(1, 8, 8, 4)) is None

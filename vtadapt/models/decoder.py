@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from vtadapt.models.backbones.windows import keep_mask
 
 
 class WindowedEncoder(Protocol):
@@ -71,6 +73,9 @@ class SwinDecoder(nn.Module):
             )
             for _, fine in levels
         )
+        for blocks in self.blocks:
+            for block in cast(nn.Sequential, blocks):
+                keep_mask(block)
         self.final = PatchExpand(channels[0], channels[0], scale=4)
         self.width, self.scale = channels[0], 1  # pixels per side that a head makes of one token
 

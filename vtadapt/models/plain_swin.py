@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MASKED = -100.0  # added to the logits of keys that must not be seen; timm's own value
+MASKED = -200.0
+"""Added to the logits of keys that must not be seen. timm's -100 leaves them probabilities of about 4e-44: denormal
+numbers, with which processors multiply tens of times slower; of this they are exactly 0. Far lower values would round
+the logits of windows that are all padding."""
 FEED_FORWARD = 4  # times the channels
 
 Size = tuple[int, int]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vtadapt.models.backbones.base import Backbone, TrunkFeatures
 from vtadapt.models.backbones.block import AdaptedStage, Grid
-from vtadapt.models.backbones.windows import WindowBlock, fit_shift
+from vtadapt.models.backbones.windows import WindowBlock, fit_shift, keep_mask
 
 # 18-block stages adapt their last 4 blocks (slides); other depths keep that share.
 ADAPTED_SHARE = 4 / 18
@@ -51,6 +51,9 @@ class SwinBackbone(Backbone):
     def __init__(self, name: str, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         """Wrap ``net``."""
         super().__init__(name, net, mean, std)
+        for stage in self._stages:
+            for block in stage.blocks:
+                keep_mask(block)
         depth = len(self._cut_blocks())
         self.first_adapted = depth - math.ceil(depth * ADAPTED_SHARE)
 

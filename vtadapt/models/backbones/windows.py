@@ -142,6 +142,36 @@ class WindowBlock(AdaptedBlock):
         return heard[0]
 
 
+class ShiftMask:
+    """The mask of a block with shifted windows, as timm makes it but with :data:`MASKED`; made once for each size."""
+
+    def __init__(self, block: Any) -> None:
+        """Serve ``block``, which must have timm's ``get_attn_mask``."""
+        self.block = block
+        self.key: tuple[Any, ...] = ()
+        self.mask: Tensor | None = None
+
+    def __call__(
+        self, x: Tensor | None = None, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> Tensor | None:
+        """(nW, N, N) for tokens x (B, H, W, C), padded to whole windows; None where the windows are not shifted."""
+        if x is None:
+            return type(self.block).get_attn_mask(self.block, None, device, dtype)
+        key = (*x.shape[1:3], *self.block.window_size, *self.block.shift_size, x.device, x.dtype)
+        if key != self.key:
+            mask: Tensor | None = type(self.block).get_attn_mask(self.block, x)
+            self.key, self.mask = key, None if mask is None else mask.masked_fill(mask != 0, MASKED)
+        return self.mask
+
+
+def keep_mask(block: Any) -> None:
+    """Give a Swin block of timm, which is changed, the masks of :class:`ShiftMask`; what it computes stays the same.
+
+    timm makes the mask anew in every call, and with a value that leaves denormal numbers.
+    """
+    block.get_attn_mask = ShiftMask(block)
+
+
 def fit_shift(block: Any, size: tuple[int, int]) -> None:
     """Shift the block's windows where the feature map is larger than a window, and only there.
 
