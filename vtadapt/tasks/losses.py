@@ -5,7 +5,9 @@ Losses of numbers take the valid pixels of a batch, prediction and target (N, C)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 from vtadapt.tasks.class_ids import VOID
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BERHU_FRACTION = 0.2
+BY_LARGEST = ("berhu", "berhu_inverse")
+"""Losses whose value at a pixel depends on the largest error of the batch."""
+
+_largest: ContextVar[Callable[[Tensor], Tensor]] = ContextVar("_largest", default=lambda error: error)
 
 LossFn = Callable[..., "Tensor"]
 """Mean over the valid pixels of a batch, of prediction and target; those of classes also of the weights of these."""
@@ -46,6 +52,20 @@ def no_valid_pixel(logits: Tensor) -> Loss:
     return Loss((at_least_float32(logits).nan_to_num() * 0.0).sum(), 0)
 
 
+@contextlib.contextmanager
+def largest_by(joined: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, the losses :data:`BY_LARGEST` take the largest error of several processes.
+
+    Args:
+        joined: largest error of this process () -> of all of them; called once a loss that has a valid pixel.
+    """
+    token = _largest.set(joined)
+    try:
+        yield
+    finally:
+        _largest.reset(token)
+
+
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of |p - g| over pixels and channels."""
     return (prediction - target).abs().mean()
@@ -59,12 +79,13 @@ def l2(prediction: Tensor, target: Tensor) -> Tensor:
 def berhu(prediction: Tensor, target: Tensor) -> Tensor:
     """Reverse Huber (Laina et al. 2016, eq. 2-3): |e| where |e| <= c, else (e^2 + c^2) / (2c).
 
-    c = 0.2 max |e| over the valid pixels of the batch; it is a constant for the gradient (our reading).
+    c = 0.2 max |e| over the valid pixels of the batch (see :func:`largest_by`); it is a constant for the gradient (our
+    reading).
     """
     import torch
 
     error = (prediction - target).abs()
-    c = (BERHU_FRACTION * error.detach().max()).clamp_min(torch.finfo(error.dtype).tiny ** 0.5)
+    c = (BERHU_FRACTION * _largest.get()(error.detach().max())).clamp_min(torch.finfo(error.dtype).tiny ** 0.5)
     return torch.where(error <= c, error, (error.square() + c * c) / (2 * c)).mean()
 
 

@@ -6,8 +6,11 @@ So do affinities: their sums over the same images do not depend on how many proc
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import torch
 from vtadapt.workflows.affinity.measure import AffinityOptions, measure_affinity
 from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.run.checkpoint import load_state, read_tensors
+from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
@@ -56,6 +60,73 @@ def test_two_processes_train_and_measure_like_one(tiny: Any, tmp_path: Path) -> 
     for data, tasks in results["metrics"].items():
         for task, metrics in tasks.items():
             assert alone[data][task] == pytest.approx(metrics, rel=1e-9), (data, task)
+
+
+def losses(run: str) -> list[dict[str, float]]:
+    """Of each step."""
+    lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if line["split"] == "train"]
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_run_with_the_losses_of_one_process(tiny: Any, tmp_path: Path) -> None:
+    """Labels are unevenly spread: in most steps the two have different numbers of labelled pixels, or none."""
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        str(free_port()),
+    ]
+    command = ["-m", "vtadapt", "train", "look+shape", *SETTINGS, "--batch-size", "1", "--json"]
+    command += ["--data-dir", str(tiny.data_dir), "--run-dir", str(tmp_path / "two"), "--set", "log_steps=1"]
+    ended = subprocess.run([*launcher, *command], capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == 0, ended.stderr
+    two = json.loads(ended.stdout)["run"]
+    assert [path.name for path in (tmp_path / "two").iterdir()] == [Path(two).name]
+    assert load(Path(two) / "settings.yaml").devices == 2
+    changes = {"data": "look+shape", "batch_size": 2, "epochs": 1, "log_steps": 1}
+    one = train(tiny.other(tmp_path / "one", **changes), quiet=True)["run"]
+    found, wanted = losses(two), losses(one)
+    assert [list(step) for step in found] == [list(step) for step in wanted]
+    for step, wanted_step in zip(found[:3], wanted[:3], strict=True):  # later rounding drives them apart
+        assert step == pytest.approx(wanted_step, abs=2e-5)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc here")
+def test_the_others_end_with_a_first_process_that_is_killed(tiny: Any, tmp_path: Path) -> None:
+    """While they wait for it to begin, which they would do for half an hour."""
+    command = [sys.executable, "-m", "vtadapt", "train", "tiny", *SETTINGS, "--devices", "2"]
+    command += ["--data-dir", str(tiny.data_dir), "--run-dir", str(tmp_path)]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{first.pid}/task/{first.pid}/children")
+    end = time.monotonic() + 60
+    while not (others := children.read_text().split()) and time.monotonic() < end:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert others
+    end = time.monotonic() + 60
+    while any(runs(int(other)) for other in others) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not [other for other in others if runs(int(other))]
+
+
+def runs(process: int) -> bool:
+    """Whether a process is there and no zombie, which nobody may fetch in a container."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.slow

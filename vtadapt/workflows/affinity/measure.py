@@ -23,6 +23,7 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, rows
 from vtadapt.workflows.run.data_sets import load_recipes, need_prepared
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
+from vtadapt.workflows.run.launcher import obey
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.methods import listed, those
@@ -108,7 +109,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     update: dict[str, Any] = {"devices": options.devices, "num_nodes": 1, "data": options.data or loaded.settings.data}
     update["data_dir"] = options.data_dir or loaded.settings.data_dir
     update["accelerator"] = options.accelerator or loaded.settings.accelerator
-    loaded.settings = loaded.settings.model_copy(update=update)
+    loaded.settings = obey(loaded.settings.model_copy(update=update))
     fabric = open_fabric(loaded.settings)
     loaded.model.to(fabric.device)
     places = list(cast(AdaptedModel, loaded.model).shared_parameters()) if options.per_block else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vtadapt.errors import ConfigError
+from vtadapt.workflows.run.launcher import end_with_first, refuse_more_than, started
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import warn
 
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 
 
 def open_fabric(settings: TrainSettings) -> Fabric:
-    """Start Fabric with the settings' device, precision and number of processes."""
-    from lightning_fabric import Fabric  # here, since it takes more than a second, which predicting need not wait
+    """Start Fabric with the settings' device, precision and number of processes.
 
-    strategy = "ddp" if settings.devices * settings.num_nodes > 1 else "auto"
+    Raises:
+        ConfigError: the machine has not what the settings ask for, or a launcher started another number of processes.
+    """
+    processes = settings.devices * settings.num_nodes
+    refuse_more_than(processes)
+    # Here, since it takes more than a second, which predicting need not wait.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    strategy = "ddp" if processes > 1 else "auto"
     if strategy == "ddp" and settings.held:  # what is of a held task alone gets no gradient
         strategy = "ddp_find_unused_parameters_true"
     precision = resolve_precision(settings.precision, settings.accelerator)
@@ -32,10 +41,13 @@ def open_fabric(settings: TrainSettings) -> Fabric:
             num_nodes=settings.num_nodes,
             strategy=strategy,
             precision=precision,  # type: ignore[arg-type]
+            # Else Fabric takes a batch script of SLURM, one process, for as many as the job may have.
+            plugins=LightningEnvironment() if started() is None else None,
         )
     except (ValueError, RuntimeError, TypeError) as error:  # the kinds that Fabric raises for what is not there
         asked = f"accelerator {settings.accelerator!r}, {settings.devices} devices, precision {precision!r}"
         raise ConfigError(f"{asked}: not possible on this machine ({error})") from error
+    end_with_first(processes)
     fabric.launch()
     return fabric
 

@@ -1,8 +1,8 @@
-"""Weights of single tasks that training leaves alone."""
+"""Weights of single tasks that training leaves alone: for the whole run, or in a step without a label of theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
@@ -32,11 +32,22 @@ class HeldWeights:
             )
         if unknown := [name for name in tasks if name not in model.tasks]:
             raise ConfigError(f"cannot hold {unknown[0]!r}; the tasks are {', '.join(model.tasks)}")
+        self.model = model
         owned: list[Owned] = [part for name in tasks for part in model.owned(name)]
         self.kept = [(part, _view(part.parameter.data, part.row).clone()) for part in owned]
 
-    def clear_gradients(self) -> None:
-        """Call it after the backward pass."""
+    def clear_gradients(self, unlabelled: Iterable[str] = ()) -> None:
+        """Call it after the backward pass.
+
+        Args:
+            unlabelled: tasks without a label in the batches of all processes. These compute them all the same, and
+                what is theirs alone has a gradient of zeros: the optimiser would count a step and decay the weights,
+                which it does not in a single process.
+        """
+        for task in unlabelled if self.model.has_own_parts else ():
+            for part in self.model.owned(task):
+                if part.row is None:
+                    part.parameter.grad = None
         for part, _ in self.kept:
             if part.parameter.grad is not None:
                 _view(part.parameter.grad, part.row).zero_()

@@ -12,6 +12,7 @@ from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.folder import open_run
+from vtadapt.workflows.run.launcher import obey
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import check_method
 from vtadapt.workflows.terminal.interrupt import going_on
@@ -44,6 +45,7 @@ def train(
         settings = load(resume / files.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
     else:
         check_method(settings, settings.changes())
+    settings = obey(settings, begun=resume is not None)
     trainer = build_trainer(settings, resume, weights=weights, quiet=quiet)
     settings, start, fabric = trainer.settings, trainer.lessons.start, trainer.fabric
     try:

@@ -170,8 +170,8 @@ class Trainer:
         total, shown = self.objective.loss(self.model, batch, tasks, self.step)
         self.optimiser.zero_grad()
         self.fabric.backward(total)
-        # Before clipping, or gradients that are thrown away would shrink the others.
-        self.held.clear_gradients()
+        # Before clipping, or what is thrown away would shrink the others.
+        self.held.clear_gradients(tasks.keys() - shown.keys() if self.fabric.world_size > 1 and shown else ())
         self.objective.clip(self.model, self.optimiser)
         self.optimiser.step()
         # AdamW's decay and momentum move a weight even without a gradient, so it is put back exactly.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from vtadapt.errors import VtadaptError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.tasks.losses import Loss
+from vtadapt.tasks.losses import BY_LARGEST, Loss, largest_by
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
 
@@ -95,16 +96,13 @@ class Objective:
     ) -> tuple[Tensor, dict[str, float]]:
         """Sum of weight x factor x loss over the tasks, and the losses to show."""
         factors = self.factors()
-        total: Tensor | None = None
-        shown = {}
-        for name, task in tasks.items():
-            loss = self.task_loss(task, logits[name], batch, step)
-            weighted = self.weight(task) * factors.get(name, 1.0) * loss.value
-            total = weighted if total is None else total + weighted
-            if loss.valid:
-                shown[name] = round(float(loss.value.detach()), 5)
-        assert total is not None
-        return total, shown
+        losses = {name: self.task_loss(task, logits[name], batch, step) for name, task in tasks.items()}
+        shares, shown = over_processes(losses, self.fabric)
+        terms = [
+            self.weight(task) * factors.get(name, 1.0) * shares[name] * losses[name].value
+            for name, task in tasks.items()
+        ]
+        return sum(terms[1:], terms[0]), shown
 
     def weight(self, task: Task) -> float:
         """Weight of a task's loss: from the settings, else its own."""
@@ -116,13 +114,21 @@ class Objective:
         Raises:
             VtadaptError: it is not a number.
         """
-        loss = task.loss_fn(logits, batch["targets"][task.name], self.class_weights.get(task.name))
+        joined = self.fabric.world_size > 1 and task.loss in BY_LARGEST
+        with largest_by(self._largest) if joined else contextlib.nullcontext():
+            loss = task.loss_fn(logits, batch["targets"][task.name], self.class_weights.get(task.name))
+        if joined and not loss.valid:  # the other processes wait for this one
+            self._largest(loss.value.detach())
         if loss.valid and not torch.isfinite(loss.value):
             raise VtadaptError(
                 f"loss of task {task.name!r} is {float(loss.value.detach())} at step {step + 1}; "
                 f"lower --lr or check its labels in images {', '.join(batch['name'][:4])}"
             )
         return loss
+
+    def _largest(self, error: Tensor) -> Tensor:
+        """The largest of all processes; a value of 0 in one without a labelled pixel changes nothing."""
+        return cast(Tensor, self.fabric.all_reduce(error.clone(), reduce_op="max"))
 
     def clip(self, model: Any, optimiser: Any) -> None:
         """Bound the norm of the gradients, all together; arguments as Fabric gives them."""
@@ -135,3 +141,31 @@ class Objective:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Undo :meth:`state`."""
         del state
+
+
+def over_processes(losses: Mapping[str, Loss], fabric: Fabric) -> tuple[dict[str, float], dict[str, float]]:
+    """What each task's loss in this process counts for, and the losses of all processes to show.
+
+    Gradients are averaged over the processes, each the mean over its own labelled pixels. That is the mean over all
+    pixels, as one process with all images has it, where a process with n of N labelled pixels on R processes counts
+    n R / N. (The mean that ``silog`` subtracts, the weights of classes of :mod:`.adversarial` and the statistics of
+    batch norm, which the CNNs have, stay each process' own.)
+
+    Args:
+        losses: by task; the same tasks in every process.
+        fabric: of the run.
+
+    Returns:
+        Task -> factor, 1 in a single process; task -> mean over the labelled pixels of all, where there are any.
+    """
+    if fabric.world_size == 1:
+        shown = {name: float(loss.value.detach()) for name, loss in losses.items() if loss.valid}
+        return dict.fromkeys(losses, 1.0), {name: round(value, 5) for name, value in shown.items()}
+    rows = [[float(loss.valid), loss.valid * float(loss.value.detach())] for loss in losses.values()]
+    mine = torch.tensor(rows, dtype=torch.float64, device=fabric.device)
+    both = cast(Tensor, fabric.all_reduce(mine.clone(), reduce_op="sum"))
+    shares = (mine[:, 0] * fabric.world_size / both[:, 0].clamp_min(1)).tolist()
+    means = (both[:, 1] / both[:, 0].clamp_min(1)).tolist()
+    there = (both[:, 0] > 0).tolist()
+    shown = {name: round(mean, 5) for name, mean, some in zip(losses, means, there, strict=True) if some}
+    return dict(zip(losses, shares, strict=True)), shown

@@ -15,7 +15,7 @@ from vtadapt.models.peers.cross_task import CrossTaskNetworks
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.methods.base import Batch, Objective
+from vtadapt.workflows.train.methods.base import Batch, Objective, over_processes
 from vtadapt.workflows.train.methods.cross_training import CrossTraining, label_pairs
 from vtadapt.workflows.train.methods.maps import label_map, prediction_map
 
@@ -101,15 +101,17 @@ class Consistency(Objective):
             for other, pull in found.items():
                 seen[row, self.names.index(other)] = float(pull.abs().mean())
         self.observe(seen)
+        shares, shown = over_processes(losses, self.fabric)  # P_i is a mean over the same pixels
         total: Tensor | None = None
         for name, task in tasks.items():
             value = losses[name].value
             for other, factor in self.coefficients(name, list(pulls.get(name, {}))).items():
                 # The gradient of <pull, f> at f is the pull: the path through h is not gone back a second time.
                 value = value + factor * (pulls[name][other] * logits[name]).sum()
-            total = self.weight(task) * value if total is None else total + self.weight(task) * value
+            value = self.weight(task) * shares[name] * value
+            total = value if total is None else total + value
         assert total is not None
-        return total, {name: round(float(loss.value.detach()), 5) for name, loss in losses.items() if loss.valid}
+        return total, shown
 
     def pulls(self, name: str, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Gradients of task ``name``'s terms P_i with respect to its logits, by the name of i."""

@@ -16,10 +16,12 @@ from vtadapt.data.training.dataset import MixedDataset
 from vtadapt.errors import ConfigError
 from vtadapt.models.peers.cross_task import CrossTaskNetworks
 from vtadapt.tasks import Task
+from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.progress import Progress
+from vtadapt.workflows.train.methods.base import over_processes
 from vtadapt.workflows.train.methods.maps import label_map
 
 if TYPE_CHECKING:
@@ -94,10 +96,11 @@ class CrossTraining:
     def _step(self, batch: Mapping[str, Any]) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = LR * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        total: Tensor | None = None
-        for pair, loss in self._pair_losses(batch).items():
-            total = loss if total is None else total + loss
-            self.losses[" -> ".join(pair)] = round(float(loss.detach()), 5)
+        losses = self._pair_losses(batch)
+        shares, shown = over_processes(losses, self.fabric)
+        self.losses |= shown
+        terms = [shares[pair] * loss.value for pair, loss in losses.items() if loss.value.requires_grad]
+        total = sum(terms[1:], terms[0]) if terms else None
         self.optimiser.zero_grad()  # to None: a network without a pair in the batch is left as it is
         if total is not None:
             total.backward()
@@ -108,17 +111,18 @@ class CrossTraining:
         self.optimiser.step()
         self.step += 1
 
-    def _pair_losses(self, batch: Mapping[str, Any]) -> dict[Pair, Tensor]:
-        """Task i's own loss of h(y_t), on the images that have a label of both."""
+    def _pair_losses(self, batch: Mapping[str, Any]) -> dict[str, Loss]:
+        """Task i's own loss of h(y_t) on the images that have a label of both, by "t -> i"; else one of none."""
         targets = batch["targets"]
         maps = {name: label_map(task, targets[name]) for name, task in self.tasks.items()}
         has = {name: mask.flatten(1).any(1) for name, (_, mask) in maps.items()}
         losses = {}
         for source, target in self.networks.pairs:
-            both = has[source] & has[target]
+            both, pair = has[source] & has[target], f"{source} -> {target}"
+            losses[pair] = Loss(torch.zeros(()), 0)
             if both.any():
                 logits = self.networks[source, target](maps[source][0][both])
-                losses[source, target] = self.tasks[target].loss_fn(logits, targets[target][both]).value
+                losses[pair] = self.tasks[target].loss_fn(logits, targets[target][both])
         return losses
 
     def _save(self, path: Path) -> None:

@@ -91,9 +91,9 @@ class Tawt(Objective):
             flat = torch.cat(
                 [(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(found, shared, strict=True)]
             )
-            count = torch.tensor(float(loss.valid > 0), device=flat.device)
-            if self.fabric.world_size > 1:
-                flat, count = (cast(Tensor, self.fabric.all_reduce(x, reduce_op="sum")) for x in (flat, count))
+            count = torch.tensor(float(loss.valid), device=flat.device)
+            if self.fabric.world_size > 1:  # only the direction counts: that of the sum over all labelled pixels
+                flat, count = (cast(Tensor, self.fabric.all_reduce(x, reduce_op="sum")) for x in (flat * count, count))
             # A gradient of zeros has no direction, and one that is not finite none that can be compared.
             yield flat if count > 0 and torch.isfinite(flat).all() and flat.any() else None
 
