@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from tests.data.conftest import SPECS, TASKS
 from vtadapt.data.pack.pack import PackReader, PackWriter
+from vtadapt.data.training import dataset as dataset_module
 from vtadapt.data.training.dataset import BalancedSampler, MixedDataset, PackDataset, collate
 from vtadapt.data.training.transforms import eval_transform, train_transform
 from vtadapt.errors import ConfigError, DataError
@@ -92,6 +93,20 @@ def test_cache_changes_nothing(pack: PackReader) -> None:
     cached = PackDataset(pack, SPECS, train_transform((12, 12)), cache=True)
     for _ in range(2):
         assert all(same(plain[i], cached[i]) for i in range(len(plain)))
+
+
+def test_cache_is_bounded(pack: PackReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set that is larger than it is read again, and gives the same."""
+    sizes = [sum(array.nbytes for array in pack.read(index).values()) for index in range(len(pack))]
+    monkeypatch.setattr(dataset_module, "CACHE_BYTES", sum(sizes[:3]))
+    plain, cached = PackDataset(pack, SPECS), PackDataset(pack, SPECS, cache=True)
+    read: list[int] = []
+    once = pack.read
+    for _ in range(2):
+        assert all(same(plain[i], cached[i]) for i in range(len(plain)))
+    monkeypatch.setattr(cached.reader, "read", lambda index, tasks: read.append(index) or once(index, tasks))
+    assert all(cached[i] for i in range(len(pack)))
+    assert read == list(range(3, len(pack)))
 
 
 def test_collate_pads_with_missing(pack: PackReader) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, get_worker_info
 from torchvision import tv_tensors
 
 from vtadapt.data.pack.pack import PackReader
@@ -19,6 +19,9 @@ from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 
 Sample = dict[str, Any]
+
+CACHE_BYTES = 2**31
+"""Decoded samples that a data set keeps in memory."""
 
 
 class PackDataset(Dataset[Sample]):
@@ -36,7 +39,7 @@ class PackDataset(Dataset[Sample]):
         tasks: the tasks wanted, by name.
         transform: of the sample while its parts are TVTensors; None for none.
         seed: of the random transforms.
-        cache: keep the decompressed arrays in memory.
+        cache: keep decompressed arrays in memory, up to :data:`CACHE_BYTES` (shared by the workers of a loader).
         label_maps: per task the new id of each stored class id, e.g. of ``Recipe.class_ids``.
 
     Raises:
@@ -60,6 +63,7 @@ class PackDataset(Dataset[Sample]):
         # Shared memory: workers that live through several epochs see the new number too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._cache: dict[int, dict[str, NDArray[Any]]] | None = {} if cache else None
+        self._cached = 0
         self._stored = [name for name in self.tasks if name in reader.tasks]
         self._maps = {t: tuple(ids) for t, ids in (label_maps or {}).items()}
         for name in self._stored:
@@ -96,9 +100,15 @@ class PackDataset(Dataset[Sample]):
     def _arrays(self, index: int) -> dict[str, NDArray[Any]]:
         if self._cache is None:
             return self.reader.read(index, self._stored)
-        if index not in self._cache:
-            self._cache[index] = self.reader.read(index, self._stored)
-        return self._cache[index]
+        if index in self._cache:
+            return self._cache[index]
+        arrays = self.reader.read(index, self._stored)
+        size, worker = sum(array.nbytes for array in arrays.values()), get_worker_info()
+        # The first that come stay: in epochs whose order is drawn anew no other choice is read again sooner.
+        if self._cached + size <= CACHE_BYTES // (worker.num_workers if worker else 1):
+            self._cache[index] = arrays
+            self._cached += size
+        return arrays
 
     def _target(self, task: str, array: NDArray[Any], name: str) -> Tensor:
         """A stored label as the TVTensor of its task."""

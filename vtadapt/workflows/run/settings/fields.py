@@ -37,7 +37,7 @@ class DataSettings(Group):
     scale: tuple[float, float] = Field((1.0, 1.3), description="range of the random zoom")
     flip: bool = Field(True, description="mirror half of the images")
     colour_jitter: float = Field(0.2, ge=0, le=1, description="how far brightness, contrast and colours are moved")
-    cache: bool = Field(True, description="keep decoded samples in memory")
+    cache: bool = Field(True, description="keep decoded samples in memory, up to 2 GiB of a data set")
     workers: int = Field(0, ge=0, description="processes that load data")
 
 
