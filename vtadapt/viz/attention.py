@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -156,15 +157,8 @@ def attention_panel(
     high = max((float(np.nanmax(v)) for v, _ in drawn.values() if np.isfinite(v).any()), default=0.0)
     gaps = {name: _gap(drawn[f" {name}"][0], drawn["regular"][0]) for name in tasks}
     limit = max((float(np.nanmax(np.abs(v))) for v in gaps.values() if np.isfinite(v).any()), default=0.0)
-
-    def finish(page: np.ndarray, *inside: np.ndarray | None) -> np.ndarray:
-        for region in inside:
-            page = page if region is None else outlined(page, region)
-        if query is None:
-            return page
-        scale = picture.shape[0] / rgb.shape[0], picture.shape[1] / rgb.shape[1]
-        return marked(page, (query[0] + 0.5) * scale[1] - 0.5, (query[1] + 0.5) * scale[0] - 0.5)
-
+    scale = picture.shape[0] / rgb.shape[0], picture.shape[1] / rgb.shape[1]
+    finish = partial(_finished, query=query, scale=scale)
     note = f"{rgb.shape[1]} x {rgb.shape[0]}" + (f", pixel {query[0]},{query[1]}" if query else "")
     top: list[Cell | None] = [Cell(finish(picture), "image", note)]
     for name, (values, inside) in drawn.items():
@@ -177,6 +171,16 @@ def attention_panel(
         below.append(Cell(finish(page, drawn[f" {name}"][1]), f"{name} - regular", _range(values)))
 
     return panel([top, below], title=title, footer=words[1], strips=[lambda w: _bars(w, high, limit, words[0])])
+
+
+def _finished(
+    page: np.ndarray, inside: np.ndarray | None = None, *, query: tuple[int, int] | None, scale: tuple[float, float]
+) -> np.ndarray:
+    """``page`` with the border of what the query reaches, and the query, whose pixel is scaled by (y, x)."""
+    page = page if inside is None else outlined(page, inside)
+    if query is None:
+        return page
+    return marked(page, (query[0] + 0.5) * scale[1] - 0.5, (query[1] + 0.5) * scale[0] - 0.5)
 
 
 def _gap(task: np.ndarray, regular: np.ndarray) -> np.ndarray:

@@ -81,8 +81,7 @@ class AdaptOptions:
 def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False) -> dict[str, Any]:
     """Train every method on the source alone, with the target's images, and on the target's labels; measure there.
 
-    Finished runs are kept, so the same call goes on where it was interrupted. All settings have the same steps, seeds
-    and classes.
+    Finished runs are kept. All settings have the same steps, seeds and classes.
 
     Args:
         settings: of every run; ``data`` is the source and ``target`` the target.
@@ -120,14 +119,12 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
             begin(trial)
         title = f"adapt {domains.source.name} to {domains.target.name}"
         run_trials(trials, options.jobs, title, quiet, lambda trial: _told(trial, domains.tasks))
-        measured = _found(settings, domains, trials, [v.label for v in variants], quiet)
-        about = [*about_domains(domains), *about_adapted(trials, domains), *notes]
         about_training = {"seeds": seeds, "steps": base.steps, "checkpoint": RULE if last else RULE_BEST}
-        result = {"format": FORMAT, "folder": str(folder), **about_training, **measured, "notes": about}
-        picture = folder / f"panel-{domains.target.name}.png"
-        result["panels"] = draw_adaptation(
-            settings, domains.target.name, domains.agreed, trials, picture, options.images
-        )
+        result: dict[str, Any] = {"format": FORMAT, "folder": str(folder), **about_training}
+        result |= _found(settings, domains, trials, [v.label for v in variants], quiet)
+        result["notes"] = [*about_domains(domains), *about_adapted(trials, domains), *notes]
+        picture, target = folder / f"panel-{domains.target.name}.png", domains.target.name
+        result["panels"] = draw_adaptation(settings, target, domains.agreed, trials, picture, options.images)
         write_json(folder / ADAPT, result)
         write_text(folder / TABLE, markdown(result))
     return result

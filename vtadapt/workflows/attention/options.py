@@ -54,7 +54,11 @@ class Plan:
     block_given: bool
 
 
-def check(options: AttentionOptions) -> tuple[str, tuple[int, int] | str | None, Head]:
+Asked = tuple[str, tuple[int, int] | str | None, Head]
+"""Mode, query and head."""
+
+
+def check(options: AttentionOptions) -> Asked:
     """Mode, query and head as typed.
 
     Raises:

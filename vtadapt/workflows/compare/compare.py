@@ -96,12 +96,8 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         kept = find_kept(folder, settings, own, budget, variants, trials)
         variants, trials = [*variants, *kept.variants], [*trials, *kept.trials]
         trivial = trivial_metrics(settings, {recipe.name: Asked(tasks) for recipe in data.trained})
-        about = {
-            "own": own,
-            "budget": {"kind": budget.kind, "value": budget.value, "measured": measured},
-            "fairness": fairness(budget, options.jobs),
-            **_about_trials(trials, kept, folder),
-        }
+        about = {"own": own, "budget": {"kind": budget.kind, "value": budget.value, "measured": measured}}
+        about |= {"fairness": fairness(budget, options.jobs), **_about_trials(trials, kept, folder)}
         found = {"headlines": headlines(tasks), "methods": summarise(variants, trials, tasks, trivial["metrics"])}
         result = {"format": FORMAT, "data": settings.data, "split": "val", **about, "trivial": trivial, **found}
         result["panels"] = draw_comparison(settings, data.trained, tasks, trials, folder, options.images)

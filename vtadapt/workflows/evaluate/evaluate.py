@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vtadapt.atomic import need_writable, write_json
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.other_data import View, tell_classes, view_of, with_absent
@@ -20,7 +21,7 @@ from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
-from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings
@@ -168,7 +169,7 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
             run's or none in common with them.
     """
     options = options or EvalOptions()
-    sizing, loaded = options.sizing, load_run(run, weights=options.weights)
+    _, loaded = options.sizing, load_run(run, weights=options.weights)  # a size that is none is told first
     out = output_folder(run, options.folder)
     settings = _settings(loaded.settings, options)
     loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))
@@ -181,27 +182,50 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
     results |= {"metrics": {}, "counts": {}, "thresholds": {}, "panels": []}
     asked: dict[str, Asked] = {}
     for recipe in recipes:
-        name, reader, view = recipe.name, readers[recipe.name], view_of(loaded, recipe)
-        loader = build_eval(reader, view.tasks, settings.batch_size, options.limit, view.label_maps)
-        results["images"][name] = len(loader.dataset)  # type: ignore[arg-type]
-        network = SizedNetwork(view.model, view.tasks, sizing, loaded.size, units_of(loaded.model))
-        measured = evaluate(network, loader, view.tasks, fabric)
-        results["sizes"][name] = [{"size": list(own), **plan.report} for own, plan in network.plans.items()]
-        results["metrics"][name], results["counts"][name], results["thresholds"][name] = measured
-        if not measured.metrics:
-            raise DataError(f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {run}")
-        _tell_view(results, name, view, measured.metrics)
-        picture = out / f"panel-{name}-{options.split}{options.tag}.png"
-        words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
-        footer = f"Run {run.name} at {words}."
-        draw_panel(network, reader, view.tasks, picture, label_maps=view.label_maps, footer=footer)
-        results["panels"].append(str(picture))
-        asked[name] = Asked({task: view.tasks[task] for task in measured.metrics}, view.label_maps)
+        name, view = recipe.name, view_of(loaded, recipe)
+        found, panel = _evaluate_on(name, readers[name], view, loaded, options, settings.batch_size, fabric, out)
+        for key, value in found.items():
+            results.setdefault(key, {})[name] = value
+        results["panels"].append(str(panel))
+        asked[name] = Asked({task: view.tasks[task] for task in found["metrics"]}, view.label_maps)
     if options.trivial:
         results |= with_trivial(settings, asked, results["metrics"], split=options.split, limit=options.limit)
     other = "" if options.data is None else "-" + "+".join(readers)
     write_json(out / f"eval-{options.split}{other}{options.tag}.json", results)
     return results
+
+
+def _evaluate_on(
+    name: str,
+    reader: PackReader,
+    view: View,
+    loaded: Loaded,
+    options: EvalOptions,
+    batch_size: int,
+    fabric: Fabric,
+    out: Path,
+) -> tuple[dict[str, Any], Path]:
+    """Measure a run on one data set and draw its panel.
+
+    Returns:
+        What the results tell of that data set, by their keys; the path of the panel.
+    """
+    loader = build_eval(reader, view.tasks, batch_size, options.limit, view.label_maps)
+    network = SizedNetwork(view.model, view.tasks, options.sizing, loaded.size, units_of(loaded.model))
+    measured = evaluate(network, loader, view.tasks, fabric)
+    if not measured.metrics:
+        raise DataError(
+            f"no image in {reader.path} has a label of {', '.join(loaded.tasks)}, the tasks of {loaded.path}"
+        )
+    found: dict[str, Any] = {"images": len(loader.dataset)}  # type: ignore[arg-type]
+    found["sizes"] = [{"size": list(own), **plan.report} for own, plan in network.plans.items()]
+    found["metrics"], found["counts"], found["thresholds"] = measured
+    found |= _told_of(name, view, measured.metrics)
+    panel = out / f"panel-{name}-{options.split}{options.tag}.png"
+    words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
+    footer = f"Run {loaded.path.name} at {words}."
+    draw_panel(network, reader, view.tasks, panel, label_maps=view.label_maps, footer=footer)
+    return found, panel
 
 
 def _settings(own: TrainSettings, options: EvalOptions) -> TrainSettings:
@@ -213,11 +237,13 @@ def _settings(own: TrainSettings, options: EvalOptions) -> TrainSettings:
     return own.model_copy(update=changes)
 
 
-def _tell_view(results: dict[str, Any], name: str, view: View, metrics: Metrics) -> None:
+def _told_of(name: str, view: View, metrics: Metrics) -> dict[str, Any]:
     """Note and tell which tasks and classes of a data set could not be measured, and which were merged."""
+    found: dict[str, Any] = {}
     if view.left_out:
-        results.setdefault("left_out", {})[name] = view.left_out
+        found["left_out"] = view.left_out
         say(*(f"left out: {why}" for why in view.left_out.values()))
     if view.classes:
-        results.setdefault("classes", {})[name] = with_absent(view.classes, metrics)
-        say(*tell_classes(name, results["classes"][name]))
+        found["classes"] = with_absent(view.classes, metrics)
+        say(*tell_classes(name, found["classes"]))
+    return found
