@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import pytest
 import torch
@@ -76,3 +77,17 @@ class ModelContract:
         with torch.no_grad():
             wanted, found = model.eval()(image), fresh.eval()(image)
         assert all(torch.equal(wanted[n], found[n]) for n in CHANNELS)
+
+
+class ConfiguredContract(ModelContract):
+    """A network in several configurations: subclasses give ``network``, and are parametrized by ``config``."""
+
+    network: ClassVar[type[nn.Module]]
+
+    @pytest.fixture(autouse=True)
+    def _config(self, config: object) -> None:
+        self.config = config
+
+    def make(self, backbone: Backbone) -> nn.Module:
+        torch.manual_seed(0)
+        return self.network(backbone, CHANNELS, self.config)

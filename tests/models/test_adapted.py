@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.models.model_contract import CHANNELS, ModelContract, disturb
+from tests.models.model_contract import CHANNELS, ConfiguredContract, disturb
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
@@ -27,14 +27,8 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.decoder}-{c.decoder_sharing}-{c.train_blocks}")
-class TestAdapted(ModelContract):
-    @pytest.fixture(autouse=True)
-    def _config(self, config):
-        self.config = config
-
-    def make(self, backbone):
-        torch.manual_seed(0)
-        return AdaptedModel(backbone, CHANNELS, self.config)
+class TestAdapted(ConfiguredContract):
+    network = AdaptedModel
 
 
 def test_folded_tasks_equal_separate_ones(backbone):

@@ -16,11 +16,14 @@ from vtadapt.models.capture import regular_attention, task_attention
 SIZES = [(8, 8), (9, 5), (3, 6)]
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "shifted"])
+def block(backbone, request):
+    return backbone.adapted_stages[1].blocks[1 if request.param else 0]  # windows of 4
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("shifted", [False, True])
 @torch.no_grad()
-def test_regular_attention_equals_brute_force(backbone, size, shifted):
-    block = backbone.adapted_stages[1].blocks[1 if shifted else 0]  # windows of 4
+def test_regular_attention_equals_brute_force(block, size):
     x = torch.randn(1, *size, 256)
     found = block.look(x, None, Grid(size), "all")
     own = block.module
@@ -31,10 +34,8 @@ def test_regular_attention_equals_brute_force(backbone, size, shifted):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("shifted", [False, True])
 @torch.no_grad()
-def test_task_attention_equals_brute_force(backbone, size, shifted):
-    block = backbone.adapted_stages[1].blocks[1 if shifted else 0]
+def test_task_attention_equals_brute_force(block, size):
     attention = TaskAdaptedAttention(block.window, 3)
     attention.a0.data.normal_()
     attention.film.linear.weight.data.normal_()
@@ -51,10 +52,8 @@ def test_task_attention_equals_brute_force(backbone, size, shifted):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("shifted", [False, True])
 @torch.no_grad()
-def test_reach_is_the_part_of_the_window_that_mixes(backbone, size, shifted):
-    block = backbone.adapted_stages[1].blocks[1 if shifted else 0]
+def test_reach_is_the_part_of_the_window_that_mixes(block, size):
     attention = TaskAdaptedAttention(block.window, 3)
     attention.a0.data.normal_().mul_(3)  # the learned bias hides nothing
     found = block.look(torch.randn(1, 1, *size, 256), attention.bias(torch.randn(1, 3)), Grid(size))

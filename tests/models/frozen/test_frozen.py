@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.models.model_contract import CHANNELS, ModelContract, disturb
+from tests.models.model_contract import CHANNELS, ConfiguredContract, ModelContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.frozen.dpt import DptConfig, DptDecoder, DptModel
@@ -68,16 +68,9 @@ LORAS = [
 
 
 @pytest.mark.parametrize("config", LORAS, ids=lambda c: f"{c.decoder}-{c.decoder_sharing}")
-class TestLora(FrozenContract):
+class TestLora(ConfiguredContract, FrozenContract):
     trained = ("low-rank", "decoder", "heads")
-
-    @pytest.fixture(autouse=True)
-    def _config(self, config):
-        self.config = config
-
-    def make(self, backbone):
-        torch.manual_seed(0)
-        return LoraModel(backbone, CHANNELS, self.config)
+    network = LoraModel
 
 
 @pytest.mark.parametrize("network", [LinearProbe, DptModel])

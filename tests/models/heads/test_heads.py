@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.models.model_contract import CHANNELS, ModelContract, disturb
+from tests.models.model_contract import ConfiguredContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.heads.convex import ConvexHead, ConvexHeads, bilinear_weights
@@ -25,15 +25,9 @@ def backbone():
     return load_backbone(weights="random", seed=3)
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-class TestHeadsInTheModel(ModelContract):
-    @pytest.fixture(autouse=True)
-    def _kind(self, kind):
-        self.kind = kind
-
-    def make(self, backbone):
-        torch.manual_seed(0)
-        return AdaptedModel(backbone, CHANNELS, AdapterConfig(head=self.kind))
+@pytest.mark.parametrize("config", [AdapterConfig(head=kind) for kind in OTHERS], ids=OTHERS)
+class TestHeadsInTheModel(ConfiguredContract):
+    network = AdaptedModel
 
     def test_what_another_task_is_conditioned_on_is_drawn_the_same_way(self, backbone):
         """TROA's u[s|s] is the prediction of s, the stem's view of the image included."""

@@ -25,15 +25,16 @@ def make(method: str, config: PeerConfig | None = None, *, seed: int = 0, name: 
     return build_peer(method, load_backbone(name or OWN[method], "random", seed=3), CHANNELS, config)
 
 
-class PeerContract(ModelContract):
-    """Subclasses give ``method``, and ``config`` or ``name`` of the encoder where they are not the defaults."""
-
-    method = ""
-    config = PeerConfig()
+@pytest.mark.parametrize("method", [*OWN])
+class TestPeers(ModelContract):
+    @pytest.fixture(autouse=True)
+    def _method(self, method: str) -> None:
+        self.method = method
+        self.config = PeerConfig(reference="depth") if method == "mult" else PeerConfig()
 
     @pytest.fixture
-    def backbone(self) -> SwinBackbone | CnnBackbone:
-        return load_backbone(OWN[self.method], "random", seed=3)
+    def backbone(self, method: str) -> SwinBackbone | CnnBackbone:
+        return load_backbone(OWN[method], "random", seed=3)
 
     def make(self, backbone: nn.Module) -> Peer:
         torch.manual_seed(0)
@@ -106,23 +107,6 @@ class PeerContract(ModelContract):
         assert any(not torch.equal(x, states[2][key]) for key, x in states[0].items())
         for key, value in backbone.state_dict().items():
             assert torch.equal(states[2][f"backbone.{key}"], value), key
-
-
-class TestStl(PeerContract):
-    method = "stl"
-
-
-class TestMtlCnn(PeerContract):
-    method = "mtl-cnn"
-
-
-class TestXtam(PeerContract):
-    method = "xtam"
-
-
-class TestMult(PeerContract):
-    method = "mult"
-    config = PeerConfig(reference="depth")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -152,6 +152,16 @@ class Reader(ABC):
         if known is None:
             raise ConfigError(f"recipe {self.recipe.name!r}: task {task!r} needs a label_set out of label_sets")
         return known.convert(stored, str(path))
+
+    def picture_and(self, item: Item, read: Mapping[str, Callable[[Path], NDArray[Any]]]) -> Arrays:
+        """The picture of a sample, and what ``read`` gives for each task that it has a file of; all of one size.
+
+        Raises:
+            DataError: a file is broken, or has another size than the picture.
+        """
+        result: Arrays = {"image": self.picture(item)}
+        result |= {task: of(item.paths[task]) for task, of in read.items() if task in item.paths}
+        return same_sizes(item, result)
 
     def listed(self, path: Path, split: str) -> list[str]:
         """The names in the list of a split, one a line; none where the split is optional and has no list.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_sizes
+from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.recipe.camera import Intrinsics
@@ -64,13 +64,13 @@ class Cityscapes(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and z-depth in metres with 0 = missing."""
-        result: Arrays = {"image": self.picture(item)}
-        if "semseg" in item.paths:
-            path = item.paths["semseg"]
-            result["semseg"] = self.class_ids("semseg", read_map(path), path)
-        if "depth" in item.paths:
-            result["depth"] = self._depth(item.paths["depth"], item.paths["camera"])
-        return same_sizes(item, result)
+        return self.picture_and(
+            item,
+            {
+                "semseg": lambda path: self.class_ids("semseg", read_map(path), path),
+                "depth": lambda path: self._depth(path, item.paths["camera"]),
+            },
+        )
 
     def camera(self, item: Item, size: tuple[int, int]) -> Intrinsics | None:
         """The sample's own camera where its file was found with its depth, else the recipe's."""

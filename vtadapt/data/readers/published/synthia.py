@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, Strict, same_sizes
+from vtadapt.data.readers.base import Arrays, Item, Reader, Strict
 from vtadapt.data.readers.files.depth import DepthOptions, measured
 from vtadapt.data.readers.files.layout import folder_with, names_in, sort_labels
 from vtadapt.data.readers.raw.png16 import read_png16
@@ -75,12 +75,7 @@ class Synthia(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and depth in metres with 0 = missing."""
-        result: Arrays = {"image": self.picture(item)}
-        if "semseg" in item.paths:
-            result["semseg"] = self._classes(item.paths["semseg"])
-        if "depth" in item.paths:
-            result["depth"] = self._depth(item.paths["depth"])
-        return same_sizes(item, result)
+        return self.picture_and(item, {"semseg": self._classes, "depth": self._depth})
 
     def _share(self, names: list[str], split: str) -> list[str]:
         """Sorted names of a split: a part of ``numpy.random.default_rng(seed).permutation``, so machines agree."""

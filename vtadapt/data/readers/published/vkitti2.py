@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_sizes
+from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder
 from vtadapt.data.readers.files.depth import DepthOptions, measured
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.door import read_map, read_raster
@@ -90,13 +90,10 @@ class Vkitti2(Reader):
 
     def load(self, item: Item) -> Arrays:
         """Picture, class ids with void as 255, and z-depth in metres with 0 = missing."""
-        result: Arrays = {"image": self.picture(item)}
-        if "semseg" in item.paths:
-            path = item.paths["semseg"]
-            result["semseg"] = self.class_ids("semseg", read_colours(path), path)
-        if "depth" in item.paths:
-            result["depth"] = self._depth(item.paths["depth"])
-        return same_sizes(item, result)
+        return self.picture_and(item, {"semseg": self._classes, "depth": self._depth})
+
+    def _classes(self, path: Path) -> NDArray[np.generic]:
+        return self.class_ids("semseg", read_colours(path), path)
 
     def _variants(self, places: list[Path]) -> list[str]:
         """Names of the variants of a scene that are wanted and there."""
