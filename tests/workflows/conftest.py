@@ -126,7 +126,7 @@ def measure(cli: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) 
 @pytest.fixture(scope="session")
 def good_places(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folders with good sources (see ``broken_sources``) and their packs, each made once."""
-    from tests.workflows.broken_place import place_in, prepare_good
+    from tests.workflows.prepare.broken.place import place_in, prepare_good
 
     made: dict[str, Path] = {}
 
@@ -141,7 +141,7 @@ def good_places(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 @pytest.fixture
 def place_of(good_places: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Any]:
     """A copy of a good source and its pack that may be spoilt; times are kept, so that the pack would be, too."""
-    from tests.workflows.broken_place import place_in
+    from tests.workflows.prepare.broken.place import place_in
 
     def copied(data: str) -> Any:
         shutil.copytree(good_places(data), tmp_path / "a copy", dirs_exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.groups import Common, Trained
+from vtadapt.commands.options import Seeds, Weights
 from vtadapt.workflows.run.methods import listed, those
 
 
@@ -18,11 +19,11 @@ def adapt(
         str, typer.Option(help=f"{listed(those(lambda m: m.adapts))}, several separated by commas, or all.")
     ] = "adapters",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of every run [default: 1000].")] = None,
-    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "1",
+    seeds: Seeds = "1",
     oracle: Annotated[
         bool, typer.Option(help="Also train on the target's labels, to see what they would give.")
     ] = True,
-    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
+    weights: Weights = None,
     trained: Trained = Trained(),
     images: Annotated[int, typer.Option(min=0, help="Of the picture.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/adapt-SOURCE-TARGET].")] = None,

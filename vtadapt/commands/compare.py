@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.groups import Common, Trained
+from vtadapt.commands.options import Seeds, Weights
 from vtadapt.workflows.run.methods import METHODS
 
 
@@ -17,10 +18,10 @@ def compare(
         str,
         typer.Option(help=f"all, or some of {', '.join(METHODS)}, by commas; or METHOD:ENCODER, METHOD:KEY=VALUE."),
     ] = "all",
-    seeds: Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")] = "3",
+    seeds: Seeds = "3",
     budget: Annotated[str | None, typer.Option(help="steps=N or seconds=N of every run.")] = None,
     backbone: Annotated[str | None, typer.Option(help="One encoder for all; default: each method's own.")] = None,
-    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
+    weights: Weights = None,
     trained: Trained = Trained(),
     images: Annotated[int, typer.Option(min=0, help="Of the picture, per data set.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/compare-DATA].")] = None,

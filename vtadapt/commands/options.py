@@ -17,6 +17,8 @@ RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]
+Seeds = Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")]
+Weights = Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")]
 
 RunWeights = Annotated[
     str | None,

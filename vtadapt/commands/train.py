@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.groups import Common
+from vtadapt.commands.options import Weights
 from vtadapt.errors import UsageError
 from vtadapt.workflows.run.methods import METHODS, listed
 
@@ -20,7 +21,7 @@ def train(
     backbone: Annotated[
         str | None, typer.Option(help="swin_pico, resnet_pico (bundled), or an encoder of timm by its name.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="auto, random, timm (downloads), or a file.")] = None,
+    weights: Weights = None,
     decoder: Annotated[str | None, typer.Option(help="light, swin (the paper's), or aspp.")] = None,
     train_blocks: Annotated[str | None, typer.Option(help="adapters, full or all.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.conftest import write_camvid, write_sevenscenes
-from tests.data.readers.test_folder_reader import folder_recipe, write_folder
+from tests.data.readers.folder.test_folder_reader import folder_recipe, write_folder
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.readers.published.camvid import CamVid

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.workflows.broken_archives import ARCHIVE_KINDS, ArchiveKind, zipped
-from tests.workflows.broken_kinds import KINDS, Kind
-from tests.workflows.broken_place import Place, refused, run_alone, tidy
-from tests.workflows.broken_sources import GOOD
+from tests.workflows.prepare.broken.archives import ARCHIVE_KINDS, ArchiveKind, zipped
+from tests.workflows.prepare.broken.kinds import KINDS, Kind
+from tests.workflows.prepare.broken.place import Place, refused, run_alone, tidy
+from tests.workflows.prepare.broken.sources import GOOD
 from vtadapt.data.pack.manifest import open_manifest, open_pack
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.workflows.prepare.prepare_data import dry_run, prepare_data

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.data.conftest import write_camvid
-from tests.workflows.broken_archives import zipped
-from tests.workflows.broken_place import Place, refused, run_alone, tidy
-from tests.workflows.dying_reader import Dying
+from tests.workflows.prepare.broken.archives import zipped
+from tests.workflows.prepare.broken.dying_reader import Dying
+from tests.workflows.prepare.broken.place import Place, refused, run_alone, tidy
 from vtadapt.data.readers.table import READERS
 
 

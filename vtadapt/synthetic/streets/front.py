@@ -6,8 +6,8 @@ import math
 
 from vtadapt.synthetic.props import Kit
 from vtadapt.synthetic.scene import Frame
-from vtadapt.synthetic.streets import buildings, plants
 from vtadapt.synthetic.streets.plan import BEHIND, CORNER, KERB, Street
+from vtadapt.synthetic.streets.things import buildings, plants
 
 SKY_RADIUS = 1500.0
 _PLAIN = 2300.0

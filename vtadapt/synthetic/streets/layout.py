@@ -6,9 +6,9 @@ import math
 
 from vtadapt.synthetic.props import Kit
 from vtadapt.synthetic.scene import Frame
-from vtadapt.synthetic.streets import furniture, people, plants, vehicles
 from vtadapt.synthetic.streets.front import QUARTER, frontage, ground
 from vtadapt.synthetic.streets.plan import KERB, Side, Street, Strip
+from vtadapt.synthetic.streets.things import furniture, people, plants, vehicles
 
 _SEEN, _CARS_SEEN = 55.0, 85.0  # metres: what stands farther away is too small to be worth building
 

@@ -23,6 +23,7 @@ def open_fabric(settings: TrainSettings) -> Fabric:
         ConfigError: the machine has not what the settings ask for, or a launcher started another number of processes.
     """
     processes = settings.devices * settings.num_nodes
+    precision = resolve_precision(settings.precision, settings.accelerator)
     refuse_more_than(processes)
     # Here, since it takes more than a second, which predicting need not wait.
     from lightning_fabric import Fabric
@@ -31,7 +32,6 @@ def open_fabric(settings: TrainSettings) -> Fabric:
     strategy = "ddp" if processes > 1 else "auto"
     if strategy == "ddp" and settings.held:  # what is of a held task alone gets no gradient
         strategy = "ddp_find_unused_parameters_true"
-    precision = resolve_precision(settings.precision, settings.accelerator)
     if strategy != "auto":  # depthwise kernels: their one input channel has another stride, which changes nothing
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     try:

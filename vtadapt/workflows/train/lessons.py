@@ -55,18 +55,13 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
     """
     recipes, maps = in_label_space(settings, data)
     start = find_start(settings, folder)
-    if start is None:
-        tasks = build_tasks(recipes, settings.tasks)
-        lessons = Lessons(recipes, tasks, tasks, maps)
-    else:
+    if start is not None:
         old = match_tasks(start, recipes, settings.held)
         kept: Kept = ({}, {}) if data.rehearsed is None else old.rehearsed(data.rehearsed)
         lessons = Lessons(recipes, old.tasks, old.trained, old.label_maps, start, old.fresh, kept)
-    _check(settings, lessons)
-    return lessons
-
-
-def _check(settings: TrainSettings, lessons: Lessons) -> None:
+    else:
+        tasks = build_tasks(recipes, settings.tasks)
+        lessons = Lessons(recipes, tasks, tasks, maps)
     for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
     least, found = METHODS[settings.method].fewest_tasks, lessons.trained
@@ -76,3 +71,4 @@ def _check(settings: TrainSettings, lessons: Lessons) -> None:
         )
     if settings.rehearse is not None and not lessons.kept[0]:
         raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
+    return lessons

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.taskonomy import NEW, OLD, SIZE, write_taskonomy
-from tests.data.readers.small_taskonomy import FILES, NATIVE, expected, reader
+from tests.data.readers.published.small_taskonomy import FILES, NATIVE, expected, reader
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import prepare
 from vtadapt.data.readers.published.taskonomy import published

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.workflows.broken_sources import GOOD
+from tests.workflows.prepare.broken.sources import GOOD
 from vtadapt.data.pack.manifest import open_manifest, open_pack, verify
 from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.workflows.prepare.prepare_data import prepare_data

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from tests.data.formats.own import SHAPE, OwnSet
-from tests.data.readers.own_labels import DEPTH, IDS, NORMALS, image, npy, rgb16, tiff
+from tests.data.readers.folder.own_labels import DEPTH, IDS, NORMALS, image, npy, rgb16, tiff
 
 
 def rgb_tiff(path: Path, array: np.ndarray) -> None:

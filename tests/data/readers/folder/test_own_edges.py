@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.own import OwnSet
-from tests.data.readers.own_labels import DEPTH, EDGES, FOUR, IDS, LINES, NOWHERE, image, in_palette, npy
+from tests.data.readers.folder.own_labels import DEPTH, EDGES, FOUR, IDS, LINES, NOWHERE, image, in_palette, npy
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.data.formats.bsds500 import write_mat
 from tests.data.formats.hypersim import write_h5
 from tests.data.formats.pascal_context import write_parts
 from tests.data.formats.synthia import png_bytes
-from tests.workflows.broken_changes import (
+from tests.workflows.prepare.broken.changes import (
     Spoil,
     array,
     as_folder,
@@ -48,7 +48,7 @@ from tests.workflows.broken_changes import (
     write,
     zipped,
 )
-from tests.workflows.broken_sources import FRAMES, MAT
+from tests.workflows.prepare.broken.sources import FRAMES, MAT
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.taskonomy import SIZE, write_taskonomy
-from tests.data.readers.small_taskonomy import NATIVE, expected, reader
+from tests.data.readers.published.small_taskonomy import NATIVE, expected, reader
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import DataError

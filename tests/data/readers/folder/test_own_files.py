@@ -11,7 +11,7 @@ import pytest
 
 from tests.data.formats.own import SHAPE, OwnSet
 from tests.data.formats.written import VOC, chunk, png
-from tests.data.readers.own_labels import (
+from tests.data.readers.folder.own_labels import (
     DEPTH,
     EDGES,
     FOUR,
