@@ -13,6 +13,7 @@ import pytest
 
 from tests.data.conftest import TASKS, random_sample
 from vtadapt import atomic
+from vtadapt.data.pack import pack as pack_module
 from vtadapt.data.pack.labels import valid_mask
 from vtadapt.data.pack.pack import PackReader, PackWriter
 from vtadapt.errors import DataError
@@ -134,6 +135,20 @@ def test_a_full_disk_is_one_line_and_leaves_the_previous_pack(
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_packs_of_before_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed with gzip; new ones are not."""
+    fill(tmp_path / "new.h5")
+    monkeypatch.setattr(pack_module.hdf5plugin, "Zstd", lambda clevel: "gzip")
+    fill(tmp_path / "old.h5")
+    old, new = (PackReader(tmp_path / name, TASKS) for name in ("old.h5", "new.h5"))
+    with h5py.File(tmp_path / "old.h5") as file, h5py.File(tmp_path / "new.h5") as other:
+        assert (file["image"].compression, other["image"].compression) == ("gzip", None)
+    for index in range(len(new)):
+        found, wanted = old.read(index), new.read(index)
+        assert found.keys() == wanted.keys()
+        assert all(np.array_equal(found[key], wanted[key], equal_nan=key != "image") for key in wanted)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
