@@ -10,6 +10,7 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.decoder import fuse_skip
 
 
 @pytest.fixture
@@ -119,3 +120,11 @@ def test_asking_for_some_tasks_gives_the_same_as_all(backbone, sharing):
     assert list(some) == ["normals", "semseg"]
     for name, logits in some.items():
         assert torch.allclose(logits, whole[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_fusing_a_skip_is_one_layer_on_both_side_by_side(tasks):
+    fuse = torch.nn.Linear(10, 5)
+    x, skip = torch.randn(2, 3, 4, 6, 5), torch.randn(2, tasks, 4, 6, 5)
+    wanted = fuse(torch.cat([x, skip.expand_as(x)], dim=-1))
+    assert torch.allclose(fuse_skip(fuse, x, skip), wanted, atol=1e-6)

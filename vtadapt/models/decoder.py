@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -90,11 +89,27 @@ class SwinDecoder(nn.Module):
             (B, T, width, H, W).
         """
         b, t = features[-1].shape[:2]
-        fine = [s[:, None].expand(-1, t, -1, -1, -1) for s in skips] + features[:-1]
+        fine = [*(s[:, None] for s in skips), *features[:-1]]
         x = features[-1].flatten(0, 1)
         for expand, fuse, blocks, skip in zip(self.expand, self.fuse, self.blocks, fine[::-1], strict=True):
-            x = blocks(fuse(torch.cat([expand(x), skip.flatten(0, 1)], dim=-1)))
+            joined = fuse_skip(cast(nn.Linear, fuse), expand(x).unflatten(0, (b, t)), skip)
+            x = blocks(joined.flatten(0, 1))
         return self.final(x).permute(0, 3, 1, 2).unflatten(0, (b, t))
+
+
+def fuse_skip(fuse: nn.Linear, x: Tensor, skip: Tensor) -> Tensor:
+    """Linear(x beside skip), each half by itself: a skip that tasks share is neither repeated nor projected per task.
+
+    Args:
+        fuse: 2C -> C.
+        x: (B, T, h, w, C).
+        skip: (B, T, h, w, C), or with one task for all.
+
+    Returns:
+        (B, T, h, w, C).
+    """
+    own, other = fuse.weight.chunk(2, dim=1)
+    return F.linear(x, own, fuse.bias) + F.linear(skip, other)
 
 
 class ConvBlock(nn.Module):

@@ -68,6 +68,27 @@ def test_a_decoder_that_draws_every_pixel_has_one_layer_after_it():
         assert isinstance(make_heads(kind, WIDTH, {"a": 2}, 1), SubpixelHeads)
 
 
+@pytest.mark.parametrize("scale", [1, 4])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_the_subpixel_head_is_a_convolution_and_a_pixel_shuffle(scale, last):
+    heads = make_heads("subpixel", WIDTH, {"a": 3, "b": 2}, scale)
+    disturb(heads)
+    x = torch.randn(2, 2, 5, 7, WIDTH).movedim(-1, 2) if last else torch.randn(2, 2, WIDTH, 5, 7)
+    x.requires_grad_()
+    size = (5 * scale, 7 * scale)
+    found = heads(x, ["b", "a"], torch.zeros(2, 3, *size), size)
+    for index, name in enumerate(("b", "a")):
+        layer = heads.heads[name]
+        wanted = F.pixel_shuffle(F.conv2d(x[:, index], layer.weight, layer.bias), scale)
+        assert torch.allclose(found[name], wanted, atol=1e-6)
+        assert found[name].is_contiguous()
+        inputs = (x, layer.weight, layer.bias)
+        target = torch.randn_like(wanted)
+        ours, theirs = (torch.autograd.grad((y * target).sum(), inputs) for y in (found[name], wanted))
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.allclose(one, other, rtol=1e-5, atol=1e-4)
+
+
 def test_the_names_of_old_runs_weights():
     state = make_heads("subpixel", WIDTH, {"a": 2}, 4).state_dict()
     assert {key: tuple(x.shape) for key, x in state.items()} == {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,10 +44,19 @@ class TaskHeads(nn.Module, ABC):
             name -> (B, channels, H, W).
         """
         detail, out = self.detail(image), {}
-        for index, name in enumerate(names):
-            logits = resized(self.draw(self.heads[name], x[:, index], detail), (image.shape[-2], image.shape[-1]))
+        # Cut apart in one go: the gradient of x[:, i] is a map of all tasks, zero but for one, and that for every task.
+        # Channels last, as decoders leave them, so that their gradients come back in this order.
+        for name, own in zip(names, x.movedim(2, -1).unbind(1), strict=True):
+            logits = self.draw(self.heads[name], own.permute(0, 3, 1, 2), detail)
+            logits = resized(logits, (image.shape[-2], image.shape[-1]))
             out[name] = logits[..., : size[0], : size[1]]
         return out
+
+
+def pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution with a bias: (B, C, h, w) -> (B, h w, out); without a copy, however C lies in memory."""
+    weight = layer.weight.flatten(1).t().expand(len(x), -1, -1)  # (B, C, out)
+    return torch.baddbmm(cast(Tensor, layer.bias), x.flatten(2).transpose(1, 2), weight)
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vtadapt.models.heads.base import TaskHeads
+from vtadapt.models.heads.base import TaskHeads, pointwise
 
 
 class SubpixelHeads(TaskHeads):
@@ -32,4 +32,7 @@ class SubpixelHeads(TaskHeads):
 
     def draw(self, head: nn.Module, x: Tensor, detail: Tensor | None) -> Tensor:  # noqa: ARG002 - looks at x alone
         """(B, width, h, w) -> logits (B, channels, scale h, scale w)."""
-        return F.pixel_shuffle(head(x), self.scale)
+        s, (height, width) = self.scale, x.shape[-2:]
+        own = pointwise(cast(nn.Conv2d, head), x).view(len(x), height, width, -1, s, s)
+        # Each token's s x s pixels go beside those of its neighbours, as torch.pixel_shuffle lays them.
+        return own.permute(0, 3, 1, 4, 2, 5).reshape(len(x), -1, height * s, width * s).contiguous()
