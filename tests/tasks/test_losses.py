@@ -14,6 +14,7 @@ from torch import Tensor
 from vtadapt.errors import DataError
 from vtadapt.tasks import KINDS, TASKS, Task, distances, losses, make_task
 from vtadapt.tasks.kinds import boundary, unit_vector
+from vtadapt.tasks.kinds.base import chosen
 
 MISSING = {"classes": 255, "unit_vector": 0.0, "boundary": -1.0}
 
@@ -220,3 +221,22 @@ def test_max_value_hides_far_targets_and_clamps_predictions() -> None:
 def test_shapes_that_do_not_fit(logits: tuple[int, ...], target: tuple[int, ...], message: str) -> None:
     with pytest.raises(DataError, match=message):
         TASKS["depth"].loss_fn(torch.zeros(logits), torch.ones(target))
+
+
+def test_choosing_all_pixels_is_choosing_each():
+    x, mask = torch.randn(2, 3, 4, 5), torch.ones(2, 4, 5, dtype=torch.bool)
+    assert torch.equal(chosen(x, mask, 40), x.movedim(1, -1)[mask])
+    mask[1, 2] = False
+    assert torch.equal(chosen(x, mask, 35), x.movedim(1, -1)[mask])
+
+
+def test_directions_are_normalised_as_torch_does_and_have_a_gradient_everywhere():
+    task, x = make_task("n", "unit_vector"), torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    x[0, :, 0, 0] = torch.tensor([0.0, 0.0, 1.0])  # plus what faces the camera: no direction at all
+    x[0, :, 0, 1] = torch.tensor([1e-5, 0.0, 1.0])
+    x.requires_grad_()
+    wanted = F.normalize(x + x.new_tensor([0, 0, -1]).view(1, 3, 1, 1), dim=1, eps=1e-4)
+    assert torch.allclose(task.decode(x), wanted, atol=1e-12)
+    weights = torch.randn_like(wanted)
+    ours, theirs = (torch.autograd.grad((y * weights).sum(), x)[0] for y in (task.decode(x), wanted))
+    assert torch.allclose(ours, theirs)

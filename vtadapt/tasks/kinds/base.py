@@ -50,6 +50,14 @@ class Key:
     smooth: bool = False
 
 
+def chosen(x: Tensor, mask: Tensor, count: int) -> Tensor:
+    """(B, C, H, W) -> (count, C): the pixels where ``mask`` (B, H, W) is true, which are ``count``."""
+    x = x.movedim(1, -1)
+    # Selecting (not multiplying by 0) keeps whatever missing pixels hold, NaN included, out of the gradient. Looking up
+    # where the others are takes longer than the loss itself, so it is left out where there are none.
+    return x.flatten(0, 2) if count == mask.numel() else x[mask]
+
+
 class Kind(Labels):
     """Behaviour shared by all tasks of a kind; stateless, the task is handed to every method."""
 
@@ -139,9 +147,8 @@ class Kind(Labels):
         count = int(mask.sum())
         if count == 0:
             return no_valid_pixel(logits)
-        # Selecting (not multiplying by 0) keeps whatever missing pixels hold, NaN included, out of the gradient.
-        prediction = self.for_loss(task, at_least_float32(logits)).movedim(1, -1)[mask]
-        wanted = self.target_for_loss(target.movedim(1, -1)[mask].to(prediction.dtype))
+        prediction = chosen(self.for_loss(task, at_least_float32(logits)), mask, count)
+        wanted = self.target_for_loss(chosen(target, mask, count).to(prediction.dtype))
         return Loss(self.losses[task.loss](prediction, wanted), count)
 
     def higher_is_better(self, key: str) -> bool:

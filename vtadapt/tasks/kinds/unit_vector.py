@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MISSING = 0.0  # of every component
 UNIT_TOLERANCE = 0.02
 FACING = (0.0, 0.0, -1.0)
+SHORTEST = 1e-4  # what shorter vectors are divided by, so that the gradient is bounded
 AWAY, AWAY_FLIPPED = 0.05, 0.5  # share of vectors that no camera could see: suspicious, and flipped for sure
 
 
@@ -222,9 +223,9 @@ class UnitVector(Kind):
 
     @override
     def for_loss(self, task: AnyTask, logits: Tensor) -> Tensor:
-        import torch.nn.functional as F  # noqa: N812
-
-        return F.normalize(logits + logits.new_tensor(FACING).view(1, 3, 1, 1), dim=1, eps=1e-4)
+        x = logits + logits.new_tensor(FACING).view(1, 3, 1, 1)
+        # F.normalize, written out: torch's norm over a dimension that is not the last takes ten times as long.
+        return x / x.square().sum(1, keepdim=True).clamp_min(SHORTEST**2).sqrt()
 
     @override
     def from_blended(self, task: AnyTask, mean: Tensor) -> Tensor:
