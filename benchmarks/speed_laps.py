@@ -21,6 +21,7 @@ from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.families import family_of
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.tasks import Task, make_task
+from vtadapt.workflows.train.learning_rates import make_optimiser
 
 SHAPES = (
     ("semseg", "classes", {"num_classes": 14}),
@@ -123,7 +124,7 @@ def other(where: str, channels: Mapping[str, int], size: int) -> nn.Module:
 def optimiser_of(model: nn.Module) -> torch.optim.Optimizer:
     """AdamW as a training run has it."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(parameters, lr=1e-4, betas=(0.9, 0.99))
+    return make_optimiser([{"params": parameters, "lr": 1e-4}], "32-true")
 
 
 def update(model: nn.Module, optimiser: torch.optim.Optimizer) -> None:

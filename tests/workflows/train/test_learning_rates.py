@@ -14,7 +14,7 @@ from tests.workflows.conftest import KINDS, small_model
 from tests.workflows.train.test_starting_run import transfer, weights
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.learning_rates import Rates
+from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
 from vtadapt.workflows.train.train import train
 
 
@@ -73,3 +73,19 @@ def test_only_heads_move_at_first(tiny: Any, runs: Callable[..., Path], tmp_path
 def test_a_method_that_shares_nothing(tiny: Any, tmp_path: Path, changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="is read by methods 'adapters', .*, not by 'stl'"):
         train(tiny.other(tmp_path, method="stl", tasks=["depth"], **changes), quiet=True)
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("bf16-mixed", True), ("16-mixed", False)])
+def test_the_optimiser_is_fused_but_where_gradients_are_scaled(precision, fused):
+    weights = torch.nn.Parameter(torch.randn(5, 3))
+    plain = weights.detach().clone().requires_grad_()
+    optimiser = make_optimiser([{"params": [weights], "lr": 0.1, "weight_decay": 0.2}], precision)
+    wanted = torch.optim.AdamW([plain], lr=0.1, weight_decay=0.2, betas=(0.9, 0.99))
+    assert bool(optimiser.param_groups[0]["fused"]) == fused
+    for _ in range(3):
+        weights.grad = torch.randn(5, 3)
+        plain.grad = weights.grad.clone()
+        optimiser.step()
+        wanted.step()
+    assert torch.allclose(weights, plain, atol=1e-6)
+    assert optimiser.state_dict()["state"][0].keys() == wanted.state_dict()["state"][0].keys()  # old runs go on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from vtadapt.errors import ConfigError
@@ -52,6 +53,15 @@ class Rates:
         for group, scale, begin in zip(optimiser.param_groups, self.scales, self.begins, strict=True):
             # The schedule runs on while a group waits, so that both end together.
             group["lr"] = self.at(step) * scale if step >= begin else 0.0
+
+
+def make_optimiser(parameters: Any, precision: str) -> torch.optim.AdamW:
+    """AdamW on parameters or groups of them, in one pass over each where the precision (as settings have it) allows.
+
+    The second moment averages over about 100 steps: with the usual 0.999 it would be 1000, which is a whole run here.
+    """
+    # A scaler of float16 gradients leaves their unscaling to a fused optimiser, and they could not be clipped before.
+    return torch.optim.AdamW(parameters, betas=(0.9, 0.99), fused=precision != "16-mixed")
 
 
 def _groups(model: MultitaskModel, settings: TrainSettings) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
-from vtadapt.workflows.train.learning_rates import Rates
+from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
 from vtadapt.workflows.train.lessons import Lessons
 from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.troa import TroaUpdates
@@ -75,9 +75,7 @@ class Trainer:
         # Whichever ends first; the learning rate's schedule has to know it before the first step.
         self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
         self.rates = Rates(self.core, settings, self.total)
-        # The second moment averages over about 100 steps: with the usual 0.999 it would be 1000, which is a whole run
-        # here.
-        optimiser = torch.optim.AdamW(self.rates.groups, betas=(0.9, 0.99))
+        optimiser = make_optimiser(self.rates.groups, settings.precision)
         # self.core stays the plain module: checkpoints, TROA and evaluation read its names, which compile prefixes.
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
