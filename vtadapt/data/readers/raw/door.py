@@ -12,18 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vtadapt.data.readers.raw.npy import load_array
-from vtadapt.data.readers.raw.picture import ORIENTATION, Opened, open_picture, read_bytes
-from vtadapt.data.readers.raw.png16 import SIGNATURE, check_png, decode_png16
+from vtadapt.data.readers.raw.picture import Opened, open_picture, read_bytes
+from vtadapt.data.readers.raw.png16 import SIGNATURE, check_png, png16_raster
 from vtadapt.data.readers.raw.raster import ARRAY, WANTED, Raster, full_of, need_exact, need_upright, numbers
-from vtadapt.data.readers.raw.tiff import read_tiff
+from vtadapt.data.readers.raw.tiff import TIFF, read_tiff
 from vtadapt.errors import DataError
 
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HDF5 = b"\x89HDF\r\n\x1a\n"
-MODES16 = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}  # of PNG's colour types
 LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF", "HEIF": "HEIC"}
 EXACT = ("PNG", "TIFF", "BMP", "DIB", "PPM", "GIF", "WEBP")  # formats of pictures that keep what was written
 
@@ -51,10 +48,7 @@ def read_raster(path: Path, variable: str | None = None) -> Raster:
         header = check_png(data, path)
         # Pillow opens 16-bit colour but keeps the upper 8 bits only, without a word.
         if header.bits == 16 and header.colour_type and header.frames == 1:
-            array = decode_png16(data, header, path)
-            mode = MODES16.get(header.colour_type, "L")
-            array = array[..., [0, 3]] if mode == "LA" else array  # OpenCV gives grey three times
-            return Raster(array, mode, 65535, "PNG", orientation=_exif(header.exif))
+            return png16_raster(data, header, path)
     return _of_picture(open_picture(path, data), data, path)
 
 
@@ -134,14 +128,3 @@ def _is_lossless_webp(data: bytes) -> bool:
         # RIFF chunks are padded to an even number of bytes, which their length does not count.
         place += 8 + (int.from_bytes(data[place + 4 : place + 8], "little") + 1) // 2 * 2
     return False
-
-
-def _exif(content: bytes) -> int:
-    """The orientation that the content of a PNG's eXIf chunk says; 1 where it says none."""
-    try:
-        exif = Image.Exif()
-        exif.load(content)
-        found = exif.get(ORIENTATION, 1)
-    except Exception:  # broken EXIF raises what its bytes lead to, and says nothing
-        return 1
-    return found if found in range(1, 9) else 1

@@ -7,19 +7,19 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vtadapt.data.readers.raw.png16 import SIGNATURE, PngHeader, check_png
-from vtadapt.data.readers.raw.tiff_pages import count_pages
+from vtadapt.data.readers.raw.raster import ORIENTATION
 from vtadapt.errors import DataError
 
 PROGRAMS = ("EPS", "WMF")  # descriptions of drawings, which Pillow would hand to another program to run
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-ORIENTATION = 0x0112  # the tag of EXIF and of TIFF
+REDUCED = 254  # the tag of TIFF whose lowest bit says that a picture is a smaller copy of another
 
 
 OTHERS = {
@@ -144,6 +144,42 @@ def what_it_is(path: Path) -> str:
 def several(path: Path, count: int, kind: str) -> DataError:
     """The error for a file that holds more than one picture, or none."""
     return DataError(f"{path}: {count} pictures in one {kind} file; save the one that is meant as a file of its own")
+
+
+def count_pages(data: bytes, path: Path) -> int:
+    """How many pictures a TIFF holds, smaller copies of others not counted; the first must be none.
+
+    Libraries follow the chain of directories without an end where it leads into a circle (TIFF 6.0, section 2).
+
+    Raises:
+        DataError: it does, or leads out of the file.
+    """
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    big = data[2:4] in (b"+\0", b"\0+")  # BigTIFF
+    wide, entry, head = (8, 20, 8) if big else (4, 12, 2)
+
+    def number(place: int, length: int) -> int:
+        if place + length > len(data):
+            raise DataError(f"{path}: broken picture (TIFF cut short after {len(data)} bytes)")
+        return int.from_bytes(data[place : place + length], order)
+
+    place, seen, whole = number(8 if big else 4, wide), set[int](), 0
+    while place:
+        if place in seen:
+            raise DataError(f"{path}: broken picture (TIFF whose directories form a circle)")
+        seen.add(place)
+        count = number(place, head)
+        end = place + head + count * entry
+        number(end, wide)  # before it goes through entries that are not there
+        entries = (place + head + i * entry for i in range(count))
+        reduced = any(number(e, 2) == REDUCED and number(e + entry - wide, 4) & 1 for e in entries)
+        if reduced and len(seen) == 1:
+            raise DataError(
+                f"{path}: TIFF whose first picture is a smaller copy of another, wanted the whole one first"
+            )
+        whole += not reduced
+        place = number(end, wide)
+    return whole
 
 
 def _count(image: Image.Image, png: PngHeader | None) -> int:

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vtadapt.data.readers.raw.raster import ORIENTATION, Raster
 from vtadapt.errors import DataError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGB and alpha"}  # PNG's colour types
+MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}  # of them, as Pillow names them
 
 
 class PngHeader(NamedTuple):
@@ -70,6 +72,25 @@ def decode_png16(data: bytes, header: PngHeader, path: Path) -> NDArray[np.uint1
     if array.ndim == 3:  # OpenCV gives blue first, and alpha last as in the file
         array = array[..., [2, 1, 0, *range(3, array.shape[2])]]
     return np.asarray(array, np.uint16)
+
+
+def png16_raster(data: bytes, header: PngHeader, path: Path) -> Raster:
+    """The samples of a 16-bit PNG in colours whose chunks were checked; see :func:`read_png16`."""
+    array = decode_png16(data, header, path)
+    mode = MODES.get(header.colour_type, "L")
+    array = array[..., [0, 3]] if mode == "LA" else array  # OpenCV gives grey three times
+    return Raster(array, mode, 65535, "PNG", orientation=_exif(header.exif))
+
+
+def _exif(content: bytes) -> int:
+    """The orientation that the content of a PNG's eXIf chunk says; 1 where it says none."""
+    try:
+        exif = Image.Exif()
+        exif.load(content)
+        found = exif.get(ORIENTATION, 1)
+    except Exception:  # broken EXIF raises what its bytes lead to, and says nothing
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def decode_by_opencv(data: bytes) -> NDArray[Any] | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vtadapt.errors import DataError
 
 Reading = Literal["stored", "grey"]
+ORIENTATION = 0x0112  # the tag of EXIF and of TIFF
 ARRAY = "array"  # the mode of what is no picture
 COLOURED = ("RGB", "RGBA")
 WANTED = "wanted PNG, TIFF, BMP, PGM or .npy, which keep every number"

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vtadapt.data.readers.raw.door import TIFF, read_raster
 from vtadapt.data.readers.raw.picture import Opened, decoding, open_picture, read_bytes, turned
-from vtadapt.data.readers.raw.png16 import decode_by_opencv
+from vtadapt.data.readers.raw.png16 import decode_by_opencv, png16_raster
 from vtadapt.data.readers.raw.raster import Raster
-from vtadapt.data.readers.raw.tiff import read_tiff
+from vtadapt.data.readers.raw.tiff import TIFF, read_tiff
 from vtadapt.errors import DataError
 
 SEEN = ("L", "LA", "RGB", "RGBA")  # modes of rasters that are pictures
@@ -26,7 +25,8 @@ WANTED = f"wanted {ADVICE}"
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`read_picture`."""
-    return turned(*read_picture(path))
+    stored, orientation = read_picture(path)
+    return turned(stored, orientation)
 
 
 def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
@@ -41,17 +41,23 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
     data = read_bytes(path)
     try:
         opened = open_picture(path, data)
+        bits, largest = _bits(opened), _largest(opened, data)
     except DataError:
         if not data.startswith(TIFF):
             raise
-        return _unknown_tiff(data, path)
+        opened, bits, largest = None, 0, 255  # one that Pillow does not know, such as of floats or of many channels
+    raster: Raster | None = None
     # Of several channels Pillow keeps the upper 8 bits only, without a word.
-    if opened.image.mode in SEEN:
-        if _bits(opened) == 16:
-            raster = read_raster(path)
-            return _of_raster(raster, path), raster.orientation
-        if opened.image.mode in ("RGB", "RGBA") and (largest := _largest(opened, data)) > 255:
-            return _by_opencv(data, largest, opened, path), opened.orientation
+    if opened is None or (data.startswith(TIFF) and bits == 16 and opened.image.mode in SEEN):
+        raster = read_tiff(data, path)
+    elif opened.png is not None and bits == 16 and opened.image.mode in SEEN:
+        raster = png16_raster(data, opened.png, path)
+    elif largest > 255:
+        array = decode_by_opencv(data)
+        return _coloured(array, largest, opened, path), opened.orientation
+    if raster is not None:
+        return _of_raster(raster, path), raster.orientation
+    assert opened is not None
     return to_rgb(opened.image, path), opened.orientation
 
 
@@ -111,14 +117,10 @@ def _of_raster(raster: Raster, path: Path) -> NDArray[np.uint8]:
     return eight_bits(array, full, path)
 
 
-def _unknown_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], int]:
-    """A TIFF that Pillow does not know, such as one of floats or of many channels; what is wrong with it, if it is."""
-    raster = read_tiff(data, path)
-    return _of_raster(raster, path), raster.orientation
-
-
 def _largest(opened: Opened, data: bytes) -> int:
-    """The number of white that the header of a PPM or a JPEG 2000 says; 255 of all others."""
+    """The number of white that the header of a coloured PPM or JPEG 2000 says; 255 of all others."""
+    if opened.image.mode not in ("RGB", "RGBA"):
+        return 255
     if opened.format == "PPM":
         # The header may have comments anywhere between its numbers.
         return int(re.sub(rb"#[^\r\n]*", b" ", data[:4096]).split()[3])
@@ -128,9 +130,8 @@ def _largest(opened: Opened, data: bytes) -> int:
     return 255
 
 
-def _by_opencv(data: bytes, largest: int, opened: Opened, path: Path) -> NDArray[np.uint8]:
-    """Colours of 9 to 16 bits, which OpenCV reads as they are stored."""
-    array = decode_by_opencv(data)
+def _coloured(array: NDArray[Any] | None, largest: int, opened: Opened, path: Path) -> NDArray[np.uint8]:
+    """Colours of 9 to 16 bits, which OpenCV has read as they are stored."""
     shape = (*opened.image.size[::-1], len(opened.image.getbands()))
     if array is None or array.dtype != np.uint16 or array.shape != shape or array.max() > largest:
         found = f"{opened.format} with numbers up to {largest}"

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vtadapt.data.readers.raw.picture import ORIENTATION, decoding, several
+from vtadapt.data.readers.raw.picture import count_pages, decoding, several
 from vtadapt.data.readers.raw.png16 import decode_by_opencv
-from vtadapt.data.readers.raw.raster import ARRAY, WANTED, Raster, full_of
-from vtadapt.data.readers.raw.tiff_pages import count_pages
+from vtadapt.data.readers.raw.raster import ARRAY, ORIENTATION, WANTED, Raster, full_of
 from vtadapt.errors import DataError
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how its bytes begin
 # None, CCITT (four ways), LZW, Deflate (two numbers), PackBits, LZMA, Zstandard: what is written comes back.
 EXACT = (1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 50000)
 MODES = {(2, 3): "RGB", (2, 4): "RGBA", (0, 1): "L", (1, 1): "L", (1, 2): "LA", (3, 1): "P"}
