@@ -51,19 +51,16 @@ def test_weights_from_a_file_in_timms_format(tmp_path, kind):
     assert torch.equal(backbone.net.layers[3].blocks[1].attn.qkv.weight, net.layers[3].blocks[1].attn.qkv.weight)
 
 
+SAYS = {"auto": "--weights", "timm": "bundled", "/no/such.safetensors": "no weights at"}
+WITHOUT = [(name, "auto") for name in ("swin_tiny_patch4_window7_224", "resnet18")]
+WITHOUT += [(name, where) for name in ("swin_pico", "resnet_pico") for where in ("timm", "/no/such.safetensors")]
+
+
 @pytest.mark.parametrize(
     ("name", "weights", "says"),
-    [
-        ("swin_pica", "auto", "swin_pico"),
-        ("swin_tiny_patch4_window7_224", "auto", "--weights"),
-        ("swin_pico", "timm", "bundled"),
-        ("mixer_s16_224", "random", "images of any size"),
-        ("swin_pico", "/no/such.safetensors", "no weights at"),
-        ("resnet18", "auto", "--weights"),
-        ("resnet_pico", "timm", "bundled"),
-        ("resnet_pico", "/no/such.safetensors", "no weights at"),
-        ("resnet_pica", "random", "resnet_pico"),
-    ],
+    [("swin_pica", "auto", "swin_pico"), ("resnet_pica", "random", "resnet_pico")]
+    + [("mixer_s16_224", "random", "images of any size")]
+    + [(name, weights, SAYS[weights]) for name, weights in WITHOUT],
 )
 def test_wrong_names_and_weights_are_told_in_one_line(name, weights, says):
     with pytest.raises(ConfigError, match=says) as error:

@@ -19,10 +19,10 @@ def test_two_pictures_of_one_name_are_refused(own: OwnSet) -> None:
 @pytest.mark.parametrize(
     ("files", "image", "advice"),
     [
-        ("images/{path}.png", "images/**/*.png", "options.labels.x.files"),
-        ("images/{path}_mask.png", "images/**/*.png", "'exclude: [\"*_mask.png\"]'"),
-        ("labels/{stem}.png", "**/*.png", "'exclude: [\"labels/*.png\"]'"),
-        ("linked/{path}.png", "images/**/*.png", "options.labels.x.files"),
+        pytest.param("images/{path}.png", "images/**/*.png", "options.labels.x.files", id="all"),
+        pytest.param("images/{path}_mask.png", "images/**/*.png", "'exclude: [\"*_mask.png\"]'", id="by name"),
+        pytest.param("labels/{stem}.png", "**/*.png", "'exclude: [\"labels/*.png\"]'", id="by folder"),
+        pytest.param("linked/{path}.png", "images/**/*.png", "options.labels.x.files", id="by a link"),
     ],
 )
 def test_a_file_that_is_picture_and_label_is_refused(own: OwnSet, files: str, image: str, advice: str) -> None:
