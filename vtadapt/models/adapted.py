@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vtadapt.models.adapter import AdapterBlock, AdapterChain, Order
 from vtadapt.models.backbones.base import Backbone, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
-from vtadapt.models.decoder import make_decoder
+from vtadapt.models.decoder import LightDecoder, SwinDecoder, make_decoder
 from vtadapt.models.heads.make import HeadKind, make_heads
 from vtadapt.models.multitask import Group, MultitaskModel, Owned
 
@@ -219,11 +219,16 @@ class AdaptedModel(MultitaskModel):
         maps = [self.backbone.to_map(x, grid) for x, grid in zip(found, trunk.grids, strict=True)]
         return self.backbone.levels(trunk.skips, maps)
 
+    def _decoder(self, task: int) -> SwinDecoder | LightDecoder:
+        """That of the task of this number."""
+        return cast("SwinDecoder | LightDecoder", self.decoders[task if len(self.decoders) > 1 else 0])
+
     def _predict(self, decoded: Tensor, names: Sequence[str], trunk: TrunkFeatures) -> dict[str, Tensor]:
-        return self.heads(decoded, names, trunk.image, trunk.size)
+        last = [self._decoder(self.tasks.index(name)).last for name in names]
+        return self.heads(decoded, names, trunk.image, trunk.size, last)
 
     def _decode(self, features: list[Tensor], skips: tuple[Tensor, ...], index: list[int]) -> Tensor:
         if len(self.decoders) == 1:
-            return self.decoders[0](features, skips)
-        parts = [self.decoders[t]([f[:, i : i + 1] for f in features], skips) for i, t in enumerate(index)]
+            return self._decoder(0).tokens(features, skips)
+        parts = [self._decoder(t).tokens([f[:, i : i + 1] for f in features], skips) for i, t in enumerate(index)]
         return torch.cat(parts, dim=1)

@@ -37,8 +37,11 @@ class PatchExpand(nn.Module):
         n, h, w, _ = x.shape
         s = self.scale
         # The inverse of patch merging: rows and columns of the s x s block go beside those of the map.
-        y = self.linear(x).view(n, h, w, s, s, self.out).permute(0, 1, 3, 2, 4, 5)
-        return self.norm(y.reshape(n, h * s, w * s, self.out))
+        return self.split(x).permute(0, 1, 3, 2, 4, 5).reshape(n, h * s, w * s, self.out)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(N, H, W, C) -> (N, H, W, s, s, out): the new tokens, still token by token of the old."""
+        return self.norm(self.linear(x).unflatten(-1, (self.scale, self.scale, self.out)))
 
 
 class SwinDecoder(nn.Module):
@@ -78,15 +81,29 @@ class SwinDecoder(nn.Module):
         self.final = PatchExpand(channels[0], channels[0], scale=4)
         self.width, self.scale = channels[0], 1  # pixels per side that a head makes of one token
 
+    @property
+    def last(self) -> PatchExpand:
+        """What makes pixels of :meth:`tokens`."""
+        return self.final
+
     def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
-        """Decode.
+        """Decode; arguments as for :meth:`tokens`.
+
+        Returns:
+            (B, T, width, H, W).
+        """
+        x = self.tokens(features, skips).movedim(2, -1)
+        return self.final(x.flatten(0, 1)).unflatten(0, x.shape[:2]).movedim(-1, 2)
+
+    def tokens(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+        """All but the last expansion, which heads do task by task: at full resolution it is the largest map by far.
 
         Args:
             features: adapted features, coarse last: (B, T, H/16, W/16, C3) and (B, T, H/32, W/32, C4).
             skips: trunk outputs, finest first: (B, H/4, W/4, C1) and (B, H/8, W/8, C2); shared by all tasks.
 
         Returns:
-            (B, T, width, H, W).
+            (B, T, width, H/4, W/4).
         """
         b, t = features[-1].shape[:2]
         fine = [*(s[:, None] for s in skips), *features[:-1]]
@@ -94,7 +111,7 @@ class SwinDecoder(nn.Module):
         for expand, fuse, blocks, skip in zip(self.expand, self.fuse, self.blocks, fine[::-1], strict=True):
             joined = fuse_skip(cast(nn.Linear, fuse), expand(x).unflatten(0, (b, t)), skip)
             x = blocks(joined.flatten(0, 1))
-        return self.final(x).permute(0, 3, 1, 2).unflatten(0, (b, t))
+        return x.permute(0, 3, 1, 2).unflatten(0, (b, t))
 
 
 def fuse_skip(fuse: nn.Linear, x: Tensor, skip: Tensor) -> Tensor:
@@ -147,8 +164,17 @@ class LightDecoder(nn.Module):
         self.blocks = nn.ModuleList(ConvBlock(width) for _ in channels)
         self.width, self.scale = width, patch
 
+    @property
+    def last(self) -> None:
+        """Nothing: heads make pixels of the tokens."""
+        return
+
+    def tokens(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
+        """The same as :meth:`forward`."""
+        return self(features, skips)
+
     def forward(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
-        """Decode; arguments as for :class:`SwinDecoder`.
+        """Decode; arguments as for :meth:`SwinDecoder.tokens`.
 
         Returns:
             (B, T, width, H/4, W/4).

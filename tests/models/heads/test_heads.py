@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tests.models.model_contract import ConfiguredContract, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.decoder import SwinDecoder
 from vtadapt.models.heads.convex import ConvexHead, ConvexHeads, bilinear_weights
 from vtadapt.models.heads.make import HEADS, make_heads
 from vtadapt.models.heads.overlap import OverlapHead
@@ -87,6 +88,21 @@ def test_the_subpixel_head_is_a_convolution_and_a_pixel_shuffle(scale, last):
         ours, theirs = (torch.autograd.grad((y * target).sum(), inputs) for y in (found[name], wanted))
         for one, other in zip(ours, theirs, strict=True):
             assert torch.allclose(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_expanding_each_image_before_its_head_is_expanding_all():
+    torch.manual_seed(0)
+    decoder, channels = SwinDecoder((8, 16), 4), {"a": 3, "b": 2}
+    heads = make_heads("subpixel", decoder.width, channels, decoder.scale)
+    disturb(heads)
+    features, skips, image = [torch.randn(2, 2, 4, 6, 16)], (torch.randn(2, 8, 12, 8),), torch.zeros(2, 3, 32, 48)
+    wanted = heads(decoder(features, skips), ["a", "b"], image, (30, 41))
+    found = heads(decoder.tokens(features, skips), ["a", "b"], image, (30, 41), [decoder.last] * 2)
+    for name in channels:
+        assert torch.allclose(found[name], wanted[name], atol=1e-5)
+    grads = [torch.autograd.grad(sum(x.square().sum() for x in y.values()), list(decoder.parameters()))
+             for y in (found, wanted)]  # fmt: skip
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(*grads, strict=True))
 
 
 def test_the_names_of_old_runs_weights():

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vtadapt.models.decoder import PatchExpand
+
 
 class TaskHeads(nn.Module, ABC):
     """One module per task on the decoder's features, brought to the image's resolution.
@@ -31,7 +33,14 @@ class TaskHeads(nn.Module, ABC):
         """What the heads of all tasks see of the image itself, computed once; None for nothing."""
         return None
 
-    def forward(self, x: Tensor, names: Sequence[str], image: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+    def forward(
+        self,
+        x: Tensor,
+        names: Sequence[str],
+        image: Tensor,
+        size: tuple[int, int],
+        last: Sequence[PatchExpand | None] | None = None,
+    ) -> dict[str, Tensor]:
         """Predict.
 
         Args:
@@ -39,6 +48,7 @@ class TaskHeads(nn.Module, ABC):
             names: of the tasks.
             image: (B, 3, H', W') as the encoder reads it: normalised and padded; x covers all of it.
             size: (H, W) before padding.
+            last: what each task's tokens still pass before its head, which then is one 1x1 convolution.
 
         Returns:
             name -> (B, channels, H, W).
@@ -46,8 +56,11 @@ class TaskHeads(nn.Module, ABC):
         detail, out = self.detail(image), {}
         # Cut apart in one go: the gradient of x[:, i] is a map of all tasks, zero but for one, and that for every task.
         # Channels last, as decoders leave them, so that their gradients come back in this order.
-        for name, own in zip(names, x.movedim(2, -1).unbind(1), strict=True):
-            logits = self.draw(self.heads[name], own.permute(0, 3, 1, 2), detail)
+        for name, expand, own in zip(names, last or [None] * len(names), x.movedim(2, -1).unbind(1), strict=True):
+            if expand is None:
+                logits = self.draw(self.heads[name], own.permute(0, 3, 1, 2), detail)
+            else:
+                logits = draw_expanded(cast(nn.Conv2d, self.heads[name]), expand, own)
             logits = resized(logits, (image.shape[-2], image.shape[-1]))
             out[name] = logits[..., : size[0], : size[1]]
         return out
@@ -57,6 +70,20 @@ def pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a 1x1 convolution with a bias: (B, C, h, w) -> (B, h w, out); without a copy, however C lies in memory."""
     weight = layer.weight.flatten(1).t().expand(len(x), -1, -1)  # (B, C, out)
     return torch.baddbmm(cast(Tensor, layer.bias), x.flatten(2).transpose(1, 2), weight)
+
+
+def draw_expanded(head: nn.Conv2d, expand: PatchExpand, x: Tensor) -> Tensor:
+    """A 1x1 convolution of expanded tokens: (B, h, w, C) -> (B, channels, s h, s w).
+
+    Image by image, which keeps what is at full resolution small, and with the few channels of the task laid out as a
+    picture in place of the many of the tokens.
+    """
+    (_, h, w, _), s = x.shape, expand.scale
+    maps = []
+    for one in x.split(1):
+        logits = pointwise(head, expand.split(one).flatten(1, 4).transpose(1, 2)[..., None])  # (1, h w s s, channels)
+        maps.append(logits.view(1, h, w, s, s, -1).permute(0, 5, 1, 3, 2, 4).reshape(1, -1, h * s, w * s))
+    return torch.cat(maps)
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
