@@ -19,7 +19,7 @@ from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.tasks import delta_m
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.data_sets import load_recipes
+from vtadapt.workflows.run.data.data_sets import load_recipes
 from vtadapt.workflows.run.settings import TrainSettings, parse_assignments, validate
 from vtadapt.workflows.sweep.spread import headlines
 from vtadapt.workflows.sweep.trials import Variant, begin, make_trial, run_trials

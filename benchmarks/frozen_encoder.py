@@ -28,7 +28,7 @@ from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.data_sets import find_recipe, load_recipes
+from vtadapt.workflows.run.data.data_sets import find_recipe, load_recipes
 from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader

@@ -28,7 +28,7 @@ from PIL import Image
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.data.training.transforms import train_transform
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.settings import TrainSettings
 

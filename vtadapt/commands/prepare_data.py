@@ -91,7 +91,7 @@ def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet
 def _check(name: str, folder: Path, json_: bool, quiet: bool) -> None:
     from vtadapt.workflows.prepare.check_data import check_data, failure_of
     from vtadapt.workflows.prepare.check_tables import show_check
-    from vtadapt.workflows.run.packs import packs_of
+    from vtadapt.workflows.run.data.packs import packs_of
 
     report = check_data(*packs_of(name, folder), quiet=quiet or json_)
     show_check(report, json_)

@@ -13,9 +13,9 @@ from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.data_sets import load_recipes
+from vtadapt.workflows.run.data.data_sets import load_recipes
+from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.tables import Table
 

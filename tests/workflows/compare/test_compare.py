@@ -25,7 +25,7 @@ from vtadapt.tasks import Task, delta_m
 from vtadapt.workflows.compare import budget as compare_budget
 from vtadapt.workflows.compare.compare import CompareOptions, compare
 from vtadapt.workflows.compare.tables import comparison_table, markdown, notes
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.sweep.spread import overall_delta_m, paired, spread, verdict
 from vtadapt.workflows.train.train import train
 

@@ -15,7 +15,7 @@ from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes, not_beaten
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.sweep.spread import headlines
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.formats.own import SHAPE, OwnSet
 from vtadapt.workflows.evaluate.tables import measured
 from vtadapt.workflows.prepare.tables import notes
-from vtadapt.workflows.run.data_sets import unlabelled
+from vtadapt.workflows.run.data.data_sets import unlabelled
 
 VOID = np.full(SHAPE, 255, np.uint8)
 

@@ -11,8 +11,8 @@ import pytest
 
 from vtadapt.errors import UsageError
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
+from vtadapt.workflows.run.data.packs import packs_of, with_packs
 from vtadapt.workflows.run.folder import find_run
-from vtadapt.workflows.run.packs import packs_of, with_packs
 from vtadapt.workflows.train.train import train
 
 

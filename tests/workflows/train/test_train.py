@@ -19,7 +19,7 @@ from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.tasks import Task
 from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import TrainSettings, load
@@ -162,7 +162,7 @@ def test_what_cannot_be_trained(tiny: Any, tmp_path: Path) -> None:
 def test_a_task_that_no_image_has(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recipe.model_validate_json(find_recipe("tiny", tiny.data_dir).model_dump_json())
     monkeypatch.setattr(
-        "vtadapt.workflows.run.data_sets._prepared_only", lambda *_: whole.model_copy(update={"name": "look"})
+        "vtadapt.workflows.run.data.data_sets._prepared_only", lambda *_: whole.model_copy(update={"name": "look"})
     )
     with pytest.raises(DataError, match="no training image of 'look' has a label for task 'depth'; leave it out"):
         train(tiny.other(tmp_path, data="look", tasks=["semseg", "depth"]), quiet=True)

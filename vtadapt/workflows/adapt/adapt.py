@@ -19,11 +19,11 @@ from vtadapt.workflows.adapt.tables import ADAPTED, ORACLE, SOURCE_ONLY, class_l
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run, summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.data.label_space import label_space
+from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.label_space import label_space
 from vtadapt.workflows.run.loaders import STEPS
 from vtadapt.workflows.run.methods import METHODS, those
-from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines

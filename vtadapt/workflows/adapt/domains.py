@@ -9,7 +9,7 @@ from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import UsageError
 from vtadapt.tasks import Task
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
-from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
+from vtadapt.workflows.run.data.data_sets import find_recipe, need_prepared
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.settings import TrainSettings
 

@@ -21,7 +21,7 @@ from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, rows
-from vtadapt.workflows.run.data_sets import load_recipes, need_prepared
+from vtadapt.workflows.run.data.data_sets import load_recipes, need_prepared
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
 from vtadapt.workflows.run.launcher import obey
 from vtadapt.workflows.run.load import Loaded, load_run

@@ -18,8 +18,8 @@ from vtadapt.workflows.evaluate.evaluate import summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.devices import open_fabric
-from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines

@@ -18,12 +18,12 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.other_data import View, tell_classes, view_of, with_absent
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
+from vtadapt.workflows.run.data.packs import packs_of
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
-from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sizing.network import SizedNetwork
 from vtadapt.workflows.sizing.size import Sizing, units_of

@@ -16,7 +16,7 @@ from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, VtadaptError
 from vtadapt.tasks import Task, make_task
 from vtadapt.tasks.class_ids import RESERVED, VOID, with_reserved
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
 
 NONE = "(none of these)"

@@ -21,7 +21,7 @@ from vtadapt.workflows.info import describe_model
 from vtadapt.workflows.report import facts
 from vtadapt.workflows.report.samples import ATTENTION, Sampled, attention_shots, finest_block, sample
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import Loaded, load_run

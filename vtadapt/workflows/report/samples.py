@@ -24,7 +24,7 @@ from vtadapt.viz.report.pictures import Extreme, Sample, Shot
 from vtadapt.workflows.attention.visualize import AttentionOptions, visualize_attention
 from vtadapt.workflows.evaluate.cells import prediction_cells, shared_range, truth_cells
 from vtadapt.workflows.evaluate.other_data import label_maps_of
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.terminal.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vtadapt.workflows.run.data_sets import RunData
+from vtadapt.workflows.run.data.data_sets import RunData
 from vtadapt.workflows.sweep.trials import Variant
 from vtadapt.workflows.train.plan import plan_run
 

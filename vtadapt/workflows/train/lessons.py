@@ -10,8 +10,8 @@ from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.data_sets import RunData
-from vtadapt.workflows.run.label_space import in_label_space
+from vtadapt.workflows.run.data.data_sets import RunData
+from vtadapt.workflows.run.data.label_space import in_label_space
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.old_tasks import Kept, match_tasks

@@ -11,11 +11,11 @@ from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.data_sets import RunData, find_data
+from vtadapt.workflows.run.data.data_sets import RunData, find_data
+from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import describe, read_config
 from vtadapt.workflows.run.loaders import build_train, default_epochs
-from vtadapt.workflows.run.packs import with_packs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons

@@ -12,12 +12,12 @@ from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.data_sets import find_recipe, need_prepared
+from vtadapt.workflows.run.data.data_sets import find_recipe, need_prepared
+from vtadapt.workflows.run.data.packs import packs_of
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import RunConfig, load_run, read_config
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.run.methods import METHODS, listed, those
-from vtadapt.workflows.run.packs import packs_of
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_list, validate
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.sweep.start import parse_seeds

@@ -21,7 +21,7 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.methods import those
 from vtadapt.workflows.run.settings import TrainSettings, load

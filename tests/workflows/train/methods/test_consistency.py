@@ -16,7 +16,7 @@ from vtadapt.errors import ConfigError, DataError
 from vtadapt.models.peers.base import PeerConfig
 from vtadapt.models.peers.cross_task import CrossTaskNetwork, CrossTaskNetworks
 from vtadapt.models.peers.stl import MtlCnn
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.loaders import build_train
 from vtadapt.workflows.run.settings import TrainSettings

@@ -23,7 +23,7 @@ from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import TrainSettings, load

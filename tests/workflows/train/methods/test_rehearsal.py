@@ -13,7 +13,7 @@ import torch
 from tests.workflows.train.cutting import CutError, assert_same, cut
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.data_sets import find_recipe
+from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.methods.base import Objective

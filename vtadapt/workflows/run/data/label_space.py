@@ -5,7 +5,7 @@ from __future__ import annotations
 from vtadapt.data.recipe.common_tasks import agree
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.data_sets import RunData
+from vtadapt.workflows.run.data.data_sets import RunData
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.run.settings.fields import SEPARATOR
 
