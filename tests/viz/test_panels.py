@@ -198,7 +198,7 @@ def test_save_png_stopped_by_the_user_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Image.Image, "save", stop)
+    monkeypatch.setattr("cv2.imencode", stop)
     with pytest.raises(KeyboardInterrupt):
         save_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []

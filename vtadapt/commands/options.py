@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,3 +37,12 @@ def importing() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def let_waiting_threads_sleep() -> None:
+    """Before torch is imported: its threads sleep while they wait, instead of asking again and again for milliseconds.
+
+    Where others have work for the same cores, such as threads that draw or another program, that multiplied the time of
+    a prediction. What is computed stays the same; a setting of the user's stays, too.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

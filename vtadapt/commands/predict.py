@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing
+from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing, let_waiting_threads_sleep
 from vtadapt.errors import DataError
 
 
@@ -18,6 +18,7 @@ def predict(
     size: Annotated[str, typer.Option(help="auto, native or HEIGHTxWIDTH.")] = "auto",
     tile: Annotated[str, typer.Option(help="In tiles that overlap: auto, none, N or HEIGHTxWIDTH.")] = "auto",
     raw: Annotated[bool, typer.Option(help="Also write a photograph's predictions as NAME.npz.")] = False,
+    panel: Annotated[bool, typer.Option("--panel/--no-panel", help="Whether photographs' panels are drawn.")] = True,
     binary: Annotated[
         bool, typer.Option("--binary", help="Edges as yes or no, at the threshold that was best in training.")
     ] = False,
@@ -29,6 +30,7 @@ def predict(
     json_: Json = False,
 ) -> None:
     """Predict all tasks for photographs of any size and for videos; writes one panel, or video of panels, each."""
+    let_waiting_threads_sleep()
     with importing():
         from vtadapt.workflows.predict.inputs import failure_of
         from vtadapt.workflows.predict.predict import VideoOptions
@@ -38,9 +40,8 @@ def predict(
 
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)
-    results = work(
-        images, found, out, size=size, tile=tile, raw=raw, binary=binary, device=device, video=chosen, weights=weights
-    )
+    shown: Any = {"size": size, "tile": tile, "raw": raw, "panel": panel, "binary": binary}
+    results = work(images, found, out, **shown, device=device, video=chosen, weights=weights)
     show_pictures(results, json_)
     if failure := failure_of(results):
         raise DataError(failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +20,12 @@ def legend(names: Sequence[str], colours: Sequence[Colour], width: int, *, size:
     """
     if len(names) != len(colours):
         raise ValueError(f"names and colours must be as many, found {len(names)} and {len(colours)}")
+    return _legend(tuple(names), tuple(tuple(int(c) for c in colour) for colour in colours), width, size).copy()
+
+
+@functools.lru_cache(maxsize=32)
+def _legend(names: tuple[str, ...], colours: tuple[tuple[int, ...], ...], width: int, size: int) -> np.ndarray:
+    """Draw a legend, once for all panels of a run."""
     chip, gap = size, size // 2
     texts = [typeset(name, size, max(width - chip - gap, 1), 1) for name in names]
     cell = chip + gap + max((text.width for text in texts), default=0) + 18
@@ -29,7 +36,7 @@ def legend(names: Sequence[str], colours: Sequence[Colour], width: int, *, size:
     for i, (text, colour) in enumerate(zip(texts, colours, strict=True)):
         left, top = i % columns * cell, i // columns * step
         y = top + (step - chip) // 2
-        ImageDraw.Draw(canvas).rectangle((left, y, left + chip - 1, y + chip - 1), fill=tuple(int(c) for c in colour))
+        ImageDraw.Draw(canvas).rectangle((left, y, left + chip - 1, y + chip - 1), fill=colour)
         text.draw(canvas, left + chip + gap, top + (step - line_height(size)) // 2, INK)
     return np.array(canvas)
 

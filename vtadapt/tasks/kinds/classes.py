@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from vtadapt.errors import DataError
+from vtadapt.tasks.best_class import best_class
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_ids, check_list, id_table, id_type, listed, no_class
 from vtadapt.tasks.colour.draw import Picture, draw_ids
 from vtadapt.tasks.colour.palette import class_palette
@@ -220,7 +221,7 @@ class Classes(Kind):
 
     @override
     def decode(self, task: AnyTask, logits: Tensor) -> Tensor:
-        return logits.argmax(1)
+        return best_class(logits)
 
     @override
     def for_blending(self, task: AnyTask, logits: Tensor) -> Tensor:
