@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from vtadapt.models.backbones.base import Backbone
+from vtadapt.models.backbones.base import Backbone, Encoded
 from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.multitask import MultitaskModel
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}
 
@@ -59,6 +60,26 @@ class ModelContract:
         for name, value in model.state_dict().items():
             if name in frozen or name not in dict(model.named_parameters()):
                 assert torch.equal(value, before[name]), name
+
+    def test_what_was_encoded_takes_the_place_of_the_images(self, backbone):
+        """To the bit, gradients included; and the images themselves are not looked at."""
+        model = self.make(backbone).eval()
+        if type(model).encode is MultitaskModel.encode or any(
+            group.trained for name, _, group in model.components() if name == "trunk"
+        ):
+            return  # no part of its encoder stays as it is
+        disturb(model)
+        image = torch.rand(2, 3, 40, 75)
+        found = []
+        for given in (image, Encoded(model.encode(image), (40, 75), image if model.looks_at_image else None)):
+            out = model(given)
+            model.zero_grad()
+            sum(x.square().mean() for x in out.values()).backward()
+            found.append((out, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
+        assert not any(part.requires_grad for part in model.encode(image))
+        for mine, own in zip(*found, strict=True):
+            assert mine.keys() == own.keys()
+            assert all(torch.equal(mine[name], own[name]) for name in own)
 
     def test_the_ledger_holds_every_parameter_once(self, backbone):
         model = self.make(backbone)

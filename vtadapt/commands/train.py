@@ -28,6 +28,12 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images per step and rank.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the training crops.")] = None,
+    augment_views: Annotated[
+        int | None, typer.Option(help="Pictures made of each image; default: another one in every epoch.")
+    ] = None,
+    cache_features: Annotated[
+        str | None, typer.Option(help="off, memory or disk: compute the frozen part of the encoder once a picture.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of initial values, order and augmentation.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu, mps.")] = None,

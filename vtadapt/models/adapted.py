@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vtadapt.models.adapter import AdapterBlock, AdapterChain, Order
-from vtadapt.models.backbones.base import Backbone, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone, Encoded, TrunkFeatures
 from vtadapt.models.conditioning import FiLM, TaskEmbedding, TaskScaledNorm
 from vtadapt.models.decoder import LightDecoder, SwinDecoder, make_decoder
 from vtadapt.models.heads.make import HeadKind, make_heads
@@ -129,11 +129,20 @@ class AdaptedModel(MultitaskModel):
                     block.module.train(mode)
         return self
 
-    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What lies before the first adapted block, see :meth:`Backbone.begun`."""
+        return self.backbone.begun(image)
+
+    @property
+    def encoding(self) -> str:
+        """What :meth:`encode` gives."""
+        return self.backbone.cut
+
+    def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Predict all tasks, or only some of them for less work.
 
         Args:
-            image: (B, 3, H, W) in 0..1, any size.
+            image: (B, 3, H, W) in 0..1, any size, or what :meth:`encode` made of them.
             tasks: names; None for all.
 
         Returns:

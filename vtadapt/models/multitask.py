@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.base import Encoder
+from vtadapt.models.backbones.base import Encoded, Encoder, size_of
+from vtadapt.models.heads.base import TaskHeads
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,26 @@ class MultitaskModel(nn.Module, ABC):
         """The tasks asked for."""
         return self.tasks if tasks is None else tuple(tasks)
 
-    def padded(self, image: Tensor) -> tuple[int, int]:
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What the part of the encoder that training never changes makes of images (B, 3, H, W) in 0..1; B first.
+
+        For networks with such a part, which take it in an :class:`Encoded` in place of the images. No gradient.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no part of its encoder that stays as it is")
+
+    @property
+    def encoding(self) -> str:
+        """What :meth:`encode` gives, in words that tell two ways of it on one encoder apart."""
+        raise NotImplementedError(f"{type(self).__name__} has no part of its encoder that stays as it is")
+
+    @property
+    def looks_at_image(self) -> bool:
+        """Whether anything but the encoder looks at the images."""
+        return any(isinstance(module, TaskHeads) and module.looks_at_image for module in self.modules())
+
+    def padded(self, image: Tensor | Encoded) -> tuple[int, int]:
         """(H', W') of the image after :meth:`Encoder.prepare`."""
-        (h, w), stride = image.shape[-2:], self.encoder.stride
+        (h, w), stride = size_of(image), self.encoder.stride
         return h + -h % stride, w + -w % stride
 
     def head_of(self, task: str) -> nn.Module:

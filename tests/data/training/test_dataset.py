@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,40 @@ def test_absent_labels_are_wholly_missing(pack: PackReader) -> None:
             assert without_any["targets"][task].shape[-2:] == without_any["image"].shape[-2:]
 
 
+@dataclass
+class Remembered:
+    """All but the second sample is known."""
+
+    size: tuple[int, int] = (12, 10)
+    wants_image: bool = False
+    number: int = 3
+
+    def find(self, index: int, view: int) -> tuple[torch.Tensor, ...] | None:
+        return None if index == 1 else (torch.tensor(index), torch.tensor(view))
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_targets_are_the_same_where_the_image_is_not_read(pack: PackReader, cache: bool) -> None:
+    plain = PackDataset(pack, SPECS, train_transform((12, 10)), views=2)
+    dataset = PackDataset(pack, SPECS, train_transform((12, 10)), views=2, cache=cache)
+    dataset.known = Remembered()
+    for epoch in range(3):
+        plain.set_epoch(epoch)
+        dataset.set_epoch(epoch)
+        for index in range(len(pack)):
+            found, wanted = dataset[index], plain[index]
+            assert found["place"] == (3, index, epoch % 2)
+            assert (found["image"] is None) == (found["known"] is not None) == (index != 1)
+            assert same({**found, "image": wanted["image"]}, wanted)
+    dataset.known = Remembered(wants_image=True)
+    sample = dataset[0]
+    assert sample["known"] is not None
+    assert same(sample, plain[0])
+    batch = collate([dataset[0], dataset[1]])
+    assert [len(batch[key]) for key in ("image", "known", "place", "name")] == [2] * 4
+    assert batch["targets"]["depth"].shape == (2, 1, 12, 10)
+
+
 def test_augmentation_depends_on_seed_epoch_and_index_only(pack: PackReader) -> None:
     dataset = PackDataset(pack, SPECS, train_transform((12, 12)), seed=3)
     torch.manual_seed(0)
@@ -104,7 +139,7 @@ def test_cache_is_bounded(pack: PackReader, monkeypatch: pytest.MonkeyPatch) -> 
     once = pack.read
     for _ in range(2):
         assert all(same(plain[i], cached[i]) for i in range(len(plain)))
-    monkeypatch.setattr(cached.reader, "read", lambda index, tasks: read.append(index) or once(index, tasks))
+    monkeypatch.setattr(cached.reader, "read", lambda index, *_, **__: read.append(index) or once(index))
     assert all(cached[i] for i in range(len(pack)))
     assert read == list(range(3, len(pack)))
 

@@ -216,8 +216,8 @@ class PackReader:
         """Height and width of a sample."""
         return int(self._sizes[index][0]), int(self._sizes[index][1])
 
-    def read(self, index: int, tasks: list[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Arrays of one sample as stored: ``image`` and the labels that it has (all, or those of ``tasks``).
+    def read(self, index: int, tasks: list[str] | None = None, *, image: bool = True) -> dict[str, NDArray[Any]]:
+        """Arrays of one sample as stored: ``image`` if wanted, and the labels it has (all, or those of ``tasks``).
 
         Raises:
             DataError: the file is damaged at that place.
@@ -225,7 +225,7 @@ class PackReader:
         height, width = self.size(index)
         wanted = [t for t in (self.tasks if tasks is None else tasks) if t in self._present and self._present[t][index]]
         try:
-            result = {"image": self._array("image")[index, :height, :width]}
+            result = {"image": self._array("image")[index, :height, :width]} if image else {}
             for task in wanted:
                 result[task] = self._array(f"labels/{task}")[index, :height, :width]
         except (OSError, KeyError, RuntimeError) as error:

@@ -48,14 +48,14 @@ class ShardedReader(PackReader):
         which, inside = self._place(index)
         return self.shards[which].size(inside)
 
-    def read(self, index: int, tasks: list[str] | None = None) -> dict[str, NDArray[Any]]:
+    def read(self, index: int, tasks: list[str] | None = None, *, image: bool = True) -> dict[str, NDArray[Any]]:
         """Arrays of one sample as stored; see :meth:`PackReader.read`."""
         which, inside = self._place(index)
         self._recent[which] = None
         self._recent.move_to_end(which)
         if len(self._recent) > OPEN_FILES:
             self.shards[self._recent.popitem(last=False)[0]].close()
-        return self.shards[which].read(inside, tasks)
+        return self.shards[which].read(inside, tasks, image=image)
 
     def close(self) -> None:
         """Close this process's handles; the next access opens the files again."""

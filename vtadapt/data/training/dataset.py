@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler, get_worker_info
 from torchvision import tv_tensors
 
 from vtadapt.data.pack.pack import PackReader
-from vtadapt.data.training.target_maps import crop_filled, map_of, plain
+from vtadapt.data.training.target_maps import Frame, crop_filled, map_of, plain
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
 
@@ -24,6 +24,25 @@ CACHE_BYTES = 2**31
 """Decoded samples that a data set keeps in memory."""
 
 
+class Known(Protocol):
+    """What was computed of a data set's pictures already, see :attr:`PackDataset.known`."""
+
+    @property
+    def number(self) -> int:
+        """Of the data set, where several are trained on."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of its pictures."""
+
+    @property
+    def wants_image(self) -> bool:
+        """Whether the pictures are needed all the same."""
+
+    def find(self, index: int, view: int) -> tuple[Tensor, ...] | None:
+        """What was computed of a view of a sample; None where nothing is known of it."""
+
+
 class PackDataset(Dataset[Sample]):
     """Samples of one pack as tensors.
 
@@ -31,8 +50,9 @@ class PackDataset(Dataset[Sample]):
     ``tasks`` is in ``targets``, wholly missing where the sample or the pack has no label for it. How labels and missing
     ones look, say the tasks' kinds.
 
-    Random transforms draw from a generator seeded by (seed, epoch, index): what a sample becomes does not depend on
-    the number of workers or on what was drawn before, so a resumed run sees the same as an uninterrupted one.
+    Random transforms draw from a generator seeded by (seed, view, index); the view is the epoch, or with ``views`` the
+    epoch modulo their number. So what a sample becomes does not depend on the number of workers or on what was drawn
+    before, and a resumed run sees the same as an uninterrupted one.
 
     Args:
         reader: the pack.
@@ -40,6 +60,7 @@ class PackDataset(Dataset[Sample]):
         transform: of the sample while its parts are TVTensors; None for none.
         seed: of the random transforms.
         cache: keep decompressed arrays in memory, up to :data:`CACHE_BYTES` (shared by the workers of a loader).
+        views: so many pictures are made of each image, by turns; None: another one in every epoch.
         label_maps: per task the new id of each stored class id, e.g. of ``Recipe.class_ids``.
 
     Raises:
@@ -54,12 +75,16 @@ class PackDataset(Dataset[Sample]):
         *,
         seed: int = 0,
         cache: bool = False,
+        views: int | None = None,
         label_maps: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.reader = reader
         self.tasks = dict(tasks)
         self.transform = transform
-        self.seed = seed
+        self.seed, self.views = seed, views
+        self.known: Known | None = None
+        """Where set, a sample has two entries more: "known", a tuple of tensors or None, and "place", (number, index,
+        view); and its image is None where it is known and not wanted."""
         # Shared memory: workers that live through several epochs see the new number too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._cache: dict[int, dict[str, NDArray[Any]]] | None = {} if cache else None
@@ -80,34 +105,42 @@ class PackDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        arrays = self._arrays(index)
+        view = int(self._epoch) if self.views is None else int(self._epoch) % self.views
+        if self.known is None:
+            return self._sample(index, view)
+        found = self.known.find(index, view)
+        size = None if found is None or self.known.wants_image else self.known.size
+        return {**self._sample(index, view, size), "known": found, "place": (self.known.number, index, view)}
+
+    def _sample(self, index: int, view: int, size: tuple[int, int] | None = None) -> Sample:
+        """A view of a sample; ``size``: that of its targets where the image is not wanted."""
+        arrays = self._arrays(index, image=size is None)
         name = self.reader.names[index]
-        image = torch.from_numpy(arrays["image"]).permute(2, 0, 1).contiguous().float().div_(255)
         targets = {t: self._target(t, arrays[t], name) for t in self._stored if t in arrays}
-        sample: Sample = {"image": tv_tensors.Image(image), "targets": targets, "name": name}
+        image = Frame.of(self.reader.size(index)) if size else _image(arrays["image"])
+        sample: Sample = {"image": image, "targets": targets, "name": name}
         if self.transform is not None:
-            with _seeded(self.seed, int(self._epoch), index):
+            with _seeded(self.seed, view, index):
                 sample = self.transform(sample)
-        image = plain(sample["image"]).contiguous()
-        size = (image.shape[-2], image.shape[-1])
-        sample["image"] = image
+        sample["image"] = None if size else plain(sample["image"]).contiguous()
+        size = size or tuple(sample["image"].shape[-2:])
         sample["targets"] = {
             name: _finish(sample["targets"][name]) if name in targets else task.behaviour.missing_target(task, size)
             for name, task in self.tasks.items()
         }
         return sample
 
-    def _arrays(self, index: int) -> dict[str, NDArray[Any]]:
+    def _arrays(self, index: int, image: bool) -> dict[str, NDArray[Any]]:
         if self._cache is None:
-            return self.reader.read(index, self._stored)
-        if index in self._cache:
+            return self.reader.read(index, self._stored, image=image)
+        if index in self._cache and ("image" in self._cache[index] or not image):
             return self._cache[index]
-        arrays = self.reader.read(index, self._stored)
+        arrays = self.reader.read(index, self._stored, image=image)
         size, worker = sum(array.nbytes for array in arrays.values()), get_worker_info()
         # The first that come stay: in epochs whose order is drawn anew no other choice is read again sooner.
         if self._cached + size <= CACHE_BYTES // (worker.num_workers if worker else 1):
+            self._cached += size - sum(array.nbytes for array in self._cache.get(index, {}).values())
             self._cache[index] = arrays
-            self._cached += size
         return arrays
 
     def _target(self, task: str, array: NDArray[Any], name: str) -> Tensor:
@@ -190,7 +223,9 @@ class BalancedSampler(Sampler[int]):
 def collate(batch: Sequence[Sample], tasks: Mapping[str, Task] | None = None) -> dict[str, Any]:
     """Stack samples: ``{"image": (B, 3, H, W), "targets": {task: (B, ...)}, "name": [str]}``.
 
-    Smaller samples are padded right and bottom: images with 0, targets with their task's missing value.
+    Smaller samples are padded right and bottom: images with 0, targets with their task's missing value. Of samples of
+    which something may be known (:attr:`PackDataset.known`), which are all of one size, ``image``, ``known`` and
+    ``place`` are lists.
 
     Args:
         batch: samples of a data set.
@@ -199,6 +234,9 @@ def collate(batch: Sequence[Sample], tasks: Mapping[str, Task] | None = None) ->
     Raises:
         ValueError: sizes differ and ``tasks`` is not given.
     """
+    if "known" in batch[0]:
+        targets = {t: torch.stack([s["targets"][t] for s in batch]) for t in batch[0]["targets"]}
+        return {**{key: [s[key] for s in batch] for key in ("image", "known", "place", "name")}, "targets": targets}
     sizes = [tuple(s["image"].shape[-2:]) for s in batch]
     size = (max(h for h, _ in sizes), max(w for _, w in sizes))
     if tasks is None and len(set(sizes)) > 1:
@@ -215,6 +253,11 @@ def collate(batch: Sequence[Sample], tasks: Mapping[str, Task] | None = None) ->
         },
         "name": [s["name"] for s in batch],
     }
+
+
+def _image(array: NDArray[Any]) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
+    return tv_tensors.Image(torch.from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255))
 
 
 def _finish(target: Tensor) -> Tensor:

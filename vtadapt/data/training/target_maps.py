@@ -32,6 +32,15 @@ class TargetMap(tv_tensors.TVTensor):
         return cast("TargetMap", cls._to_tensor(data, dtype=dtype).as_subclass(cls))
 
 
+class Frame(tv_tensors.TVTensor):
+    """Stands for an image that nobody looks at: it has the size that random crops are drawn by, and no pixels."""
+
+    @staticmethod
+    def of(size: tuple[int, int]) -> Frame:
+        """An image of ``size`` (H, W); it takes no memory."""
+        return torch.empty(()).expand(size).as_subclass(Frame)
+
+
 @functools.cache
 def map_of(task: Task) -> type[TargetMap]:
     """The type of the targets of a task, the same for the same task."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,34 @@ from torch.nn import functional as F
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.block import AdaptedStage, Grid
 from vtadapt.models.backbones.state_dict import digest_of
+
+
+class Encoded(NamedTuple):
+    """What the frozen part of an encoder makes of a batch of images; networks take it in place of the images.
+
+    Attributes:
+        parts: as :meth:`vtadapt.models.multitask.MultitaskModel.encode` gives them, of any floating type; B first.
+        size: (H, W) of the images before padding.
+        image: (B, 3, H, W) in 0..1 where a network looks at the images themselves; else None.
+    """
+
+    parts: tuple[Tensor, ...]
+    size: tuple[int, int]
+    image: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parts are."""
+        return self.parts[0].device
+
+    def wide(self) -> list[Tensor]:
+        """The parts in float32, which the residual streams of frozen blocks have under autocast, too."""
+        return [part.float() for part in self.parts]
+
+
+def size_of(image: Tensor | Encoded) -> tuple[int, int]:
+    """(H, W) of images (B, 3, H, W), or of those that were encoded."""
+    return image.size if isinstance(image, Encoded) else (int(image.shape[-2]), int(image.shape[-1]))
 
 
 class Encoder(nn.Module, ABC):
@@ -68,6 +97,19 @@ class Encoder(nn.Module, ABC):
         image = F.pad(image, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
         return (image - self.mean) / self.std
 
+    def seen(self, image: Tensor | Encoded) -> Tensor:
+        """:meth:`prepare`; of images that were encoded and are not there, NaN of the same shape, which takes no memory.
+
+        Whoever looks at those after all is told by the loss.
+        """
+        if isinstance(image, Tensor):
+            return self.prepare(image)
+        if image.image is not None:
+            return self.prepare(image.image)
+        h, w = image.size
+        nothing = self.mean.new_full((), torch.nan)
+        return nothing.expand(len(image.parts[0]), self.mean.shape[1], h + -h % self.stride, w + -w % self.stride)
+
     @property
     def plain_channels(self) -> tuple[int, ...]:
         """Channels of :meth:`plain_features`."""
@@ -76,6 +118,10 @@ class Encoder(nn.Module, ABC):
     def plain_features(self, image: Tensor) -> list[Tensor]:
         """What the network itself computes, (B, h_i, w_i, C_i): no part that is trained afterwards is in it."""
         return self.features(image)
+
+    def levels_of(self, plain: Sequence[Tensor]) -> list[Tensor]:
+        """:meth:`features` from :meth:`plain_features`: what is trained in between runs here."""
+        return list(plain)
 
     def added_parameters(self) -> list[nn.Parameter]:
         """Parameters that are not the network's, but trained to make levels of its features; often none."""
@@ -138,13 +184,58 @@ class Backbone(Encoder):
         """The blocks of the stage that is cut."""
 
     @abstractmethod
-    def trunk(self, image: Tensor, *, grad: bool = False) -> TrunkFeatures:
+    def _begin(self, prepared: Tensor, size: tuple[int, int]) -> list[Tensor]:
+        """Plain features before the first adapted block, finest first, and last the tokens (B, *layout, C) there.
+
+        Args:
+            prepared: (B, 3, H', W'), images as :meth:`prepare` makes them.
+            size: (H, W) before padding.
+        """
+
+    @abstractmethod
+    def _finish(self, begun: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        """All plain features from what :meth:`_begin` gave: the blocks after it as they are, without adapters."""
+
+    def _skips(self, begun: Sequence[Tensor], grids: tuple[Grid, ...]) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The skips of :class:`TrunkFeatures` from what :meth:`_begin` gave."""
+        return tuple(begun[:-1])
+
+    def begun(self, image: Tensor) -> tuple[Tensor, ...]:
+        """All that lies before the first adapted block, of images (B, 3, H, W) in 0..1, without gradients.
+
+        Plain features (B, h_i, w_i, C_i), finest first, then the tokens (B, *layout, C) that enter the block. In an
+        :class:`Encoded` they take the place of the images in :meth:`trunk` and :meth:`features`.
+        """
+        with torch.no_grad():
+            return tuple(self._begin(self.prepare(image), size_of(image)))
+
+    def trunk(self, image: Tensor | Encoded, *, grad: bool = False) -> TrunkFeatures:
         """Run everything before the first adapted block, without gradients unless ``grad``.
 
         Args:
-            image: (B, 3, H, W) in 0..1, any size.
+            image: (B, 3, H, W) in 0..1, any size, or what :meth:`begun` made of them.
             grad: True only when the trunk itself is trained (``train_blocks = "all"``).
         """
+        size = size_of(image)
+        with nullcontext() if grad else torch.no_grad():
+            prepared = self.seen(image)
+            begun = image.wide() if isinstance(image, Encoded) else self._begin(prepared, size)
+        grids = self.grids(size, prepared.device)
+        return TrunkFeatures(begun[-1], self._skips(begun, grids), grids, size, prepared)
+
+    def features(self, image: Tensor | Encoded, *, grad: bool = False) -> list[Tensor]:
+        """The levels, see :meth:`Encoder.features`; also of what :meth:`begun` made of images."""
+        return self.levels_of(self._plain(image, grad))
+
+    def plain_features(self, image: Tensor) -> list[Tensor]:
+        """What the network itself computes, see :meth:`Encoder.plain_features`."""
+        return self._plain(image, grad=False)
+
+    def _plain(self, image: Tensor | Encoded, grad: bool) -> list[Tensor]:
+        size = size_of(image)
+        with nullcontext() if grad else torch.no_grad():
+            begun = image.wide() if isinstance(image, Encoded) else self._begin(self.prepare(image), size)
+            return self._finish(begun, size)
 
     @abstractmethod
     def trunk_parameters(self) -> list[nn.Parameter]:
@@ -184,6 +275,11 @@ class Backbone(Encoder):
         self.first_adapted = depth - count
 
     cut_words = "the last stage but one"
+
+    @property
+    def cut(self) -> str:
+        """Where :meth:`begun` ends, in words that tell two cuts of one network apart."""
+        return f"before {self.adapted_stages[0].names[0]}"
 
     def adapted_parameters(self) -> list[nn.Parameter]:
         """Parameters of the adapted blocks and of the patch merging between them."""

@@ -73,13 +73,18 @@ class Entry:
     places: tuple[Place, ...]
 
 
-def folder() -> Path:
-    """The folder of the store; it may be missing."""
+def caches() -> Path:
+    """The folder of all that is kept between runs: ``$VTADAPT_CACHE_DIR``, by default in the user's for caches."""
     if given := os.environ.get(VARIABLE):
-        return Path(given) / "weights"
+        return Path(given)
     import pooch
 
-    return Path(pooch.os_cache("vtadapt")) / "weights"
+    return Path(pooch.os_cache("vtadapt"))
+
+
+def folder() -> Path:
+    """The folder of the store; it may be missing."""
+    return caches() / "weights"
 
 
 def entries() -> list[Entry]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from vtadapt.models.backbones.base import Backbone, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.backbones.block import AdaptedStage, Grid
 from vtadapt.models.backbones.windows import WindowBlock, fit_shift, keep_mask
 
@@ -98,18 +96,18 @@ class SwinBackbone(Backbone):
         modules += list(self._stages[-2].blocks[: self.first_adapted])
         return [p for module in modules for p in module.parameters()]
 
-    def trunk(self, image: Tensor, *, grad: bool = False) -> TrunkFeatures:
-        """Run everything before the first adapted block, see :meth:`Backbone.trunk`."""
-        h, w = image.shape[-2:]
-        with nullcontext() if grad else torch.no_grad():
-            prepared = self.prepare(image)
-            x, skips = self.net.patch_embed(prepared), []
-            for stage in self._stages[:-2]:
-                x = self._run(stage.blocks, stage.downsample(x))
-                skips.append(x)
-            stage = self._stages[-2]
-            x = self._run(stage.blocks[: self.first_adapted], stage.downsample(x))
-        return TrunkFeatures(x, tuple(skips), self.grids((h, w), x.device), (h, w), prepared)
+    def _begin(self, prepared: Tensor, size: tuple[int, int]) -> list[Tensor]:  # noqa: ARG002 - all tokens are kept
+        x, found = self.net.patch_embed(prepared), []
+        for stage in self._stages[:-2]:
+            x = self._run(stage.blocks, stage.downsample(x))
+            found.append(x)
+        stage = self._stages[-2]
+        return [*found, self._run(stage.blocks[: self.first_adapted], stage.downsample(x))]
+
+    def _finish(self, begun: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:  # noqa: ARG002
+        last = self._stages[-1]
+        x = self._run(self._stages[-2].blocks[self.first_adapted :], begun[-1])
+        return [*begun[:-1], x, self._run(last.blocks, last.downsample(x))]
 
     @staticmethod
     def _run(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
@@ -117,12 +115,3 @@ class SwinBackbone(Backbone):
             fit_shift(block, (x.shape[1], x.shape[2]))
             x = block(x)
         return x
-
-    def features(self, image: Tensor, *, grad: bool = False) -> list[Tensor]:
-        """Outputs of all stages, (B, h_i, w_i, C_i), finest first."""
-        with nullcontext() if grad else torch.no_grad():
-            x, outputs = self.net.patch_embed(self.prepare(image)), []
-            for stage in self._stages:
-                x = self._run(stage.blocks, stage.downsample(x))
-                outputs.append(x)
-        return outputs

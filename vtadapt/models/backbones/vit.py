@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.attention_maps import AttentionMaps, Head
-from vtadapt.models.backbones.base import Backbone, TrunkFeatures
+from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
 from vtadapt.models.backbones.listening import probabilities
 from vtadapt.models.backbones.simple_pyramid import SimplePyramid, even
@@ -211,46 +210,43 @@ class ViTBackbone(Backbone):
         """How many blocks lie before the output that is read as a level."""
         return math.ceil(len(self.net.blocks) * number / TAPS)
 
-    def trunk(self, image: Tensor, *, grad: bool = False) -> TrunkFeatures:
-        """Run everything before the first adapted block, see :meth:`Backbone.trunk`."""
-        size = int(image.shape[-2]), int(image.shape[-1])
-        grids = self.grids(size, image.device)
-        with nullcontext() if grad else torch.no_grad():
-            prepared = self.prepare(image)
-            x, done, skips = self._embed(prepared, grids[0]), 0, []
-            for tap in (*(min(self._tap(k), self.first_adapted) for k in (1, 2)), self.first_adapted):
-                x, done = self._run(x, done, tap, grids[0]), tap
-                skips.append(self.to_map(x[:, None], grids[0]))
-        return TrunkFeatures(x[:, None], tuple(skips[:2]), grids, size, prepared)
+    def _begin(self, prepared: Tensor, size: tuple[int, int]) -> list[Tensor]:
+        grid = self.grids(size, prepared.device)[0]
+        x, done, found = self._embed(prepared, grid), 0, []
+        for tap in (tap for tap in map(self._tap, range(1, TAPS)) if tap <= self.first_adapted):
+            x, done = self._run(x, done, tap, grid), tap
+            found.append(even(self.to_map(x[:, None], grid)))
+        return [*found, self._run(x, done, self.first_adapted, grid)[:, None]]
+
+    def _finish(self, begun: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        *before, tokens = begun
+        grid = self.grids(size, tokens.device)[0]
+        x, done, found = tokens[:, 0], self.first_adapted, []
+        for number in range(len(before) + 1, TAPS + 1):
+            x, done = self._run(x, done, self._tap(number), grid), self._tap(number)
+            found.append(self.final_norm(x) if number == TAPS else x)
+        return [*before, *(even(self.to_map(y[:, None], grid)) for y in found)]
+
+    def _skips(self, begun: Sequence[Tensor], grids: tuple[Grid, ...]) -> tuple[Tensor, ...]:
+        """The two finer levels are made of early blocks, or of the last one that is not adapted."""
+        *found, tokens = begun
+        return (*found[:2], *(even(self.to_map(tokens, grids[0])) for _ in range(2 - len(found))))
 
     def levels(self, skips: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """The pyramid, see :meth:`Backbone.levels`: finer levels of all tasks, coarser ones of each."""
         finest, fine = skips
         (x,) = outputs
-        return (self.pyramid.finest(even(finest)), self.pyramid.fine(even(fine))), [even(x), self.pyramid.coarse(x)]
+        return (self.pyramid.finest(finest), self.pyramid.fine(fine)), [even(x), self.pyramid.coarse(x)]
 
-    def features(self, image: Tensor, *, grad: bool = False) -> list[Tensor]:
-        """The levels, (B, h_i, w_i, C_i), finest first; the pyramid has gradients where it is trained."""
-        finest, fine, x, last = self._tapped(image, grad)
+    def levels_of(self, plain: Sequence[Tensor]) -> list[Tensor]:
+        """The pyramid, see :meth:`Encoder.levels_of`; it has gradients where it is trained."""
+        finest, fine, x, last = plain
         return [self.pyramid.finest(finest), self.pyramid.fine(fine), x, self.pyramid.coarse(last)]
 
     @property
     def plain_channels(self) -> tuple[int, ...]:
         """Channels of :meth:`plain_features`."""
         return (int(self.net.embed_dim),) * TAPS
-
-    def plain_features(self, image: Tensor) -> list[Tensor]:
-        """Outputs of four blocks at equal distances, the last normalised, all (B, h, w, C)."""
-        return self._tapped(image, grad=False)
-
-    def _tapped(self, image: Tensor, grad: bool) -> list[Tensor]:
-        grid = self.grids((int(image.shape[-2]), int(image.shape[-1])), image.device)[0]
-        with nullcontext() if grad else torch.no_grad():
-            x, done, found = self._embed(self.prepare(image), grid), 0, []
-            for number in range(1, TAPS + 1):
-                x, done = self._run(x, done, self._tap(number), grid), self._tap(number)
-                found.append(self.final_norm(x) if number == TAPS else x)
-            return [even(self.to_map(x[:, None], grid)) for x in found]
 
     def trunk_parameters(self) -> list[nn.Parameter]:
         """Parameters of everything before the first adapted block."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from vtadapt.models.backbones.base import Encoded
 from vtadapt.models.multitask import Group, MultitaskModel
 
 
@@ -28,13 +29,21 @@ class FrozenModel(MultitaskModel):
         self.backbone.eval()
         return self
 
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's plain features, (B, h_i, w_i, C_i), finest first, see :meth:`MultitaskModel.encode`."""
+        return tuple(self.encoder.plain_features(image))
+
+    @property
+    def encoding(self) -> str:
+        """What :meth:`encode` gives."""
+        return "plain features"
+
+    def plain(self, image: Tensor | Encoded) -> list[Tensor]:
+        """The encoder's plain features of images (B, 3, H, W) in 0..1, computed or known."""
+        return image.wide() if isinstance(image, Encoded) else self.encoder.plain_features(image)
+
     def frozen_components(self) -> list[tuple[str, str, Group]]:
         """The ledger's entries of the encoder, and of the levels made of its features where those are read."""
         if not self.trains_pyramid:
             return [("backbone", "frozen", Group(list(self.backbone.parameters()), False))]
         return [("backbone", "frozen", Group(self.encoder_parameters(), False)), *self.added_component()]
-
-
-def size_of(image: Tensor) -> tuple[int, int]:
-    """(H, W) of images (B, 3, H, W)."""
-    return int(image.shape[-2]), int(image.shape[-1])

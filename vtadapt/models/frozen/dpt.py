@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.frozen.base import FrozenModel, size_of
+from vtadapt.models.backbones.base import Encoded, size_of
+from vtadapt.models.frozen.base import FrozenModel
 from vtadapt.models.multitask import Group
 
 
@@ -104,9 +105,9 @@ class DptModel(FrozenModel):
             ("decoders", "one DPT decoder and head per task", Group(list(self.decoders.parameters()), True)),
         ]
 
-    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
-        levels, padded, (h, w) = self.encoder.features(image), self.padded(image), size_of(image)
+        levels, padded, (h, w) = self.encoder.levels_of(self.plain(image)), self.padded(image), size_of(image)
         return {name: self.decoders[name](levels, padded)[..., :h, :w] for name in self.names(tasks)}
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vtadapt.models.backbones.base import Backbone
+from vtadapt.models.backbones.base import Backbone, Encoded, size_of
 from vtadapt.models.decoder import make_decoder
-from vtadapt.models.frozen.base import FrozenModel, size_of
+from vtadapt.models.frozen.base import FrozenModel
 from vtadapt.models.heads.make import HeadKind, make_heads
 from vtadapt.models.multitask import Group, Owned
 
@@ -63,7 +63,7 @@ class Levels(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Tensor | Encoded) -> list[Tensor]:
         """(B, 3, H, W) in 0..1 -> levels (B, h, w, C), finest first; gradients begin at the first changed weight."""
         return self.backbone.features(image, grad=True)
 
@@ -105,7 +105,16 @@ class LoraModel(FrozenModel):
             ("heads", self.config.head, Group(list(self.heads.parameters()), True)),
         ]
 
-    def features(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What lies before the first changed block, see :meth:`Backbone.begun`."""
+        return self.backbone.begun(image)
+
+    @property
+    def encoding(self) -> str:
+        """What :meth:`encode` gives."""
+        return self.backbone.cut
+
+    def features(self, image: Tensor | Encoded) -> list[Tensor]:
         """(B, 3, H, W) in 0..1 -> levels (B, h, w, C) of the changed encoder, finest first."""
         changed = {
             f"backbone.{place}.weight": low_rank(cast(nn.Linear, self.backbone.get_submodule(place)).weight)
@@ -113,7 +122,7 @@ class LoraModel(FrozenModel):
         }
         return functional_call(Levels(self.backbone), changed, (image,))
 
-    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         names = self.names(tasks)
         levels = self.features(image)
@@ -122,7 +131,7 @@ class LoraModel(FrozenModel):
         used = [0] if len(self.decoders) == 1 else [self.tasks.index(name) for name in names]
         decoded = torch.cat([self.decoders[index](adapted, skips) for index in used], dim=1)
         decoded = decoded.expand(-1, len(names), -1, -1, -1)
-        return self.heads(decoded, names, self.backbone.prepare(image), size_of(image))
+        return self.heads(decoded, names, self.backbone.seen(image), size_of(image))
 
     def head_of(self, task: str) -> nn.Module:
         """The head of one task."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.frozen.base import FrozenModel, size_of
+from vtadapt.models.backbones.base import Encoded, size_of
+from vtadapt.models.frozen.base import FrozenModel
 from vtadapt.models.heads.subpixel import SubpixelHeads
 from vtadapt.models.multitask import Group, NoConfig
 
@@ -34,11 +35,11 @@ class LinearProbe(FrozenModel):
             ("heads", "one linear layer per task", Group(list(self.heads.parameters()), True)),
         ]
 
-    def forward(self, image: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         names = self.names(tasks)
-        levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.encoder.plain_features(image)]
+        levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.plain(image)]
         finest = levels[0].shape[-2:]
         pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         features = pixels[:, None].expand(-1, len(names), -1, -1, -1)
-        return self.heads(features, names, self.encoder.prepare(image), size_of(image))
+        return self.heads(features, names, self.encoder.seen(image), size_of(image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ class TaskHeads(nn.Module, ABC):
     Subclasses take ``(width, channels, scale)``: the decoder's channels, those of each task's logits by its name, and
     the pixels per side of a token.
     """
+
+    looks_at_image: ClassVar[bool] = False
+    """Whether :meth:`detail` sees the image itself, and not its size alone."""
 
     def __init__(self, heads: Mapping[str, nn.Module]) -> None:
         """Keep the modules, by task."""

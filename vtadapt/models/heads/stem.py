@@ -36,6 +36,8 @@ class StemHead(nn.Module):
 class StemHeads(TaskHeads):
     """A stem of two 3x3 convolutions on the image that all tasks share, and a :class:`StemHead` per task."""
 
+    looks_at_image = True
+
     def __init__(self, width: int, channels: Mapping[str, int], scale: int) -> None:
         """Create stem and heads; arguments as :class:`TaskHeads`."""
         del scale  # all is drawn at the size of the image

@@ -154,7 +154,13 @@ def build_train(
     augment = [train_transform(size, *looks, factor) for size, factor in zip(sizes, factors, strict=True)]
     maps = label_maps or {}
     sets = [
-        PackDataset(r, tasks, t, seed=settings.seed, cache=settings.cache, label_maps=maps.get(recipe.name))
+        PackDataset(
+            *(r, tasks, t),
+            seed=settings.seed,
+            cache=settings.cache,
+            views=settings.augment_views,
+            label_maps=maps.get(recipe.name),
+        )
         for recipe, r, t in zip(recipes, readers, augment, strict=True)
     ]
     _need_labels(tasks, readers, settings.data)

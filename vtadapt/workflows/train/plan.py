@@ -18,6 +18,7 @@ from vtadapt.workflows.run.load import describe, read_config
 from vtadapt.workflows.run.loaders import build_train, default_epochs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import say
+from vtadapt.workflows.train.cached.features import open_features
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
 from vtadapt.workflows.train.trainer import LAST, Trainer
 
@@ -46,6 +47,7 @@ def build_trainer(
     packs = build_train(settings, lessons.recipes, lessons.trained, fabric, lessons.label_maps, data.target)
     if settings.epochs is None:
         settings = settings.model_copy(update={"epochs": default_epochs(settings, packs.sampler.batches)})
+    open_features(settings, [recipe.name for recipe in lessons.recipes], model, packs, fabric, quiet)
     return Trainer(settings, lessons, model, config, packs, fabric)
 
 

@@ -52,8 +52,10 @@ class Stream:
         reader = open_reader(settings, data, "train")
         flip = 0.5 if settings.flip else 0.0
         augment = train_transform(settings.size or reader.size(0), settings.scale, flip, settings.colour_jitter)
-        seed, batch = settings.seed + APART, settings.batch_size
-        self.dataset = PackDataset(reader, tasks, augment, seed=seed, cache=settings.cache, label_maps=label_maps)
+        batch, seed, kept = settings.batch_size, settings.seed + APART, settings.cache
+        self.dataset = PackDataset(
+            *(reader, tasks, augment), seed=seed, cache=kept, views=settings.augment_views, label_maps=label_maps
+        )
         self.sampler = RunSampler([len(self.dataset)], batch, seed, fabric.global_rank, fabric.world_size)
         self.loader: DataLoader[Any] = DataLoader(
             self.dataset,

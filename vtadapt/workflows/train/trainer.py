@@ -25,6 +25,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.interrupt import uninterrupted
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
+from vtadapt.workflows.train.cached.features import batches_of
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
@@ -82,10 +83,8 @@ class Trainer:
         self.held = HeldWeights(self.core, settings.held)
         if self.core.supervised_levels > 1:
             self.model.mark_forward_method("levels")
-        # Our sampler already gives each process its share, in an order that a resumed run can go on with.
-        self.loader: Any = fabric.setup_dataloaders(data.loader, use_distributed_sampler=False)
-        self.clock, self.stopwatch = Clock(), Stopwatch()
-        self.prepared: dict[str, Any] = {}
+        self.loader: Any = batches_of(data, self.core, fabric)
+        self.clock, self.stopwatch, self.prepared = Clock(), Stopwatch(), dict[str, Any]()
         self.step, self.best = 0, -math.inf
 
     def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:

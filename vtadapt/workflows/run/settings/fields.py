@@ -37,7 +37,15 @@ class DataSettings(Group):
     scale: tuple[float, float] = Field((1.0, 1.3), description="range of the random zoom")
     flip: bool = Field(True, description="mirror half of the images")
     colour_jitter: float = Field(0.2, ge=0, le=1, description="how far brightness, contrast and colours are moved")
+    augment_views: int | None = Field(
+        None, ge=1, description="so many pictures are made of each image, by turns; default: another one in every epoch"
+    )
     cache: bool = Field(True, description="keep decoded samples in memory, up to 2 GiB of a data set")
+    cache_features: Literal["off", "memory", "disk"] = Field(
+        "off",
+        description="keep what the frozen part of the encoder makes of each picture, and compute that once: in memory, "
+        "or on disk, where later runs find it",
+    )
     workers: int = Field(0, ge=0, description="processes that load data")
 
 
@@ -193,6 +201,11 @@ class TrainSettings(
     @classmethod
     def _split_size(cls, value: Any) -> Any:
         return parse_size(value) if isinstance(value, str) else value
+
+    @field_validator("cache_features", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads off as false
 
     @field_validator("scale")
     @classmethod

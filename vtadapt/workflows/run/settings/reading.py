@@ -18,6 +18,7 @@ OF_TARGETS = (
 OF_SOME_METHODS: Mapping[str, Callable[[Method], bool]] = {
     "decoder": lambda m: bool(m.decoders),
     **dict.fromkeys(("decoder_width", "head"), lambda m: any(decoder != "swin" for decoder in m.decoders)),
+    "cache_features": lambda m: not m.trains_backbone,
     "backbone_lr_scale": lambda m: m.trains_backbone or "train_blocks" in m.own,
     **dict.fromkeys(("shared_lr_scale", "own_first", "held"), lambda m: m.shares),
     **dict.fromkeys(AffinitySettings.model_fields, lambda m: m.affinity),
@@ -54,12 +55,17 @@ def _trains_backbone(settings: TrainSettings) -> bool:
     return METHODS[settings.method].trains_backbone or settings.train_blocks != "adapters"
 
 
+def _frozen(settings: TrainSettings) -> bool:
+    return not _trains_backbone(settings)
+
+
 def _narrow(settings: TrainSettings) -> bool:
     return (settings.decoder or METHODS[settings.method].decoders[0]) != "swin"
 
 
 CONDITIONS: Mapping[str, Condition] = {
     **dict.fromkeys(("decoder_width", "head"), Condition("by the light and aspp decoders", _narrow)),
+    "cache_features": Condition("where the backbone stays as it is", _frozen, "set train_blocks=adapters"),
     "backbone_lr_scale": Condition("where the backbone is trained", _trains_backbone, "set train_blocks"),
     **dict.fromkeys(
         ("troa_every", "troa_momentum", "troa_eta"),
