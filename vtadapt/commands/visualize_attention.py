@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing
+from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing, let_waiting_threads_sleep
 from vtadapt.errors import DataError
 
 
@@ -35,6 +35,7 @@ def visualize_attention(
     json_: Json = False,
 ) -> None:
     """Draw where an adapted block looks: regular self-attention beside each task's; writes panels and raw maps."""
+    let_waiting_threads_sleep()
     with importing():
         from vtadapt.workflows.attention.visualize import AttentionOptions
         from vtadapt.workflows.attention.visualize import visualize_attention as work

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from vtadapt.commands.options import let_waiting_threads_sleep
 
 ROOT = Path(__file__).resolve().parents[3]
 UNNEEDED = (
@@ -35,3 +38,12 @@ def test_predicting_with_the_bundled_run_imports_only_what_it_needs(tmp_path: Pa
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
     )
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["found"]), done.stderr
+
+
+def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    del os.environ["OMP_WAIT_POLICY"]
+    let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
