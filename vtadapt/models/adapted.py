@@ -38,7 +38,7 @@ class AdapterConfig:
 
     embedding_dim: int | None = None
     reduction: int = 4
-    adapter: Order = "slides"
+    adapter: Order = "residual"
     decoder: Literal["light", "swin"] = "light"
     decoder_width: int = 48
     head: HeadKind = "subpixel"

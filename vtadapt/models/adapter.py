@@ -131,7 +131,7 @@ class AdapterChain(nn.Module):
     """
 
     def __init__(
-        self, stages: tuple[AdaptedStage, ...], embedding_dim: int, reduction: int, order: Order = "slides"
+        self, stages: tuple[AdaptedStage, ...], embedding_dim: int, reduction: int, order: Order = "residual"
     ) -> None:
         """Create one :class:`AdapterBlock` per adapted block and one skip merge per stage boundary.
 

@@ -29,7 +29,7 @@ OTHERS: dict[str, Any] = {
         "decoder": "aspp",
         "decoder_width": 64,
         "head": "x2",
-        "adapter": "residual",
+        "adapter": "slides",
         "steps": 7,
         "epochs": 3,
     },
@@ -113,9 +113,9 @@ def test_epochs_that_nobody_asked_for_are_left_out(changes: dict[str, Any], batc
 
 def test_the_bundled_run_says_what_was_typed(tmp_path: Path) -> None:
     document = report(bundled_run(), tmp_path / "a.html", ReportOptions(images=0), quiet=True)
-    assert document["commands"][0]["command"] == "vtadapt train rooms --lr 0.002"
+    assert document["commands"][0]["command"] == "vtadapt train rooms --lr 0.002 --set adapter=slides"
     changed = {entry["key"] for entry in document["settings"] if entry["changed"]}
-    assert changed == {"lr"}
+    assert changed == {"lr", "adapter"}
     assert next(e["value"] for e in document["settings"] if e["key"] == "epochs") == "5"
 
 

@@ -152,6 +152,18 @@ def test_runs_adapted_before_there_were_settings_for_it_were_adapted_as_the_pape
     assert load(path) == TrainSettings(data="rooms"), "without a target it makes no difference"
 
 
+@pytest.mark.parametrize("method", ["adapters", "linear", "stl"])
+def test_runs_of_before_the_order_could_be_chosen_have_that_of_the_slides(tmp_path, method):
+    settings = TrainSettings(data="rooms", method=method)
+    old = yaml.safe_load(settings.to_yaml())
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(old))
+    assert load(path).adapter == "residual"
+    del old["adapter"]
+    path.write_text(yaml.safe_dump(old))
+    assert load(path).adapter == ("slides" if method == "adapters" else "residual")
+
+
 def refused(text: str, tmp_path) -> str:
     file = tmp_path / "mine.yaml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -15,7 +15,7 @@ class AdaptersSettings(Group):
     embedding_dim: int | None = Field(None, ge=1, description="size of the task embedding; default w^3")
     reduction: int = Field(4, ge=1, description="bottleneck C -> C/r")
     adapter: Literal["residual", "slides"] = Field(
-        "slides",
+        "residual",
         description="residual keeps what the pretrained block computes; slides: the order of the paper's slides",
     )
     adapted_blocks: int | None = Field(

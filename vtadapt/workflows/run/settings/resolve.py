@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
+from vtadapt.workflows.run.methods import DEFAULT, METHODS
 from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
 from vtadapt.workflows.run.settings.parse import parse_value
 from vtadapt.workflows.run.settings.reading import check_read
@@ -158,8 +159,10 @@ def load(path: Path) -> TrainSettings:
     A run made before settings that it does not read were refused may have some: they had no effect, and have none.
     """
     found = _read(path)
-    before = PAPERS_ADAPTATION if found.get("target") else {}
-    return validate({"affinity": "identity", **before, **found}, f"settings {os.fspath(path)!r}")
+    before = {"affinity": "identity", **(PAPERS_ADAPTATION if found.get("target") else {})}
+    if (method := METHODS.get(found.get("method", DEFAULT))) is not None and "adapter" in method.own:
+        before["adapter"] = "slides"
+    return validate({**before, **found}, f"settings {os.fspath(path)!r}")
 
 
 def _read(path: Path) -> dict[str, Any]:
