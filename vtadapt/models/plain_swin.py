@@ -37,6 +37,11 @@ def join(windows: Tensor, size: Size) -> Tensor:
     return tiles.transpose(2, 3).contiguous().view(-1, *size, c)
 
 
+def padded(x: Tensor, rows: int, columns: int) -> Tensor:
+    """(B, H, W, C) with so many rows and columns of zeros more, below and to the right; x itself where none are."""
+    return F.pad(x, (0, 0, 0, columns, 0, rows)) if rows or columns else x  # F.pad copies in any case
+
+
 class PatchMerging(nn.Module):
     """(B, H, W, C) -> (B, H/2, W/2, out): channels of 2 x 2 tokens beside each other, norm, Linear."""
 
@@ -48,7 +53,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Merge; odd sides are padded with zeros."""
-        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        x = padded(x, x.shape[1] % 2, x.shape[2] % 2)
         x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
         # Of the four tokens the left two come first, as in the weights of the authors.
         return self.reduction(self.norm(x.permute(0, 1, 3, 4, 2, 5).flatten(3)))
@@ -150,7 +155,7 @@ class Block(nn.Module):
         shifted = any(self.shift_size)
         if shifted:
             x = x.roll((-down, -right), (1, 2))
-        x = F.pad(x, (0, 0, 0, -width % columns, 0, -height % rows))
+        x = padded(x, -height % rows, -width % columns)
         y = self.attn(partition(x, self.window_size).flatten(1, 2), mask=self.get_attn_mask(x))
         y = join(y.unflatten(1, self.window_size), (x.shape[1], x.shape[2]))[:, :height, :width]
         return y.roll(self.shift_size, (1, 2)) if shifted else y.contiguous()

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.backbones.block import AdaptedBlock, Grid
 from vtadapt.models.backbones.listening import probabilities
-from vtadapt.models.plain_swin import MASKED, join, partition
+from vtadapt.models.plain_swin import MASKED, join, padded, partition
 
 CAPTURED_AT_ONCE = 64  # windows whose probabilities of all heads are in memory together
 
@@ -52,7 +51,7 @@ class WindowBlock(AdaptedBlock):
         window = self.window
         pad_h, pad_w = -h % window[0], -w % window[1]
         # Tasks are folded into the batch: the block's own weights serve all of them in one matrix product.
-        x = F.pad(x.reshape(b * t, h, w, c), (0, 0, 0, pad_w, 0, pad_h))
+        x = padded(x.reshape(b * t, h, w, c), pad_h, pad_w)
         shifted = any(block.shift_size)
         if shifted:
             x = torch.roll(x, shifts=(-block.shift_size[0], -block.shift_size[1]), dims=(1, 2))
