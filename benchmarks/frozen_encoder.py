@@ -1,7 +1,8 @@
-"""What is put on the same frozen encoder, side by side on ``rooms``: other methods, or other heads of the adapters.
+"""What is put on the same frozen encoder, side by side on ``rooms``: other methods, other heads, other embeddings.
 
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py heads --equal time
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py methods --equal steps
+    OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py embeddings --equal steps --steps 150
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py methods --seeds         # CPU seconds of a step, no training
     OMP_NUM_THREADS=1 python benchmarks/frozen_encoder.py heads --pattern demo    # of runs that are there, no training
 
@@ -51,6 +52,11 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "lora-lr2": {"method": "lora", "lr": 0.002},
         "lora-per-task": {"method": "lora", "lr": 0.008, "decoder_sharing": "per_task"},
         "adapters-all": {"train_blocks": "all"},
+    },
+    "embeddings": {
+        "e343": {"embedding_dim": 343},
+        "e64": {"embedding_dim": 64},
+        "e16": {"embedding_dim": 16},
     },
 }
 CELL = 4  # pixels a side that one token of the finest level has

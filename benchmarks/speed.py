@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 import yaml
-from speed_laps import Lap, adapted, bare, make_batch, make_tasks, other, parts, whole
+from speed_laps import Lap, adapted, bare, flushed, make_batch, make_tasks, other, parts, whole
 from tqdm import tqdm
 
 from vtadapt.atomic import write_json
@@ -142,8 +142,9 @@ def main() -> None:
         return
     images = make_batch({}, args.batch, args.size)[0]
     matrix = torch.rand(SIDE, SIDE)
-    unit, peak = Lap(f"{args.unit}: bare forward", bare(args.unit, images)), Lap("peak", lambda: matrix @ matrix)
-    laps, memory = [unit, peak], {}
+    forward = bare(args.unit, images)
+    unit, peak = Lap(f"{args.unit}: bare forward", forward), Lap("peak", lambda: matrix @ matrix)
+    laps, memory = [unit, Lap("the same, denormals as 0", flushed(forward)), peak], {}
     for where in [None, *args.other]:
         for count in args.tasks:
             found = network(args, count, where)
