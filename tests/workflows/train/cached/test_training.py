@@ -231,6 +231,27 @@ def test_cells_of_one_encoder_share_a_cache(tiny: Any, tmp_path: Path, counted: 
     assert len(list(budget.folder().glob("*.features"))) == 2
 
 
+@pytest.mark.slow
+def test_half_precision_has_a_cache_of_its_own(tiny: Any, tmp_path: Path, counted: Encoded) -> None:
+    half = {"precision": "bf16-mixed", "cache_features": "disk", "epochs": 2}
+    own = losses(run(tiny, tmp_path / "own", precision="bf16-mixed", epochs=2))
+    run(tiny, tmp_path / "single", cache_features="disk", epochs=2)
+    found = losses(run(tiny, tmp_path / "half", **half))
+    assert counted == Counter(dict.fromkeys(every(), 2))
+    assert found[0] == pytest.approx(own[0], rel=2**-6)  # all else is rounded, too
+    counted.clear()
+    assert losses(run(tiny, tmp_path / "again", **half)) == found
+    assert not counted
+
+
+@pytest.mark.slow
+def test_adapting_to_a_target_caches_the_source_alone(tiny: Any, tmp_path: Path, counted: Encoded) -> None:
+    changes = {"target": "look", "tasks": ("semseg", "edges"), "lr": 1e-4, "discriminator_width": 4}
+    own = losses(run(tiny, tmp_path / "own", **changes))
+    assert_close(losses(run(tiny, tmp_path / "kept", cache_features="memory", **changes)), own, 2**-8)
+    assert counted == every()
+
+
 def test_several_sets_are_cached_each(tiny: Any, tmp_path: Path, counted: Encoded) -> None:
     run(tiny, tmp_path, data="look+shape", cache_features="disk", epochs=2, augment_views=1)
     assert counted == Counter(dict.fromkeys(every(views=1), 2))
