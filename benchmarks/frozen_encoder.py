@@ -56,7 +56,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "embeddings": {
         "e343": {"embedding_dim": 343},
         "e64": {"embedding_dim": 64},
-        "e16": {"embedding_dim": 16},
+        "slides-e343": {"adapter": "slides", "embedding_dim": 343},
+        "slides-e64": {"adapter": "slides", "embedding_dim": 64},
     },
 }
 CELL = 4  # pixels a side that one token of the finest level has

@@ -248,9 +248,9 @@ class Kept:
     def __len__(self) -> int:
         return len(self.arrays)
 
-    def read(self, index: int, tasks: object = None) -> dict[str, Any]:
-        """A sample."""
-        del tasks
+    def read(self, index: int, tasks: object = None, *, image: bool = True) -> dict[str, Any]:
+        """A sample, whole whatever is asked for."""
+        del tasks, image
         return self.arrays[index]
 
 
