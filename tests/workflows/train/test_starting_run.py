@@ -22,11 +22,12 @@ from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
+from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
-from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.old_tasks import match_tasks
-from vtadapt.workflows.train.plan import build_trainer
+from vtadapt.workflows.train.plan import build_trainer, plan_run
 from vtadapt.workflows.train.starting_run import open_start
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import LAST
@@ -90,8 +91,8 @@ def test_labels_of_a_held_task_change_nothing(
     """Scrambled in training and validation images: the same weights, log and choice of checkpoint, bit for bit."""
     read = PackReader.read
 
-    def scrambled(self: PackReader, index: int, tasks: list[str] | None = None) -> dict[str, Any]:
-        arrays = read(self, index, tasks)
+    def scrambled(self: PackReader, index: int, *rest: Any, **more: Any) -> dict[str, Any]:
+        arrays = read(self, index, *rest, **more)
         if "normals" in arrays:
             arrays["normals"] = arrays["normals"][::-1, :, [2, 0, 1]].copy()
         return arrays
@@ -231,6 +232,16 @@ def test_what_a_start_refuses(tiny: Any, tmp_path: Path, source: Path, changes: 
         train(transfer(tiny, tmp_path / "runs", source, **changes), quiet=True)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_network_is_that_of_the_start_where_nothing_else_is_named(tmp_path: Path) -> None:
+    """The bundled run is of before the order of the adapters could be chosen, and another is the default now."""
+    named = {"data": "rooms", "data_dir": tmp_path, "run_dir": tmp_path / "runs", "start": bundled_run()}
+    planned = plan_run(TrainSettings(**named))
+    assert (planned.settings.adapter, planned.settings.head) == ("slides", "subpixel")
+    assert planned.config["adapters"]["adapter"] == "slides"
+    with pytest.raises(ConfigError, match="adapters .*'residual'.* is not that of the run this one starts from"):
+        plan_run(TrainSettings(**named, adapter="residual"))
 
 
 def test_a_start_may_be_named_as_runs_are_everywhere(tiny: Any, tmp_path: Path, source: Path) -> None:

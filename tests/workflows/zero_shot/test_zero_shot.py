@@ -176,8 +176,8 @@ def test_labels_of_the_task_are_not_read(
     monkeypatch.setattr(PackReader, "present", lambda self, task: present(self, task) & (task != "normals"))
     read = PackReader.read
 
-    def without(self: PackReader, index: int, tasks: list[str] | None = None) -> dict[str, Any]:
-        return {key: value for key, value in read(self, index, tasks).items() if key != "normals"}
+    def without(self: PackReader, index: int, *rest: Any, **more: Any) -> dict[str, Any]:
+        return {key: value for key, value in read(self, index, *rest, **more).items() if key != "normals"}
 
     monkeypatch.setattr(PackReader, "read", without)
     other = zero_shot("tiny", [source], options(), **{**given, "run_dir": tmp_path / "without"})

@@ -91,6 +91,8 @@ def plan_run(settings: TrainSettings, folder: Path | None = None, weights: str |
         settings = settings.model_copy(update={"weights": place})
     elif folder and weights:  # nothing was trained on another yet
         settings = settings.model_copy(update={"weights": weights})
+    if lessons.start is not None:
+        settings = lessons.start.network(settings)
     model = build_model(settings, lessons.tasks)
     digest = model.digest()
     if folder and known and not settings.keeps_backbone:

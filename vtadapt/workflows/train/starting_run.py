@@ -19,8 +19,12 @@ from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings.reading import reads
+from vtadapt.workflows.run.settings.resolve import BEFORE
 
 FOLDER = "start"
+NETWORKS = ("adapters", "network", "dpt", "lora")
+"""Entries of ``config.json`` that tell an architecture; a run has one of them at most."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class Start:
     config: RunConfig
     named: Path
 
+    def network(self, settings: TrainSettings) -> TrainSettings:
+        """Settings whose network is that of the run, where they do not name it otherwise."""
+        entries = (self.config.content.get(key) for key in NETWORKS)
+        kept = next((entry for entry in entries if isinstance(entry, dict)), {})
+        then = {key: value for key, value in BEFORE.items() if reads(settings.method, key)}
+        taken = {k: v for k, v in {**then, **kept}.items() if k in TrainSettings.model_fields}
+        return settings.model_copy(update={k: v for k, v in taken.items() if k not in settings.model_fields_set})
+
     def load_into(self, model: MultitaskModel, config: dict[str, Any], fresh: Sequence[str]) -> None:
         """Put the old run's weights into a new model, all but the heads that start anew.
 
@@ -49,10 +61,11 @@ class Start:
             ConfigError: the two are of different architectures.
         """
         whole = METHODS[config["method"]].trains_backbone
-        for key in ("method", "adapters", "network", "backbone"):
+        for key in ("method", *NETWORKS, "backbone"):
             old = self.config.content.get(key)
             if key == model.entry and isinstance(old, dict):  # a run of old has what there was no choice of then
-                old = {**{each.name: each.default for each in fields(model.Config)}, **old}
+                then = {each.name: BEFORE.get(each.name, each.default) for each in fields(model.Config)}
+                old = {**then, **old}
             found, wanted = _comparable(config.get(key), whole), _comparable(old, whole)
             if found != wanted:
                 raise ConfigError(

@@ -207,11 +207,11 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
     read = PackReader.read
     seen: set[str] = set()
 
-    def watched(self: PackReader, index: int, tasks: list[str] | None = None) -> Any:
+    def watched(self: PackReader, index: int, tasks: list[str] | None = None, **more: Any) -> Any:
         if "shape" in self.path.parts:
             seen.add(self.path.name)
             assert tasks == [], f"labels {tasks} of the target were read"
-        return read(self, index, tasks)
+        return read(self, index, tasks, **more)
 
     monkeypatch.setattr(PackReader, "read", watched)
     monkeypatch.setattr(class_ratios, "LEAST_STEPS", 1)  # so that classes are weighed in a run of six steps

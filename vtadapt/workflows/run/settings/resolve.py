@@ -14,7 +14,7 @@ from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.workflows.run.methods import DEFAULT, METHODS
 from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
 from vtadapt.workflows.run.settings.parse import parse_value
-from vtadapt.workflows.run.settings.reading import check_read
+from vtadapt.workflows.run.settings.reading import check_read, reads
 
 ENV_PREFIX = "VTADAPT_"
 
@@ -23,6 +23,9 @@ ARGUMENTS = ("data", "target")
 
 PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_camera": False}
 """What turns off all that adapting does besides the paper's loss."""
+
+BEFORE = {"adapter": "slides", "head": "subpixel"}
+"""What networks were before there was a setting for it, where the default is another now."""
 
 
 class Given(NamedTuple):
@@ -160,8 +163,8 @@ def load(path: Path) -> TrainSettings:
     """
     found = _read(path)
     before = {"affinity": "identity", **(PAPERS_ADAPTATION if found.get("target") else {})}
-    if (method := METHODS.get(found.get("method", DEFAULT))) is not None and "adapter" in method.own:
-        before["adapter"] = "slides"
+    if (method := found.get("method", DEFAULT)) in METHODS:
+        before |= {key: value for key, value in BEFORE.items() if reads(method, key)}
     return validate({**before, **found}, f"settings {os.fspath(path)!r}")
 
 
