@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from speed_laps import adapted, bare, loss_of, make_batch, make_tasks, optimiser_of, update
+from speed_laps import adapted, bare, flushed, loss_of, make_batch, make_tasks, optimiser_of, update
 from torch import Tensor
 
 from vtadapt.models.backbones.base import Encoded
@@ -67,9 +67,11 @@ def network(args: argparse.Namespace, folder: Path) -> None:
         loss.backward()
         update(model, optimiser)
 
+    forward = bare(args.backbone, image)
     laps = interleaved(
         {
-            "bare forward": bare(args.backbone, image),
+            "bare forward": forward,
+            "the same, denormals as 0": flushed(forward),
             "trunk": lambda: model.backbone.trunk(image),
             "step": lambda: step(image),
             "step, cached": lambda: step(read()),

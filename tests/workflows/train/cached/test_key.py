@@ -78,7 +78,7 @@ def test_settings_that_change_pictures_or_features_change_the_key(settings: Trai
         {"lr": 0.1},
         {"batch_size": 3},
         {"head": "stem"},
-        {"adapter": "residual"},
+        {"adapter": "slides"},
         {"tasks": ("depth",)},
         {"method": "lora"},
         {"workers": 2},

@@ -74,7 +74,7 @@ def assert_close(found: list[dict[str, float]], wanted: list[dict[str, float]], 
 METHODS = [
     {},
     {"head": "stem"},
-    {"adapter": "residual", "decoder_sharing": "per_task", "troa_every": 1, "troa_weights": True},
+    {"adapter": "slides", "decoder_sharing": "per_task", "troa_every": 1, "troa_weights": True},
     {"method": "linear"},
     {"method": "linear", "backbone": "resnet_pico"},
     {"method": "dpt"},
