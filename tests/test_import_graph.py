@@ -31,7 +31,7 @@ ROOMS = {
         "prepare": 4,
         **dict.fromkeys(("readers", "training"), 3),
         **dict.fromkeys(("source", "pack"), 2),
-        "recipe": 1,
+        **dict.fromkeys(("recipe", "hdf5"), 1),
     },
     "viz": {**dict.fromkeys(("affinity", "attention", "contact", "report", "video_strips"), 3), "panels": 2, "*": 1},
     "synthetic": {**dict.fromkeys(("rooms", "streets"), 2), "*": 1},

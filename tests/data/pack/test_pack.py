@@ -236,5 +236,5 @@ def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "a") as file:
         del file["image"]
         file["image"] = h5py.ExternalLink("b.h5", "/image")
-    with pytest.raises(DataError, match="'image' is not a dataset inside this file"):
+    with pytest.raises(DataError, match="a.h5: 'image' is an external link, which is not followed"):
         PackReader(tmp_path / "a.h5", TASKS).read(0)

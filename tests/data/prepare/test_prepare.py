@@ -37,7 +37,13 @@ def test_a_pack_and_its_manifest(camvid: Path, tmp_path: Path) -> None:
     manifest = prepare(recipe, camvid, out, SMALL, on_progress=lambda *a: seen.append(a))
     wanted = [("train", 0, 4), ("val", 0, 2)]
     assert seen == wanted + [("train", i, 4) for i in range(1, 5)] + [("val", i, 2) for i in (1, 2)]
-    assert sorted(p.name for p in (out / "camvid").iterdir()) == ["manifest.json", "train.h5", "val.h5"]
+    assert sorted(p.name for p in (out / "camvid").iterdir()) == [
+        "manifest.json",
+        "train.h5",
+        "train.h5.crc32",
+        "val.h5",
+        "val.h5.crc32",
+    ]
     assert manifest["recipe_hash"] == recipe.hash
     assert manifest["derived"] == ["edges"]
     assert manifest["size"] == [12, 16]

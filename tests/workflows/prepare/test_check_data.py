@@ -48,6 +48,7 @@ def seal(folder: Path) -> None:
         for shard in split["shards"]:
             data = (folder / shard["file"]).read_bytes()
             shard.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            shard.pop("crc32_sha256", None)
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 

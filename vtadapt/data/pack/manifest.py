@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vtadapt.atomic import write_json
+from vtadapt.data.pack.blocks import ENTRY, Blocks, read_table, scan, whole, write_table
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
@@ -21,6 +22,7 @@ from vtadapt.errors import DataError
 FORMAT = "vtadapt-manifest"
 VERSION = 2  # 1: one file per split
 FILE = "manifest.json"
+READ_WHOLE = 256 << 20  # bytes of a split without tables that are read through before it is opened: half a second
 
 
 def checksum(path: Path) -> str:
@@ -30,8 +32,26 @@ def checksum(path: Path) -> str:
 
 
 def describe_file(path: Path, samples: int) -> dict[str, Any]:
-    """Entry of one file of a split: name, bytes, checksum and samples."""
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": checksum(path), "samples": samples}
+    """Entry of one file of a split: name, bytes, checksum, samples, checksum of its table, which is written."""
+    digest, blocks = scan(path)
+    table = write_table(path, blocks)
+    return {"file": path.name, "bytes": blocks.size, "sha256": digest, "samples": samples, ENTRY: table}
+
+
+def blocks_of(path: Path, shard: Mapping[str, Any], trusted: bool = False) -> Blocks | None:
+    """The checksums of one file's blocks: its table's or, for packs of before tables, of the whole file.
+
+    Args:
+        path: the file.
+        shard: its entry in the manifest.
+        trusted: files without a table are not read whole first: None for them.
+
+    Raises:
+        DataError: the table, or the file without one, is missing or not as it was written.
+    """
+    if ENTRY in shard:
+        return read_table(path, shard["bytes"], shard[ENTRY])
+    return None if trusted else whole(path, shard.get("sha256", ""))
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,8 +93,10 @@ def _checked(manifest: Any, path: Path) -> dict[str, Any]:
 def _check_form(manifest: Mapping[str, Any], path: Path) -> None:
     """Raise a DataError where the parts that packs are opened by are not what they should be."""
     try:
-        files = [shard["file"] for split in manifest["splits"].values() for shard in split["shards"]]
-        good = all(isinstance(name, str) and "\0" not in name for name in files)
+        shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+        good = all(isinstance(shard["file"], str) and "\0" not in shard["file"] for shard in shards)
+        good = good and all(isinstance(shard.get(key, ""), str) for shard in shards for key in ("sha256", ENTRY))
+        good = good and all(isinstance(shard.get("bytes"), int) for shard in shards if ENTRY in shard)
         good = good and all(
             split["shards"] and _are_counts(split.get("tasks", {})) for split in manifest["splits"].values()
         )
@@ -182,11 +204,13 @@ def open_pack(root: Path, name: str, split: str) -> PackReader:
         recipe.need_split(split)
         raise _no_split(name, recipe, splits, split)
     folder = locate(root, name)
-    paths = [_file_of(folder, shard, prepare_command(name, recipe)) for shard in splits[split]["shards"]]
+    shards = splits[split]["shards"]
+    paths = [_file_of(folder, shard, prepare_command(name, recipe)) for shard in shards]
     tasks = {t: recipe.tasks[t] for t in manifest["tasks"]}
+    large = sum(shard["bytes"] for shard in shards if ENTRY not in shard) > READ_WHOLE
     readers = []
-    for path in paths:
-        readers.append(PackReader(path, tasks))
+    for path, shard in zip(paths, shards, strict=True):
+        readers.append(PackReader(path, tasks, blocks_of(path, shard, trusted=large)))
         if len(paths) > 1:  # a system allows some hundred open files
             readers[-1].close()
     return readers[0] if len(readers) == 1 else ShardedReader(readers)
@@ -197,7 +221,9 @@ def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
     path = folder / str(shard["file"])
     if path.parent != folder:  # a manifest from elsewhere must not lead out of its folder
         raise DataError(f"{path}: the manifest names a file outside its folder")
-    if path.is_file() and path.stat().st_size != shard.get("bytes"):
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; run: {command}")
+    if path.stat().st_size != shard.get("bytes"):
         found, wanted = path.stat().st_size, shard.get("bytes")
         raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {command}")
     return path
@@ -226,6 +252,11 @@ def _problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
             problems.append(f"{path}: no such file")
         elif checksum(path) != shard.get("sha256"):
             problems.append(f"{path}: the checksum differs from the manifest's")
+        elif ENTRY in shard:
+            try:
+                read_table(path, shard["bytes"], shard[ENTRY])
+            except DataError as error:
+                problems.append(str(error))
     return problems
 
 

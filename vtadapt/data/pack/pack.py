@@ -4,14 +4,16 @@ Layout of ``SPLIT.h5``: attributes ``format`` and ``version``; ``name`` (N) UTF-
 width of each sample; ``image`` (N, H, W, 3) uint8; for each task ``labels/TASK`` (see ``vtadapt.data.pack.labels``) and
 ``present/TASK`` (N) bool. H and W are the largest of the split; sample i is ``[i, :height, :width]``. Chunks hold one
 sample each, so that random access reads one chunk per array; what is absent or beyond a sample's size takes no space
-and reads as the missing value. Nothing in a pack is code: no pickle, and links out of the file are refused.
+and reads as the missing value. Nothing in a pack is code: no pickle, and links out of the file are refused. Checksums
+of the file's blocks lie beside it (``vtadapt.data.pack.blocks``): HDF5 sees no byte that is not as it was written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,14 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtadapt.atomic import disk_error, replace_file, temporary_name
-from vtadapt.data.pack.form import dataset, index_of, names_of
+from vtadapt.data import hdf5
+from vtadapt.data.pack.blocks import Blocks, CheckedFile
+from vtadapt.data.pack.form import FORMAT, VERSION, index_of, names_of, one_line, open_h5
 from vtadapt.data.pack.full_disk import Sink
 from vtadapt.data.pack.labels import LabelStats, conform, storage
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
-
-FORMAT = "vtadapt-pack"
-VERSION = 1
 
 
 class PackWriter:
@@ -91,13 +92,16 @@ class PackWriter:
             if task in stored:
                 self.stats[task].add(stored[task], self.tasks[task])
 
-    def reread(self) -> None:
+    def reread(self, blocks: Blocks | None = None) -> None:
         """Read back what was written, once the file is whole, and compare it to the bit.
+
+        Args:
+            blocks: the file's checksums, which so are found right themselves.
 
         Raises:
             DataError: the first sample that differs or cannot be read: the disk (or its driver) is at fault.
         """
-        reader = PackReader(self.path, self.tasks)
+        reader = PackReader(self.path, self.tasks, blocks)
         try:
             for index, (name, wanted) in enumerate(zip(self.names, self._sums, strict=True)):
                 if _content_sum(reader.read(index)) != wanted:
@@ -186,27 +190,28 @@ class PackReader:
     Args:
         path: the ``.h5`` file.
         tasks: what the manifest's recipe says of the tasks.
+        blocks: its checksums: each block is compared when it is first read. None: HDF5 reads the file as it is.
     """
 
-    def __init__(self, path: Path, tasks: Mapping[str, RecipeTask]) -> None:
+    def __init__(self, path: Path, tasks: Mapping[str, RecipeTask], blocks: Blocks | None = None) -> None:
         self.path = Path(path)
         self.tasks = dict(tasks)
+        self.blocks = blocks
         self._file: h5py.File | None = None
+        self._source: CheckedFile | None = None
         self._pid = -1
         self._data: dict[str, h5py.Dataset] = {}
         file = self._open()
-        try:
-            self.names = names_of(file)
-            self._sizes, self._present = index_of(file, self.tasks, len(self.names))
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise DataError(f"{self.path}: broken pack ({_one_line(error)}); prepare it again") from error
+        with self._reading(f"{self.path}: broken pack"):
+            self.names = names_of(file, self.path)
+            self._sizes, self._present = index_of(file, self.path, self.tasks, len(self.names))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
         # HDF5 handles cannot be sent to another process; it opens its own.
-        return {**self.__dict__, "_file": None, "_pid": -1, "_data": {}}
+        return {**self.__dict__, "_file": None, "_source": None, "_pid": -1, "_data": {}}
 
     def present(self, task: str) -> NDArray[np.bool_]:
         """(N) mask of the samples that have a label for ``task``."""
@@ -224,13 +229,10 @@ class PackReader:
         """
         height, width = self.size(index)
         wanted = [t for t in (self.tasks if tasks is None else tasks) if t in self._present and self._present[t][index]]
-        try:
+        with self._reading(f"{self.path}: sample {self.names[index]!r} cannot be read"):
             result = {"image": self._array("image")[index, :height, :width]} if image else {}
             for task in wanted:
                 result[task] = self._array(f"labels/{task}")[index, :height, :width]
-        except (OSError, KeyError, RuntimeError) as error:
-            where = f"{self.path}: sample {self.names[index]!r}"
-            raise DataError(f"{where} cannot be read ({_one_line(error)}); prepare it again") from error
         return result
 
     def close(self) -> None:
@@ -238,37 +240,33 @@ class PackReader:
         # A handle inherited through a fork is the parent's: it is dropped here, not closed.
         if self._file is not None and self._pid == os.getpid():
             self._file.close()
-        self._file, self._data = None, {}
+            if self._source is not None:
+                self._source.close()
+        self._file, self._source, self._data = None, None, {}
+
+    @contextlib.contextmanager
+    def _reading(self, where: str) -> Iterator[None]:
+        """Turn what h5py raises into a DataError that begins with ``where``."""
+        if self._source is not None:
+            self._source.wrong = ""
+        try:
+            yield
+            wrong: object = self._source.wrong if self._source is not None else ""
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise DataError(f"{where} ({one_line(error)}); prepare it again") from error
+        if wrong:  # HDF5 met a damaged block and went on
+            raise DataError(f"{where} ({wrong}); prepare it again")
 
     def _array(self, key: str) -> h5py.Dataset:
         file = self._open()
         if key not in self._data:
-            self._data[key] = dataset(file, key)
+            self._data[key] = hdf5.dataset(file, key, self.path)
         return self._data[key]
 
     def _open(self) -> h5py.File:
         """This process's handle: one inherited through a fork shares its file position, so it is not used."""
         if self._file is None or self._pid != os.getpid():
             self._data = {}
-            self._file = open_h5(self.path)
+            self._file, self._source = open_h5(self.path, self.blocks)
             self._pid = os.getpid()
         return self._file
-
-
-def open_h5(path: Path) -> h5py.File:
-    """Open a pack's file for reading; DataError where it is missing, cut short or something else."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; prepare the data set again")
-    try:
-        file = h5py.File(path, "r", rdcc_nbytes=0)  # a chunk is a sample: keeping it costs memory and saves nothing
-    except OSError as error:
-        raise DataError(f"{path}: not a whole HDF5 file ({_one_line(error)}); prepare the data set again") from error
-    if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-        found = f"{file.attrs.get('format')} {file.attrs.get('version')}"
-        file.close()
-        raise DataError(f"{path}: found format {found}, wanted {FORMAT} {VERSION}; prepare the data set again")
-    return file
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

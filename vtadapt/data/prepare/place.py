@@ -59,7 +59,7 @@ def need_place(out_dir: Path, recipe: Recipe) -> None:
         found = "a link" if target.is_symlink() else "a file"
         raise DataError(f"{target}: {found}, where the pack is to be; {advice}")
     splits = "|".join(map(re.escape, recipe.splits))
-    ours = re.compile(rf"manifest\.json|contact\.png|({splits})(-\d+-of-\d+)?\.h5|\..*")
+    ours = re.compile(rf"manifest\.json|contact\.png|({splits})(-\d+-of-\d+)?\.h5(\.crc32)?|\..*")
     for path in sorted(target.iterdir()) if target.exists() else ():
         if not ours.fullmatch(path.name) or (path.is_dir() and not path.is_symlink()):
             raise DataError(f"{path}: no part of a pack, but it lies where the pack is to be; {advice}")

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.atomic import write_json
-from vtadapt.data.pack.manifest import describe_file
+from vtadapt.data.pack.blocks import has_table
+from vtadapt.data.pack.manifest import blocks_of, describe_file
 from vtadapt.data.pack.pack import PackWriter
 from vtadapt.data.pack.shards import shard_name
 from vtadapt.data.prepare.aspect import tally
@@ -80,6 +81,7 @@ def finished(job: Job, part: Part) -> dict[str, Any] | None:
         noted: dict[str, Any] = json.loads((job.notes / part.note).read_text(encoding="utf-8"))
         path = job.building / part.file
         whole = noted["files"] == part.files and path.stat().st_size == noted["shard"]["bytes"]
+        whole = whole and has_table(path, noted["shard"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return noted if whole else None
@@ -115,10 +117,12 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
     except BrokenSamplesError:
         path.unlink(missing_ok=True)
         raise
-    writer.reread()
     shard = describe_file(path, len(writer.names)) if writer.names else None
     if shard is None:
         path.unlink()
+    else:
+        # By the checksums, so that these are known to be of what was handed in, too.
+        writer.reread(blocks_of(path, shard))
     stats = {task: counts.dump() for task, counts in writer.stats.items()}
     result = {"files": part.files, "shard": shard, "stats": stats, "broken": broken, "aspect": tally(changes)}
     if shard is not None:
