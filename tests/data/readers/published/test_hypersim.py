@@ -193,6 +193,12 @@ def _link(path: Path) -> None:
         file["dataset"] = h5py.ExternalLink(path.with_suffix(".other").name, "dataset")
 
 
+def _elsewhere(path: Path) -> None:
+    path.with_suffix(".secret").write_bytes(bytes(range(256)) * 12)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("dataset", SIZE, "f4", external=[(path.with_suffix(".secret"), 0, 3072)])
+
+
 def _write(array: np.ndarray, key: str = "dataset") -> Callable[[Path], None]:
     return lambda path: write_h5(path, array, key)
 
@@ -204,8 +210,9 @@ def _write(array: np.ndarray, key: str = "dataset") -> Callable[[Path], None]:
         ("depth", lambda path: path.write_bytes(b""), "broken HDF5 file"),
         ("depth", lambda path: path.write_text("no HDF5"), "broken HDF5 file"),
         ("depth", Path.unlink, "no such file"),
-        ("depth", _link, "no 'dataset' in it"),
-        ("depth", _write(np.zeros(SIZE, np.float32), "depth"), "no 'dataset' in it"),
+        ("depth", _link, "'dataset' is an external link, which is not followed"),
+        ("depth", _elsewhere, r"'dataset' keeps its numbers in other files \(.*secret"),
+        ("depth", _write(np.zeros(SIZE, np.float32), "depth"), "has no 'dataset'"),
         ("depth", _write(np.zeros((*SIZE, 3), np.float16)), r"numbers of shape \(24, 32, 3\), wanted \(H, W\)"),
         ("depth", _write(np.zeros(SIZE, np.int32)), "numbers of type int32, wanted floating-point numbers"),
         ("depth", _write(np.zeros((32, 24), np.float32)), "label of 32x24 pixels, its image has 24x32"),

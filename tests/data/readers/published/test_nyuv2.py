@@ -172,6 +172,36 @@ def _other_names(path: Path) -> None:
         file[reference][0, 0] = ord("C")
 
 
+def _elsewhere(path: Path) -> None:
+    path.with_suffix(".secret").write_text("root:x:0")
+    with h5py.File(path, "a") as file:
+        del file["depths"]
+        shape = (1449, 640, 480)
+        file.create_dataset("depths", shape, "f4", external=[(path.with_suffix(".secret"), 0, 4 * 1449 * 640 * 480)])
+
+
+def _virtual(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["depths"]
+        shape = (1449, 640, 480)
+        layout = h5py.VirtualLayout(shape, "f4")
+        layout[:] = h5py.VirtualSource("other.h5", "x", shape)
+        file.create_virtual_dataset("depths", layout)
+
+
+def _soft(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["depths"]
+        file["depths"] = h5py.SoftLink("/rawDepths")
+
+
+def _letters_elsewhere(path: Path) -> None:
+    path.with_suffix(".secret").write_text("root:x:0")
+    with h5py.File(path, "a") as file:
+        file.create_dataset("x", (4, 1), "u2", external=[(path.with_suffix(".secret"), 0, 8)])
+        file["names"][0, 0] = file["x"].ref
+
+
 def _names_as_numbers(path: Path) -> None:
     with h5py.File(path, "a") as file:
         del file["names"]
@@ -191,6 +221,10 @@ def _names_as_numbers(path: Path) -> None:
         (_depths(100, 640, 480, np.float32), "depths has 100 samples, images has 1449"),
         (_depths(1449, 640, 480, np.uint16), "depths holds uint16, wanted .*float depths"),
         (_other_names, "its 894 class names are not the 894 of NYUv2"),
+        (_elsewhere, r"'depths' keeps its numbers in other files .*secret"),
+        (_virtual, "'depths' is a virtual dataset"),
+        (_soft, "'depths' is a soft link, which is not followed"),
+        (_letters_elsewhere, "'what a reference points to' keeps its numbers in other files"),
         (_names_as_numbers, "names is no cell array of texts"),
     ],
 )

@@ -187,11 +187,11 @@ def read_array(path: Path, kinds: str, channels: tuple[int, ...]) -> NDArray[Any
     """
     import h5py
 
+    from vtadapt.data.hdf5 import dataset
+
     try:
         with h5py.File(path, "r") as file:
-            data = file["dataset"] if isinstance(file.get("dataset", getlink=True), h5py.HardLink) else None
-            if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
-                raise DataError(f"{path}: no 'dataset' in it, wanted a file of Hypersim")
+            data = dataset(file, "dataset", path)
             wanted = f"(H, W{''.join(f', {c}' for c in channels)})"
             if data.ndim != 2 + len(channels) or data.shape[2:] != channels or not 0 < data.size <= LARGEST:
                 raise DataError(f"{path}: numbers of shape {data.shape}, wanted {wanted}")

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt.data.hdf5 import dataset, has, referred
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions
 from vtadapt.data.readers.files.arrays import metres
 from vtadapt.data.recipe.label_sets import LabelSet
@@ -25,6 +26,7 @@ from vtadapt.errors import ConfigError, DataError
 FILE = "nyu_depth_v2_labeled.mat"
 BYTES = 2_972_037_809
 COUNT, HEIGHT, WIDTH = 1449, 480, 640
+LONGEST = 1 << 16  # elements of a list of texts, letters of one
 HIGHEST = 894  # of the numbers in the label maps
 OFFICIAL = {"train": "train", "val": "test", "test": "test"}  # our split -> the table's
 # Rows and columns that are kept. Border: every official test label is void outside of rows 5..477 and columns 7..635.
@@ -153,7 +155,7 @@ class Nyuv2(Reader):
     def _slab(self, path: Path, name: str, index: int) -> NDArray[Any]:
         """One sample of a dataset, its axes as HDF5 shows them."""
         try:
-            array: NDArray[Any] = self._open(path)[name][index]
+            array: NDArray[Any] = dataset(self._open(path), name, path)[index]
         except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
             raise DataError(f"{path}: {name}[{index}] cannot be read ({_short(error)}); download it again") from error
         return array
@@ -208,14 +210,15 @@ def _open_mat(path: Path) -> h5py.File:
 
 def _check_structure(file: h5py.File, path: Path, needed: Mapping[str, str], allow_partial: bool) -> int:
     """Number of samples; a DataError where datasets are missing or not what MATLAB wrote."""
-    if lost := [name for name in needed.values() if name not in file]:
+    if lost := [name for name in needed.values() if not has(file, name)]:
         raise DataError(f"{path}: has no {lost[0]!r} (it has {', '.join(sorted(file)) or 'nothing'}); wanted {FILE}")
-    count = int(file["images"].shape[0]) if file["images"].ndim else 0
+    images = dataset(file, "images", path)
+    count = int(images.shape[0]) if images.ndim else 0
     kinds = {"images": "u", "labels": "ui", "depths": "f", "rawDepths": "f"}
     for name in needed.values():
         if name == "names":
             continue
-        data, wanted = file[name], (count, *((3,) if name == "images" else ()), WIDTH, HEIGHT)
+        data, wanted = dataset(file, name, path), (count, *((3,) if name == "images" else ()), WIDTH, HEIGHT)
         if data.shape[1:] != wanted[1:]:
             axes = ", ".join(map(str, (COUNT, *wanted[1:])))
             hint = "axes as MATLAB writes them to HDF5; were they turned round by another program?"
@@ -235,10 +238,21 @@ def _check_structure(file: h5py.File, path: Path, needed: Mapping[str, str], all
 def _texts(file: h5py.File, path: Path, name: str) -> list[str]:
     """A MATLAB cell array of texts: object references to arrays of UTF-16 codes."""
     try:
-        references = np.ravel(file[name][()])
-        return ["".join(map(chr, np.ravel(file[reference][()]))) for reference in references]
+        cells = dataset(file, name, path)
+        if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
+            raise TypeError(f"it holds {cells.dtype}")
+        texts = [referred(file, reference, path) for reference in np.ravel(_few(cells))]
+        return ["".join(map(chr, np.ravel(_few(text)))) for text in texts]
     except (KeyError, TypeError, ValueError, OSError, RuntimeError, AttributeError) as error:
         raise DataError(f"{path}: {name} is no cell array of texts ({_short(error)}); wanted {FILE}") from error
+
+
+def _few(data: h5py.Dataset) -> NDArray[Any]:
+    """What a dataset holds, if it is not more than texts can be: it may declare anything."""
+    if data.size is None or data.size > LONGEST:
+        raise ValueError(f"{data.size} elements in {data.name!r}")
+    array: NDArray[Any] = data[()]
+    return array
 
 
 def _short(error: BaseException) -> str:

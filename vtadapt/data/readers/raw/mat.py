@@ -1,4 +1,7 @@
-"""Variables of MATLAB files of version 5, with a limit to what they may unpack to."""
+"""Variables of MATLAB files of version 5, with a limit to what they may unpack to.
+
+SciPy parses them in C, and some damaged ones crash it: so it does in a child process, which may die.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt.data.readers.raw.child import run_in_child
 from vtadapt.errors import DataError
 
 HEADER, COMPRESSED = 128, 15  # bytes of the header; the type of a compressed element (MAT-file format, table 1-1)
@@ -31,11 +35,8 @@ def read_mat(path: Path, name: str, wanted: str, largest: int = LARGEST) -> NDAr
     Raises:
         DataError: missing, of another version, cut short, larger than that, or without that variable.
     """
-    import scipy.io
-
-    with _reading(path, wanted, largest):
-        content = scipy.io.loadmat(path, variable_names=[name], appendmat=False)
-    value = content.get(name)
+    with _reading(path, wanted, largest) as seconds:
+        value = run_in_child(_load, str(path), name, seconds=seconds)
     if not isinstance(value, np.ndarray):
         raise DataError(f"{path}: has no variable {name!r}, wanted {wanted}")
     return value
@@ -43,24 +44,40 @@ def read_mat(path: Path, name: str, wanted: str, largest: int = LARGEST) -> NDAr
 
 def names_in_mat(path: Path) -> list[str]:
     """Names of the variables of a MATLAB v5 file that hold numbers; DataError where it is none."""
-    import scipy.io
-
-    with _reading(path, "a map of numbers", LARGEST):
-        held = scipy.io.whosmat(path, appendmat=False)
+    with _reading(path, "a map of numbers", LARGEST) as seconds:
+        held = run_in_child(_list, str(path), seconds=seconds)
     return [name for name, _, kind in held if kind.startswith(("int", "uint", "single", "double", "logical"))]
 
 
+def _load(path: str, name: str) -> Any:
+    import scipy.io
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
+        return scipy.io.loadmat(path, variable_names=[name], appendmat=False).get(name)
+
+
+def _list(path: str) -> list[tuple[str, tuple[int, ...], str]]:
+    import scipy.io
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        held: list[tuple[str, tuple[int, ...], str]] = scipy.io.whosmat(path, appendmat=False)
+    return held
+
+
 @contextlib.contextmanager
-def _reading(path: Path, wanted: str, largest: int) -> Iterator[None]:
-    """Check the sizes of a file, and turn what scipy raises into a DataError that names it."""
+def _reading(path: Path, wanted: str, largest: int) -> Iterator[float]:
+    """Check the sizes of a file, and turn what scipy raises into a DataError that names it.
+
+    Yields the seconds that reading it may take: some hundred times what it takes.
+    """
     try:
         size = path.stat().st_size
         if size > largest:
             raise DataError(f"{path}: {size} bytes, wanted {wanted} (at most {largest} bytes)")
         _check_size(path.read_bytes(), path, wanted)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # scipy warns of variables that come twice or cannot be read
-            yield
+        yield 3 + size / (8 << 20)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except DataError:
