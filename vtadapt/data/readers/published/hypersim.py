@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
 from vtadapt.data.readers.files.layout import folders_in, names_in
+from vtadapt.data.readers.raw.child import ParserError, run_in_child
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.errors import ConfigError, DataError
 
@@ -175,7 +176,7 @@ def read_split(path: Path, split: str) -> Frames:
 
 
 def read_array(path: Path, kinds: str, channels: tuple[int, ...]) -> NDArray[Any]:
-    """``dataset`` of an HDF5 file.
+    """``dataset`` of an HDF5 file, read in a child process: damage can crash the HDF5 library.
 
     Args:
         path: the file.
@@ -185,25 +186,31 @@ def read_array(path: Path, kinds: str, channels: tuple[int, ...]) -> NDArray[Any
     Raises:
         DataError: not a whole HDF5 file, no such data in it (links out of it are refused), or of another kind or shape.
     """
+    try:
+        seconds = 3 + path.stat().st_size / (8 << 20)
+        array: NDArray[Any] = run_in_child(_array_of, path, kinds, channels, seconds=seconds)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ParserError) as error:
+        raise DataError(f"{path}: broken HDF5 file ({' '.join(str(error).split())[:120]})") from error
+    return array.astype(np.float32) if kinds == "f" else array
+
+
+def _array_of(path: Path, kinds: str, channels: tuple[int, ...]) -> NDArray[Any]:
     import h5py
 
     from vtadapt.data.hdf5 import dataset
 
-    try:
-        with h5py.File(path, "r") as file:
-            data = dataset(file, "dataset", path)
-            wanted = f"(H, W{''.join(f', {c}' for c in channels)})"
-            if data.ndim != 2 + len(channels) or data.shape[2:] != channels or not 0 < data.size <= LARGEST:
-                raise DataError(f"{path}: numbers of shape {data.shape}, wanted {wanted}")
-            if data.dtype.kind not in kinds:
-                sort = "floating-point" if kinds == "f" else "whole"
-                raise DataError(f"{path}: numbers of type {data.dtype}, wanted {sort} numbers")
-            array: NDArray[Any] = data[()]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: broken HDF5 file ({' '.join(str(error).split())[:120]})") from error
-    return array.astype(np.float32) if kinds == "f" else array
+    with h5py.File(path, "r") as file:
+        data = dataset(file, "dataset", path)
+        wanted = f"(H, W{''.join(f', {c}' for c in channels)})"
+        if data.ndim != 2 + len(channels) or data.shape[2:] != channels or not 0 < data.size <= LARGEST:
+            raise DataError(f"{path}: numbers of shape {data.shape}, wanted {wanted}")
+        if data.dtype.kind not in kinds:
+            sort = "floating-point" if kinds == "f" else "whole"
+            raise DataError(f"{path}: numbers of type {data.dtype}, wanted {sort} numbers")
+        array: NDArray[Any] = data[()]
+    return array
 
 
 def _label(path: Path, kinds: str, channels: tuple[int, ...], image: NDArray[Any]) -> NDArray[Any]:

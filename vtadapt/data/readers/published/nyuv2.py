@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vtadapt.data.hdf5 import dataset, has, referred
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions
 from vtadapt.data.readers.files.arrays import metres
+from vtadapt.data.readers.raw.child import ParserError, run_in_child
 from vtadapt.data.recipe.label_sets import LabelSet
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.errors import ConfigError, DataError
@@ -27,6 +28,7 @@ FILE = "nyu_depth_v2_labeled.mat"
 BYTES = 2_972_037_809
 COUNT, HEIGHT, WIDTH = 1449, 480, 640
 LONGEST = 1 << 16  # elements of a list of texts, letters of one
+SECONDS = 10.0  # of CPU time for one question to the file: hundreds of times what it takes
 HIGHEST = 894  # of the numbers in the label maps
 OFFICIAL = {"train": "train", "val": "test", "test": "test"}  # our split -> the table's
 # Rows and columns that are kept. Border: every official test label is void outside of rows 5..477 and columns 7..635.
@@ -36,6 +38,9 @@ CROPS = {
     "border": (slice(5, 478), slice(7, 636)),
     "eigen": (slice(45, 471), slice(41, 601)),
 }
+
+
+_opened: dict[Path, h5py.File] = {}  # in the child process that reads the file
 
 
 class Nyuv2Options(ReaderOptions):
@@ -83,28 +88,23 @@ class Nyuv2(Reader):
 
     def __init__(self, recipe: Recipe, size: tuple[int, int] | None = None, tasks: Any = None) -> None:
         super().__init__(recipe, size, tasks)
-        self._files: dict[Path, h5py.File] = {}
         self._counts: dict[Path, int] = {}  # samples of the files whose structure was checked
         known = recipe.label_set("semseg") if "semseg" in recipe.tasks else None
         self._classes = None if known is None else _with_ids(known, recipe.tasks["semseg"].label_set, recipe.name)
         if "semseg" in self.wanted and self._classes is None:
             raise ConfigError(f"recipe {recipe.name!r}: semseg needs one of 'label_sets': nyu13, nyu40 or nyu894")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}
-
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per sample of the official split, named by its number from 0001; the file's structure is checked."""
         path = _mat(source, self.recipe.source.layout)
-        file = self._open(path)
         if path not in self._counts:
-            self._counts[path] = _check_structure(file, path, self._needed(), self.options.allow_partial)
+            self._counts[path] = _ask(_check_structure, path, self._needed(), self.options.allow_partial)
         count = self._counts[path]
         if split not in OFFICIAL:
             raise DataError(f"{path}: no split {split!r}; the official ones are train and val (its 654 test samples)")
         numbers = [n for n in nyu_tables()[OFFICIAL[split]] if n <= count]
         if self.options.scene_types:
-            numbers = self._of_scenes(file, path, numbers)
+            numbers = self._of_scenes(path, numbers)
         paths = {role: path for role in self._needed() if role != "names"}
         items = [Item(f"{n:04d}", paths, index=n - 1) for n in numbers]
         if not items and split not in self.options.optional_splits:
@@ -116,13 +116,13 @@ class Nyuv2(Reader):
         path, index = item.paths["image"], item.index
         assert index is not None, "find() sets it"
         where = f"{path}, sample {item.name}"
-        result: Arrays = {"image": self._slab(path, "images", index).transpose(2, 1, 0)}
+        result: Arrays = {"image": _ask(_slab, path, "images", index).transpose(2, 1, 0)}
         if "semseg" in item.paths:
             assert self._classes is not None, "checked when the reader was made"
-            raw = self._slab(path, "labels", index).T
+            raw = _ask(_slab, path, "labels", index).T
             result["semseg"] = self._classes.convert(raw, where)
         if "depth" in item.paths:
-            result["depth"] = metres(self._slab(path, self._needed()["depth"], index).T, Path(where))
+            result["depth"] = metres(_ask(_slab, path, self._needed()["depth"], index).T, Path(where))
         rows, columns = CROPS[self.options.crop]
         return {key: np.ascontiguousarray(array[rows, columns]) for key, array in result.items()}
 
@@ -147,21 +147,8 @@ class Nyuv2(Reader):
         labels = {"semseg": "labels", "names": "names"} if "semseg" in self.wanted else {}
         return {"image": "images", **labels} | ({"depth": depths[self.options.depth]} if "depth" in self.wanted else {})
 
-    def _open(self, path: Path) -> h5py.File:
-        if path not in self._files:
-            self._files[path] = _open_mat(path)
-        return self._files[path]
-
-    def _slab(self, path: Path, name: str, index: int) -> NDArray[Any]:
-        """One sample of a dataset, its axes as HDF5 shows them."""
-        try:
-            array: NDArray[Any] = dataset(self._open(path), name, path)[index]
-        except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
-            raise DataError(f"{path}: {name}[{index}] cannot be read ({_short(error)}); download it again") from error
-        return array
-
-    def _of_scenes(self, file: h5py.File, path: Path, numbers: list[int]) -> list[int]:
-        types = _texts(file, path, "sceneTypes")
+    def _of_scenes(self, path: Path, numbers: list[int]) -> list[int]:
+        types = _ask(_texts, path, "sceneTypes")
         if lost := [t for t in self.options.scene_types if t not in types]:
             known = ", ".join(sorted(set(types)))
             raise DataError(f"{path}: no scene of type {lost[0]!r} (options.scene_types); it has {known}")
@@ -189,6 +176,32 @@ def _mat(source: Path | None, layout: str) -> Path:
     raise DataError(f"{source}: no {FILE} here or one level below; wanted that file ({BYTES} bytes)")
 
 
+def _ask(function: Callable[..., Any], path: Path, *args: Any) -> Any:
+    """What one of the functions below finds in the file, in a child process: damage can crash the HDF5 library."""
+    try:
+        return run_in_child(function, path, *args, seconds=SECONDS)
+    except ParserError as error:
+        raise DataError(f"{path}: broken HDF5 file ({_short(error)}); download it again") from error
+
+
+def _open(path: Path) -> h5py.File:
+    """The file, kept open until another is asked for."""
+    if path not in _opened:
+        while _opened:
+            _opened.popitem()[1].close()
+        _opened[path] = _open_mat(path)
+    return _opened[path]
+
+
+def _slab(path: Path, name: str, index: int) -> NDArray[Any]:
+    """One sample of a dataset, its axes as HDF5 shows them."""
+    try:
+        array: NDArray[Any] = dataset(_open(path), name, path)[index]
+    except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: {name}[{index}] cannot be read ({_short(error)}); download it again") from error
+    return array
+
+
 def _open_mat(path: Path) -> h5py.File:
     """The file, opened for reading; a DataError says what is wrong with it."""
     wanted = f"wanted {FILE} as published ({BYTES} bytes, MATLAB v7.3 = HDF5)"
@@ -197,7 +210,7 @@ def _open_mat(path: Path) -> h5py.File:
         size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(128)
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)  # it stays open: nobody else need wait for that
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; {wanted}") from error
     except OSError as error:
@@ -208,8 +221,11 @@ def _open_mat(path: Path) -> h5py.File:
         raise DataError(f"{path}: no HDF5 file of {size} bytes ({_short(error)}); {wanted}") from error
 
 
-def _check_structure(file: h5py.File, path: Path, needed: Mapping[str, str], allow_partial: bool) -> int:
+def _check_structure(path: Path, needed: Mapping[str, str], allow_partial: bool) -> int:
     """Number of samples; a DataError where datasets are missing or not what MATLAB wrote."""
+    while _opened:  # what it was when it was opened says nothing of what it is
+        _opened.popitem()[1].close()
+    file = _open(path)
     if lost := [name for name in needed.values() if not has(file, name)]:
         raise DataError(f"{path}: has no {lost[0]!r} (it has {', '.join(sorted(file)) or 'nothing'}); wanted {FILE}")
     images = dataset(file, "images", path)
@@ -230,13 +246,14 @@ def _check_structure(file: h5py.File, path: Path, needed: Mapping[str, str], all
     if count != COUNT and not (allow_partial and count < COUNT):
         hint = "" if count > COUNT else " (option allow_partial takes fewer)"
         raise DataError(f"{path}: {count} samples, wanted the {COUNT} that the official split counts{hint}")
-    if "names" in needed and (names := _texts(file, path, "names")) != nyu_tables()["nyu894"]:
+    if "names" in needed and (names := _texts(path, "names")) != nyu_tables()["nyu894"]:
         raise DataError(f"{path}: its {len(names)} class names are not the {HIGHEST} of NYUv2; wanted {FILE}")
     return count
 
 
-def _texts(file: h5py.File, path: Path, name: str) -> list[str]:
+def _texts(path: Path, name: str) -> list[str]:
     """A MATLAB cell array of texts: object references to arrays of UTF-16 codes."""
+    file = _open(path)
     try:
         cells = dataset(file, name, path)
         if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
