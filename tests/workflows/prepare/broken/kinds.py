@@ -202,7 +202,7 @@ KINDS = [
         "HDF5 that leads elsewhere",
         "hypersim",
         at("ai_001*/images/*/*.semantic.hdf5", dataset("dataset", h5py.ExternalLink("/etc/passwd", "x"))),
-        "no 'dataset' in it",
+        "'dataset' is an external link, which is not followed",
     ),
     Kind("MATLAB cut", "bsds500", at("groundTruth/train/*.mat", cut), "not a whole MATLAB v5 file"),
     Kind(
