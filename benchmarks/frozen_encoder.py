@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "methods": {
         "adapters": {},
         "adapters-slides": {"adapter": "slides"},
+        "adapters-per-task": {"decoder_sharing": "per_task"},
         "linear": {"method": "linear", "lr": 0.008},
         "linear-lr2": {"method": "linear", "lr": 0.002},
         "dpt": {"method": "dpt", "lr": 0.002},

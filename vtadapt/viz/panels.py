@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vtadapt.atomic import whole_file
+from vtadapt.errors import DataError
 from vtadapt.tasks.colour.void import striped
 from vtadapt.viz.style import INK, MATTE, MUTED, PAPER, RULE, Text, typeset
 
@@ -111,8 +112,10 @@ def save_png(path: str | os.PathLike[str], rgb: np.ndarray) -> Path:
     picture = Cell(rgb).rgb
     with whole_file(target) as temporary:
         # In half the time of Pillow's encoder at its fastest, for a file that is a seventh larger.
-        _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        temporary.write_bytes(encoded.tobytes())
+        encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if not encoded[0]:
+            raise DataError(f"{target}: a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as PNG")
+        temporary.write_bytes(encoded[1].tobytes())
     return target
 
 

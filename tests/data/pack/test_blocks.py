@@ -131,9 +131,12 @@ def test_a_file_or_a_table_that_is_gone_cut_or_changed(root: Path) -> None:
         with pytest.raises(DataError, match=r"train\.h5\.crc32: damaged .* prepare the data set again"):
             open_pack(root, "camvid", "train")
         assert len(verify(root, "camvid")) == 1
-    table_of(path).unlink()
-    with pytest.raises(DataError, match=r"train\.h5\.crc32: no such file"):
+    table_of(path).unlink()  # as where only the packs were copied: the whole file is compared instead
+    assert len(open_pack(root, "camvid", "train").read(0)) > 1
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match=r"train\.h5: damaged"):
         open_pack(root, "camvid", "train")
+    path.write_bytes(whole)
     table_of(path).write_bytes(table)
     path.write_bytes(whole[:-1])
     with pytest.raises(DataError, match=r"train\.h5: .*cut short"):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vtadapt.atomic import write_json
-from vtadapt.data.pack.blocks import ENTRY, Blocks, read_table, scan, whole, write_table
+from vtadapt.data.pack.blocks import ENTRY, Blocks, read_table, scan, table_of, whole, write_table
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
@@ -49,9 +49,10 @@ def blocks_of(path: Path, shard: Mapping[str, Any], trusted: bool = False) -> Bl
     Raises:
         DataError: the table, or the file without one, is missing or not as it was written.
     """
-    if ENTRY in shard:
+    if ENTRY in shard and table_of(path).exists():
         return read_table(path, shard["bytes"], shard[ENTRY])
-    return None if trusted else whole(path, shard.get("sha256", ""))
+    # A table that got lost, as where only the .h5 files were copied, is no reason to prepare a set again.
+    return None if trusted and ENTRY not in shard else whole(path, shard.get("sha256", ""))
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -245,10 +245,7 @@ def _connect(channel: Any, job: Job) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker as soon as the process that started it is gone, even by kill -9.
-
-    It would else wait for work for ever, or write beside the next run.
-    """
+    """End this worker with the process that started it, even by kill -9; it would else write beside the next run."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is a worker"
 

@@ -77,6 +77,8 @@ def with_budget(
     # Two updates of TROA or TAWT, the dearest steps, are in what is averaged.
     steps = WARM_UP + 2 * default_interval(tasks)
     changes: dict[str, Any] = {"steps": steps, "epochs": None, "checkpoint_steps": 10**9}
+    # What others left in a cache must not decide how many steps a method gets; nor does the first pay for the others.
+    changes["cache_features"] = "off"
     trials = [replace(make_trial(v, v.settings.seed, folder / "measure", **changes), what=MEASURE) for v in variants]
     for trial in trials:
         begin(trial)

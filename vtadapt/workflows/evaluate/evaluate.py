@@ -132,6 +132,10 @@ class EvalOptions:
     trivial: bool = True
     weights: str | None = None
 
+    def check_size(self) -> None:
+        """See that there is such a size, before anything is loaded; errors as :attr:`sizing`."""
+        _ = self.sizing
+
     @property
     def sizing(self) -> Sizing:
         """The working size.
@@ -169,7 +173,8 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
             run's or none in common with them.
     """
     options = options or EvalOptions()
-    _, loaded = options.sizing, load_run(run, weights=options.weights)  # a size that is none is told first
+    options.check_size()
+    loaded = load_run(run, weights=options.weights)
     out = output_folder(run, options.folder)
     settings = _settings(loaded.settings, options)
     loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))

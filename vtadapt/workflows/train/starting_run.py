@@ -18,7 +18,7 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.folder import find_run
 from vtadapt.workflows.run.load import RunConfig, read_config
 from vtadapt.workflows.run.methods import METHODS, listed, those
-from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.run.settings.reading import reads
 from vtadapt.workflows.run.settings.resolve import BEFORE
 
@@ -45,8 +45,9 @@ class Start:
         """Settings whose network is that of the run, where they do not name it otherwise."""
         entries = (self.config.content.get(key) for key in NETWORKS)
         kept = next((entry for entry in entries if isinstance(entry, dict)), {})
-        then = {key: value for key, value in BEFORE.items() if reads(settings.method, key)}
-        taken = {k: v for k, v in {**then, **kept}.items() if k in TrainSettings.model_fields}
+        blocks = load(self.path / files.SETTINGS).adapted_blocks if (self.path / files.SETTINGS).is_file() else None
+        found = {**BEFORE, "adapted_blocks": blocks, **kept}
+        taken = {k: v for k, v in found.items() if k in TrainSettings.model_fields and reads(settings.method, k)}
         return settings.model_copy(update={k: v for k, v in taken.items() if k not in settings.model_fields_set})
 
     def load_into(self, model: MultitaskModel, config: dict[str, Any], fresh: Sequence[str]) -> None:

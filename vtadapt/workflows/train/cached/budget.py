@@ -24,7 +24,8 @@ VARIABLE = "VTADAPT_CACHE_LIMIT"
 GIB, MIB = 2**30, 2**20
 ON_DISK = 20 * GIB  # unless the variable says otherwise
 SUFFIX = ".features"
-ADVICE = f"lower --augment-views or --size, raise {VARIABLE} (GiB), or leave --cache-features out"
+GROUPS = Path("/sys/fs/cgroup")
+ADVICE = f"give a lower --augment-views or --size, raise {VARIABLE} (GiB), or leave --cache-features out"
 
 
 def folder() -> Path:
@@ -53,7 +54,22 @@ def limit(kind: str) -> int:
 
 
 def free_memory() -> int:
-    """Bytes of memory that programs can still have; of all there is, where the system does not say."""
+    """Bytes of memory that this process can still have, its container's limit included; all, where nothing says."""
+    return min(_free_of_the_machine(), _free_of_the_group())
+
+
+def _free_of_the_group() -> int:
+    """What is left of the limit of the process's control group, as containers and SLURM set it (version 2, and 1)."""
+    for used, most in (
+        ("memory.current", "memory.max"),
+        ("memory/memory.usage_in_bytes", "memory/memory.limit_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            return max(0, int((GROUPS / most).read_text()) - int((GROUPS / used).read_text()))
+    return 2**63
+
+
+def _free_of_the_machine() -> int:
     with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -111,6 +127,11 @@ def open_slots(key: str, about: Mapping[str, Any], form: Form, count: int) -> Sl
         make_folder(place)
         with turn(place / "lock"):
             known = path.stat() if path.exists() else None
+            if known and known.st_size > limit("disk"):  # made under a higher limit
+                with unused(path) as idle:
+                    if idle:
+                        path.unlink()
+                        known = None
             need = max(file_size(form, count), known.st_size if known else 0)
             new = need - (_allocated(known) if known else 0)
             _make_room(place, path, need, new)
@@ -135,9 +156,11 @@ def _make_room(place: Path, own: Path, need: int, new: int) -> None:
                 path.with_suffix(".json").unlink(missing_ok=True)
                 others -= stat.st_size
     if others + need > most:
+        used = f"of the limit of {size_words(most)} other runs use {size_words(others)}: wait for them, or"
         raise ConfigError(
-            f"cached features need {size_words(need)} of disk; of the limit of {size_words(most)} other runs use "
-            f"{size_words(others)}: wait for them, or {ADVICE}"
+            f"cached features need {size_words(need)} of disk; "
+            + (used if others else f"the limit is {size_words(most)}:")
+            + f" {ADVICE}"
         )
     if new > (free := shutil.disk_usage(place).free):
         raise DataError(

@@ -15,7 +15,7 @@ from vtadapt.models.backbones.base import Encoded
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.run.settings.reading import is_read
+from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.cached.budget import check_need, folder, open_slots, size_words
 from vtadapt.workflows.train.cached.form import Form, Parts
@@ -87,8 +87,9 @@ def open_features(
         DataError: the disk is too full.
     """
     kind = settings.cache_features
-    if kind == "off" or not is_read("cache_features", settings):
+    if kind == "off":
         return
+    check_read({"cache_features": ""}, [settings])  # what a start brought may stand against it
     views = _views(settings, data.sampler.batches)
     sets = sets_of(data.train)
     sizes = [settings.size or each.reader.size(0) for each in sets]
@@ -101,7 +102,7 @@ def open_features(
     if fabric.is_global_zero and not quiet:
         where = f"in {folder()}" if kind == "disk" else "in memory"
         say(f"features of the frozen encoder are cached {where}: up to {size_words(need)} ({words})")
-        if settings.augment_views is None and kind == "memory":
+        if settings.augment_views is None:
             say("note: every epoch makes other pictures, so that none is seen twice; --augment-views K makes K of each")
     for number, (name, each, size, form) in enumerate(zip(names, sets, sizes, forms, strict=True)):
         store: Store = Memory(form)

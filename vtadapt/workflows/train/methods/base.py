@@ -161,7 +161,9 @@ def over_processes(losses: Mapping[str, Loss], fabric: Fabric) -> tuple[dict[str
     if fabric.world_size == 1:
         shown = {name: float(loss.value.detach()) for name, loss in losses.items() if loss.valid}
         return dict.fromkeys(losses, 1.0), {name: round(value, 5) for name, value in shown.items()}
-    rows = [[float(loss.valid), loss.valid * float(loss.value.detach())] for loss in losses.values()]
+    rows = [
+        [float(loss.valid), loss.valid * float(loss.value.detach()) if loss.valid else 0.0] for loss in losses.values()
+    ]
     mine = torch.tensor(rows, dtype=torch.float64, device=fabric.device)
     both = cast(Tensor, fabric.all_reduce(mine.clone(), reduce_op="sum"))
     shares = (mine[:, 0] * fabric.world_size / both[:, 0].clamp_min(1)).tolist()
