@@ -37,7 +37,9 @@ def predict(
         from vtadapt.workflows.predict.predict import predict as work
         from vtadapt.workflows.predict.tables import show_pictures
         from vtadapt.workflows.run.folder import find_run
+        from vtadapt.workflows.run.launcher import refuse_more_than
 
+    refuse_more_than(1)
     chosen = VideoOptions(every, limit)
     found = find_run(run, run_dir or RUNS)
     shown: Any = {"size": size, "tile": tile, "raw": raw, "panel": panel, "binary": binary}

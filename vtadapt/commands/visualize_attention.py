@@ -42,8 +42,10 @@ def visualize_attention(
         from vtadapt.workflows.predict.inputs import failure_of
         from vtadapt.workflows.predict.tables import show_pictures
         from vtadapt.workflows.run.folder import find_run
+        from vtadapt.workflows.run.launcher import refuse_more_than
         from vtadapt.workflows.run.settings import parse_list
 
+    refuse_more_than(1)
     chosen = AttentionOptions(parse_list(tasks), block, head, query, mode, alpha, size, weights)
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
     show_pictures(results, json_)

@@ -29,7 +29,6 @@ from vtadapt.workflows.predict.inputs import (
 )
 from vtadapt.workflows.run.build import load_encoder
 from vtadapt.workflows.run.files import write_arrays
-from vtadapt.workflows.run.launcher import refuse_more_than
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.methods import listed, those
 from vtadapt.workflows.sizing.size import parse_run_size
@@ -64,7 +63,6 @@ def visualize_attention(
         DataError: no photograph found, or the only one cannot be read.
         VtadaptError: not enough memory.
     """
-    refuse_more_than(1)
     options = options or AttentionOptions()
     parse_run_size(options.size or "auto", (1, 1), (1, 1))  # what is typed wrong is told before any work
     asked, files = check(options), list(find_images(images))

@@ -29,7 +29,6 @@ from vtadapt.workflows.predict.photograph import Outputs, PhotographSteps
 from vtadapt.workflows.predict.side_by_side import side_by_side, threads_for
 from vtadapt.workflows.predict.tables import written
 from vtadapt.workflows.predict.video import VideoOptions, predict_video
-from vtadapt.workflows.run.launcher import refuse_more_than
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.sizing.size import Sizing
 from vtadapt.workflows.terminal.text import say, warn
@@ -81,7 +80,6 @@ def predict(
             of a photograph.
         VtadaptError: not enough memory.
     """
-    refuse_more_than(1)
     sizing, outputs = Sizing(size, tile), Outputs(panel, raw)
     files = _files(images, out, outputs)
     loaded = load_run(run, device, weights=weights)

@@ -145,25 +145,14 @@ def build_train(
         DataError: a pack is missing or broken, or a task has no label in any of them.
         ConfigError: fewer images than one batch.
     """
-    readers = [open_reader(settings, recipe.name, "train") for recipe in recipes]
     val = {recipe.name: open_reader(settings, recipe.name, "val") for recipe in recipes}
-    sizes = [settings.size or r.size(0) for r in readers]
-    flip = 0.5 if settings.flip else 0.0
     factors = [distance_factor(settings, recipe, target) for recipe in recipes]
-    looks = (settings.scale, flip, settings.colour_jitter)
-    augment = [train_transform(size, *looks, factor) for size, factor in zip(sizes, factors, strict=True)]
     maps = label_maps or {}
     sets = [
-        PackDataset(
-            *(r, tasks, t),
-            seed=settings.seed,
-            cache=settings.cache,
-            views=settings.augment_views,
-            label_maps=maps.get(recipe.name),
-        )
-        for recipe, r, t in zip(recipes, readers, augment, strict=True)
+        _train_set(settings, recipe.name, tasks, factor, maps.get(recipe.name))
+        for recipe, factor in zip(recipes, factors, strict=True)
     ]
-    _need_labels(tasks, readers, settings.data)
+    _need_labels(tasks, [each.reader for each in sets], settings.data)
     train = sets[0] if len(sets) == 1 else MixedDataset(sets)
     sampler = RunSampler(
         [len(d) for d in sets], settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size
@@ -177,7 +166,21 @@ def build_train(
         pin_memory=fabric.device.type == "cuda",
     )
     named = {recipe.name: factor for recipe, factor in zip(recipes, factors, strict=True) if factor != 1}
-    return TrainData(train, val, sampler, loader, sizes[0], maps, named)
+    return TrainData(train, val, sampler, loader, settings.size or sets[0].reader.size(0), maps, named)
+
+
+def _train_set(
+    settings: TrainSettings,
+    name: str,
+    tasks: Mapping[str, Task],
+    factor: float,
+    label_maps: Mapping[str, Sequence[int]] | None,
+) -> PackDataset:
+    """The training images of one pack, augmented; ``factor``: of distances."""
+    reader, flip = open_reader(settings, name, "train"), 0.5 if settings.flip else 0.0
+    look = train_transform(settings.size or reader.size(0), settings.scale, flip, settings.colour_jitter, factor)
+    seed, cache, views = settings.seed, settings.cache, settings.augment_views
+    return PackDataset(reader, tasks, look, seed=seed, cache=cache, views=views, label_maps=label_maps)
 
 
 def _need_labels(tasks: Iterable[str], readers: Sequence[PackReader], data: str) -> None:

@@ -9,45 +9,22 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.workflows.train.cached.conftest import Encoded
 from tests.workflows.train.cutting import assert_same, cut_and_resume
-from tests.workflows.train.methods.conftest import small_encoder
 from tests.workflows.train.test_ranks import launch
-from vtadapt.models.adapted import AdaptedModel
 from vtadapt.workflows.compare.compare import CompareOptions, compare
-from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.train.cached import budget, features, form
+from vtadapt.workflows.train.cached import budget, form
 from vtadapt.workflows.train.cached.memory import Memory
 from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.train import train
 
-Encoded = Counter[tuple[int, int]]
-
-
-@pytest.fixture(autouse=True)
-def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vtadapt.workflows.run.build.load_backbone", small_encoder)
-    monkeypatch.setenv("VTADAPT_CACHE_DIR", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Encoded:
-    """How often each (sample, view) was encoded."""
-    found: Encoded = Counter()
-    keep = features.Features.keep
-
-    def counting(self: features.Features, index: int, view: int, parts: form.Parts) -> None:
-        found[index, view] += 1
-        keep(self, index, view, parts)
-
-    monkeypatch.setattr(features.Features, "keep", counting)
-    return found
+pytestmark = pytest.mark.usefixtures("small_encoders")
 
 
 def run(tiny: Any, run_dir: Path, **changes: Any) -> Path:
@@ -270,60 +247,3 @@ def test_views_come_by_turns_without_a_cache_too(tiny: Any, tmp_path: Path) -> N
     assert torch.equal(pictures[0], pictures[4])
     assert torch.equal(pictures[1], pictures[3])
     assert not torch.equal(pictures[0], pictures[1])
-
-
-@pytest.mark.parametrize("kind", ["memory", "disk"])
-def test_more_than_the_limit_is_refused_before_anything_is_encoded(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any], counted: Encoded, kind: str
-) -> None:
-    monkeypatch.setenv(budget.VARIABLE, "0.00005")
-    ended = cli(
-        *("train", "tiny", "--data-dir", tiny.data_dir, "--run-dir", tmp_path / "runs", "--accelerator", "cpu"),
-        *("--augment-views", 3, "--cache-features", kind, "--epochs", 9),
-    )
-    assert ended.code == 4
-    assert len(ended.err.strip().splitlines()) == 1
-    for part in ("12 images x 3 views", "0.051 MiB", budget.VARIABLE, "--augment-views", "--cache-features"):
-        assert part in ended.err
-    assert not counted
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [("--method", m) for m in ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult")]
-    + [("--train-blocks", "full"), ("--train-blocks", "all")],
-    ids=str,
-)
-def test_other_methods_are_refused(tiny: Any, tmp_path: Path, cli: Callable[..., Any], changes: Any) -> None:
-    ended = cli(
-        "train", "tiny", "--data-dir", tiny.data_dir, "--run-dir", tmp_path, "--cache-features", "disk", *changes
-    )
-    assert ended.code == 4
-    assert len(ended.err.strip().splitlines()) == 1
-    assert "'cache_features'" in ended.err
-    assert (
-        "train_blocks=adapters" if changes[0] == "--train-blocks" else "'adapters', 'linear', 'dpt' and 'lora'"
-    ) in (ended.err)
-
-
-def test_it_is_told_what_is_needed(tiny: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    build_trainer(tiny.other(tmp_path, cache_features="disk", augment_views=9))
-    told = capfd.readouterr().err
-    assert str(budget.folder()) in told
-    assert "12 images x 2 views" in told, "the run has two epochs"
-    build_trainer(tiny.other(tmp_path, cache_features="memory"))
-    assert "--augment-views" in capfd.readouterr().err
-
-
-def test_off_is_off_in_yaml_too() -> None:
-    assert TrainSettings(data="x", cache_features=False).cache_features == "off"  # type: ignore[arg-type]
-
-
-def test_what_looks_at_images_that_are_not_there_sees_no_numbers(tiny: Any, tmp_path: Path) -> None:
-    trainer = build_trainer(tiny.other(tmp_path, cache_features="memory", head="subpixel"), quiet=True)
-    assert isinstance(trainer.core, AdaptedModel)
-    batch = next(iter(trainer.loader))
-    seen = trainer.core.backbone.seen(batch["image"])
-    assert seen.shape == (4, 3, 64, 64)
-    assert seen.isnan().all()
