@@ -122,3 +122,8 @@ def test_two_runs_that_start_at_once_get_folders_of_their_own(tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     assert new_run(tmp_path / "runs", "rooms").name == "rooms-0002"
+
+
+def test_demo_is_the_bundled_run_beside_the_folder_that_the_demo_command_leaves(tmp_path: Path) -> None:
+    (tmp_path / "demo" / "rooms-0001").mkdir(parents=True)
+    assert find_run("demo", tmp_path) == bundled_run()

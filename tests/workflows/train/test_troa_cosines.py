@@ -35,7 +35,7 @@ def reference_gradients(
         leaf = None
         for number, (index, block, adapter) in enumerate(blocks):
             if index != stage:
-                features.append(x)
+                features.append(handed_on(model, stage, x, z))
                 x = model.backbone.adapted_stages[index].downsample(x[:, 0])[:, None]
                 skip = model.adapters.skip_merge[index - 1](skip[:, 0])[:, None]
                 stage = index
@@ -45,16 +45,21 @@ def reference_gradients(
             x, skip = adapter(block, x, skip, z, trunk.grids[index])
         shared = len(model.decoders) == 1
         decoder = model.decoders[0 if shared else model.tasks.index(source)]
-        decoded = decoder([*features, x], trunk.skips)
+        decoded = decoder([*features, handed_on(model, stage, x, z)], trunk.skips)
         logits = model.heads(decoded, [source], trunk.image, trunk.size)[source]
         assert leaf is not None
         gradients.append(torch.autograd.grad(tasks[source].loss_fn(logits, label).value, leaf)[0].flatten())
     return gradients
 
 
-@pytest.mark.parametrize("sharing", ["shared", "per_task"])
-def test_cosines_of_a_batch_are_those_of_brute_force(sharing: str) -> None:
-    model = small_model(KINDS, decoder_sharing=sharing).double().eval()
+def handed_on(model: AdaptedModel, stage: int, x: Tensor, z: Tensor) -> Tensor:
+    """What the decoder reads of a stage whose last block gave ``x``."""
+    return model.adapters.norms_out[stage](x, z) if len(model.adapters.norms_out) else x
+
+
+@pytest.mark.parametrize(("sharing", "order"), [("shared", "residual"), ("per_task", "residual"), ("shared", "slides")])
+def test_cosines_of_a_batch_are_those_of_brute_force(sharing: str, order: str) -> None:
+    model = small_model(KINDS, decoder_sharing=sharing, adapter=order).double().eval()
     batch = double(random_batch(KINDS))
     absent = {("depth", 0), ("edges", 0), ("semseg", 2)}
     for name, image in absent:

@@ -103,11 +103,11 @@ def find_run(run: str | None, folder: Path) -> Path:
         if len(there) > 1 and not there[0].samefile(there[1]):
             say(f"note: of two runs called {run!r} that in {os.fspath(Path(run).absolute().parent)!r} is taken")
         return there[0]
+    if run == DEMO:  # also where the command of that name has left a folder of its runs
+        return bundled_run()
     for path in places:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
-    if run == DEMO:
-        return bundled_run()
     close = near_matches(run, [p.name for p in runs])
     raise ConfigError(
         f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"
