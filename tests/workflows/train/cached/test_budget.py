@@ -100,3 +100,21 @@ def test_the_limit_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_free_memory_is_some_of_what_there_is() -> None:
     assert 0 < budget.free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"), [(("max", "max"), None), (("9000", "max"), 8000), (("9000", "5000"), 4000)]
+)
+def test_memory_of_a_container_or_a_job_is_bounded_by_its_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, str], left: int | None
+) -> None:
+    own = tmp_path / "groups" / "slurm" / "job"
+    own.mkdir(parents=True)
+    for group, limit in zip((own, own.parent), limits, strict=True):
+        (group / "memory.max").write_text(f"{limit}\n")
+        (group / "memory.current").write_text("1000\n")
+    (tmp_path / "own").write_text("0::/slurm/job\n")
+    whole = budget.free_memory()
+    monkeypatch.setattr(budget, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(budget, "OF_THIS_PROCESS", tmp_path / "own")
+    assert budget.free_memory() == left if left else budget.free_memory() > min(whole, 2**30) // 2

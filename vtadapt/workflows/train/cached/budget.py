@@ -25,6 +25,7 @@ GIB, MIB = 2**30, 2**20
 ON_DISK = 20 * GIB  # unless the variable says otherwise
 SUFFIX = ".features"
 GROUPS = Path("/sys/fs/cgroup")
+OF_THIS_PROCESS = Path("/proc/self/cgroup")
 ADVICE = f"give a lower --augment-views or --size, raise {VARIABLE} (GiB), or leave --cache-features out"
 
 
@@ -59,14 +60,21 @@ def free_memory() -> int:
 
 
 def _free_of_the_group() -> int:
-    """What is left of the limit of the process's control group, as containers and SLURM set it (version 2, and 1)."""
-    for used, most in (
-        ("memory.current", "memory.max"),
-        ("memory/memory.usage_in_bytes", "memory/memory.limit_in_bytes"),
-    ):
-        with contextlib.suppress(OSError, ValueError):
-            return max(0, int((GROUPS / most).read_text()) - int((GROUPS / used).read_text()))
-    return 2**63
+    """What is left of the limits of the process's control groups (version 2), its own and those it lies in.
+
+    A container sees its own as the outermost one; a job of SLURM lies some levels deep.
+    """
+    least = 2**63
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = OF_THIS_PROCESS.read_text(encoding="ascii").splitlines()
+        own = next(line.removeprefix("0::/") for line in lines if line.startswith("0::/"))
+        for group in (GROUPS / own, *(GROUPS / own).parents):
+            if group != GROUPS and GROUPS not in group.parents:
+                break
+            with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+                left = int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+                least = min(least, max(0, left))
+    return least
 
 
 def _free_of_the_machine() -> int:
