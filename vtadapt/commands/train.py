@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from vtadapt.commands.groups import Common
 from vtadapt.commands.options import Weights
 from vtadapt.errors import UsageError
 from vtadapt.workflows.run.methods import METHODS, listed
+
+if TYPE_CHECKING:
+    from vtadapt.workflows.run.settings import TrainSettings
 
 
 def train(
@@ -51,22 +55,33 @@ def train(
     typed = {key: value for key, value in given.items() if key != "common" and value not in (None, [])}
     from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.devices import is_first_rank
-    from vtadapt.workflows.run.files import SETTINGS
-    from vtadapt.workflows.run.folder import find_unfinished
-    from vtadapt.workflows.run.settings import load, parse_assignments, resolve
+    from vtadapt.workflows.run.settings import parse_assignments, resolve
     from vtadapt.workflows.train.train import train as work
 
     flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume")}
     if resume is None:
         folder, settings = None, resolve(flags, config, assigned=parse_assignments(set_ or []))
     else:
-        if others := [key for key in typed if key not in ("resume", "weights", "data_dir", "run_dir")]:
-            named = ", ".join(others).replace("set_", "--set")
-            raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
-        folder = find_unfinished(resume, common.runs)
-        settings = load(folder / SETTINGS)
-        if common.data_dir is not None:
-            settings = settings.model_copy(update={"data_dir": common.data_dir})
+        folder, settings = _gone_on_with(resume, typed, common)
     results = work(settings, resume=folder, quiet=common.silent, weights=weights if folder else None)
     if is_first_rank():
         show_results(results, common.json_)
+
+
+def _gone_on_with(run: str, typed: Mapping[str, Any], common: Common) -> tuple[Path, TrainSettings]:
+    """The folder and the settings of an interrupted run.
+
+    Raises:
+        UsageError: settings are typed beside it.
+        ConfigError: there is no such run.
+    """
+    from vtadapt.workflows.run.files import SETTINGS
+    from vtadapt.workflows.run.folder import find_unfinished
+    from vtadapt.workflows.run.settings import load
+
+    if others := [key for key in typed if key not in ("resume", "weights", "data_dir", "run_dir")]:
+        named = ", ".join(others).replace("set_", "--set")
+        raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
+    folder = find_unfinished(run, common.runs)
+    settings = load(folder / SETTINGS)
+    return folder, settings if common.data_dir is None else settings.model_copy(update={"data_dir": common.data_dir})
