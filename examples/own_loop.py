@@ -1,28 +1,29 @@
-"""The adapted network in a PyTorch loop of your own: frozen trunk, trained adapters, the tasks' losses."""
+"""The adapted network in a PyTorch loop of your own: frozen backbone, trained adapters, the tasks' losses."""
 
 from __future__ import annotations
 
+import tempfile
+
+import numpy as np
 import torch
 
-from vtadapt import make_task
-from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbones.load import load_backbone
-from vtadapt.synthetic.rooms.rooms import generate_rooms
-
-tasks = {"depth": make_task("depth", "regression"), "normals": make_task("normals", "unit_vector")}
-model = AdaptedModel(load_backbone("swin_pico"), {name: task.channels for name, task in tasks.items()}, AdapterConfig())
-optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=8e-3)
+import vtadapt
+from vtadapt.synthetic.rooms.rooms import generate_rooms  # pictures with labels; take your own
 
 rooms = list(generate_rooms(range(8), (96, 96)))
-image = torch.stack([torch.from_numpy(room["image"]).permute(2, 0, 1).float() / 255 for room in rooms])
-labels = {
-    "depth": torch.stack([torch.from_numpy(room["depth"]).float()[None] for room in rooms]),
-    "normals": torch.stack([torch.from_numpy(room["normals"]).float().permute(2, 0, 1) for room in rooms]),
-}
+images = torch.stack([torch.from_numpy(room["image"]).permute(2, 0, 1) / 255 for room in rooms])
+labels = {name: np.stack([room[name] for room in rooms]) for name in ("depth", "normals")}
+
+model = vtadapt.create(["depth", "normals"], size=(96, 96))
+targets = model.targets(labels)
+optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
 for step in range(10):
-    logits = model(image)
-    loss = torch.stack([task.loss_fn(logits[name], labels[name]).value for name, task in tasks.items()]).sum()
+    loss = model.loss(model.network(images), targets)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    print(f"step {step}: loss {float(loss.detach()):.3f}")
+    print(f"step {step}: loss {loss.item():.3f}")
+
+with tempfile.TemporaryDirectory() as folder:
+    again = vtadapt.load(model.save(f"{folder}/mine"))
+    print(again.predict(rooms[0]["image"]))

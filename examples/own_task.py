@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 
 import vtadapt
-from vtadapt.data.prepare.prepare import PrepareOptions
-from vtadapt.workflows.prepare.prepare_data import prepare_data
 
 RECIPE = """
 name: discs
@@ -51,7 +49,7 @@ with tempfile.TemporaryDirectory() as place:
     here = Path(place)
     write(here / "source")
     (here / "discs.yaml").write_text(RECIPE, encoding="utf-8")
-    prepare_data(str(here / "discs.yaml"), here / "source", here / "data", PrepareOptions(workers=0), quiet=True)
+    vtadapt.prepare_data(here / "discs.yaml", here / "source", data_dir=here / "data")
     model = vtadapt.train("discs", data_dir=here / "data", run_dir=here / "runs", steps=20, batch_size=4)
     out = model.predict(here / "source" / "images" / "000.png")
     print({name: (array.shape, str(array.dtype)) for name, array in out.items()})

@@ -1,6 +1,7 @@
 """vtadapt: multitask dense vision from one frozen vision transformer with small trained adapters.
 
-:func:`load` a run and predict with it, :func:`train` one; docs/python.md shows how.
+:func:`load` a run and predict with it, :func:`train` one, or :func:`create` a network for a loop of your own;
+docs/python.md shows how.
 """
 
 from __future__ import annotations
@@ -10,19 +11,31 @@ from typing import TYPE_CHECKING, Any
 from vtadapt.version import __version__
 
 if TYPE_CHECKING:
-    from vtadapt.api import Model, load, train
-    from vtadapt.errors import VtadaptError
-    from vtadapt.tasks import Task, make_task
+    from vtadapt.api import Model, Prediction, create, load, prepare_data, train
+    from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
+    from vtadapt.tasks import TASKS, Task, make_task
 
-__all__ = ["Model", "Task", "VtadaptError", "__version__", "load", "make_task", "train"]
+__all__ = [
+    "TASKS",
+    "ConfigError",
+    "DataError",
+    "Model",
+    "Prediction",
+    "Task",
+    "UsageError",
+    "VtadaptError",
+    "__version__",
+    "create",
+    "load",
+    "make_task",
+    "prepare_data",
+    "train",
+]
 
 _HOMES = {
-    "Model": "vtadapt.api",
-    "load": "vtadapt.api",
-    "train": "vtadapt.api",
-    "Task": "vtadapt.tasks",
-    "make_task": "vtadapt.tasks",
-    "VtadaptError": "vtadapt.errors",
+    **dict.fromkeys(("Model", "Prediction", "create", "load", "prepare_data", "train"), "vtadapt.api"),
+    **dict.fromkeys(("TASKS", "Task", "make_task"), "vtadapt.tasks"),
+    **dict.fromkeys(("ConfigError", "DataError", "UsageError", "VtadaptError"), "vtadapt.errors"),
 }
 
 
@@ -36,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -78,14 +78,14 @@ def test_threads_change_nothing_that_is_written_or_said(
 def test_the_first_error_that_is_none_of_a_file_ends_the_work(
     tiny: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written = photograph.save_prediction
+    written = photograph.save_png
 
     def full(path: Path, *given: Any, **words: Any) -> Any:
         if path.name.startswith("3"):
             raise DataError("no space left on the disk")
         return written(path, *given, **words)
 
-    monkeypatch.setattr(photograph, "save_prediction", full)
+    monkeypatch.setattr(photograph, "save_png", full)
     with pytest.raises(DataError, match="no space left"):
         predict([photos], tiny.run, tmp_path / "out", threads=2)
     said = capsys.readouterr().err

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from vtadapt.tasks import Task
 from vtadapt.viz.keys import legend
-from vtadapt.viz.panels import Cell, Strip, save_panel
+from vtadapt.viz.panels import Cell, Strip, panel
 
 MAX_LEGEND = 24  # classes named under a panel
 
 
-def save_prediction(
-    path: Path, rgb: np.ndarray, tasks: Mapping[str, Task], predictions: Mapping[str, torch.Tensor], **words: str
-) -> Path:
-    """Write the panel of one photograph: the picture and one cell per task.
+def prediction_page(
+    rgb: np.ndarray,
+    tasks: Mapping[str, Task],
+    predictions: Mapping[str, torch.Tensor],
+    *,
+    title: str = "",
+    footer: str = "",
+) -> np.ndarray:
+    """The panel of one photograph: the picture and one cell per task, (H, W, 3) uint8 RGB.
 
     Args:
-        path: of the panel.
         rgb: (H, W, 3) uint8.
         tasks: name -> task.
         predictions: name -> decoded prediction of the photograph's size.
-        words: ``title`` and ``footer``.
+        title: above it.
+        footer: below it.
     """
     ranges = {name: task.value_range(predictions[name]) for name, task in tasks.items()}
     image = Cell(rgb, caption="image", note=f"{rgb.shape[1]} x {rgb.shape[0]}")
-    return save_panel(path, [[image, *prediction_cells(tasks, predictions, ranges)]], strips=legends(tasks), **words)
+    return panel(
+        [[image, *prediction_cells(tasks, predictions, ranges)]], strips=legends(tasks), title=title, footer=footer
+    )
 
 
 def shared_range(task: Task, truth: torch.Tensor, prediction: torch.Tensor) -> tuple[float, float] | None:

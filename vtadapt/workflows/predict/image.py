@@ -72,10 +72,11 @@ class Predictor:
             VtadaptError: not enough memory.
         """
         own, loaded = (rgb.shape[0], rgb.shape[1]), self.loaded
+        wanted = None if len(loaded.tasks) == len(loaded.model.tasks) else tuple(loaded.tasks)
         plan = self.sizing.plan(own, loaded.size, units_of(loaded.model))
 
         def network(image: Tensor) -> dict[str, Tensor]:
-            return dict(loaded.model(image.to(self.device)))
+            return dict(loaded.model(image.to(self.device), wanted))
 
         maps = decoded(network, rgb, loaded.tasks, plan, shown or own)
         return Predicted({n: m >= loaded.cuts[n] if n in loaded.cuts else m for n, m in maps.items()}, plan)

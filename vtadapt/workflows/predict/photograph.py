@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vtadapt.errors import UsageError
 from vtadapt.tasks import Task
-from vtadapt.workflows.evaluate.cells import save_prediction
+from vtadapt.viz.panels import save_png
+from vtadapt.workflows.evaluate.cells import prediction_page
 from vtadapt.workflows.predict.image import Predicted, Predictor, read_image
 from vtadapt.workflows.run.files import write_arrays
 
@@ -106,7 +107,7 @@ class PhotographSteps:
         if self.outputs.panel:
             path = out.with_name(f"{out.name}_panel.png")
             footer = f"Run {run} at {predicted.plan.words(own)}, height x width."
-            save_prediction(path, rgb, tasks, predicted.maps, title=begun.file.name, footer=footer)
+            save_png(path, prediction_page(rgb, tasks, predicted.maps, title=begun.file.name, footer=footer))
             entry["panel"] = str(path)
         entry |= {"size": [*own], **predicted.plan.report}
         if self.outputs.raw:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torch import nn
+
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.models.backbones import store
 from vtadapt.models.backbones.weights import AUTO, RANDOM, find_backbone, need_digest
@@ -137,12 +139,21 @@ def load_run(path: Path, device: str = "cpu", *, weights: str | None = None) -> 
         store.remember(Path(place), digest, settings.encoder)
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
+    bring(model.eval(), device)
+    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, _thresholds(path, found.tasks))
+
+
+def bring(model: nn.Module, device: str) -> None:
+    """Move a network to a torch device.
+
+    Raises:
+        UsageError: a device that is not there.
+    """
     try:
-        model.eval().to(device)
+        model.to(device)
     except (RuntimeError, AssertionError) as error:  # what torch raises for a device that it lacks or does not know
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used ({reason}); wanted cpu, cuda, cuda:1, mps ...") from error
-    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, _thresholds(path, found.tasks))
 
 
 def _thresholds(path: Path, tasks: Mapping[str, Task]) -> dict[str, float]:
