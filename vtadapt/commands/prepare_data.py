@@ -67,13 +67,15 @@ def prepare_data(
 def _prepare(
     name: str, given: tuple[Path, ...], folder: Path, chosen: Any, download: bool, json_: bool, quiet: bool
 ) -> None:
+    from vtadapt.workflows.prepare.class_tables import class_notes, class_tables
     from vtadapt.workflows.prepare.prepare_data import prepare_data as work
     from vtadapt.workflows.prepare.tables import manifest_table, notes
     from vtadapt.workflows.terminal.tables import show_result
 
     manifest = work(name, given, folder, chosen, download=download, quiet=quiet or json_)
     pack = f"pack: {folder / manifest['name']}"
-    show_result(manifest, json_, lambda: [manifest_table(manifest), *notes(manifest), pack])
+    tables = [manifest_table(manifest), *class_tables(manifest)]
+    show_result(manifest, json_, lambda: [*tables, *notes(manifest), *class_notes(manifest), pack])
 
 
 def _dry_run(name: str, given: tuple[Path, ...], chosen: Any, json_: bool, quiet: bool) -> None:

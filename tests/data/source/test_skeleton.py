@@ -31,7 +31,7 @@ def test_names_without_unpacking(tmp_path: Path, archives: list[Path]) -> None:
 
 def test_skeleton_has_all_names_and_the_lists(tmp_path: Path, dry: Path) -> None:
     lists = {"set/train.txt": b"1\n2\n", "set/meta ü.csv": b"a,b", "set/camera/1.json": b"{}"}
-    large = {"set/large.json": b"x" * (1 << 20) + b"x", "set/rgb/1.png": b"png", "set/gt/1.mat": b"mat"}
+    large = {"set/large.yaml": b"x" * (1 << 20) + b"x", "set/rgb/1.png": b"png", "set/gt/1.mat": b"mat"}
     a = write_zip(tmp_path / "a.zip", lists | large)
     b = write_tar(tmp_path / "b.tar.bz2", {"set/depth/1.png": b"depth", "set/test.txt": b"3\n"}, "w:bz2")
     before = set(tmp_path.iterdir())

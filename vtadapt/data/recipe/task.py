@@ -62,6 +62,21 @@ class RecipeTask(Strict):
 
     @model_validator(mode="before")
     @classmethod
+    def _colours_by_class(cls, given: Any) -> Any:
+        """``colours: {ground: [R, G, B], ...}`` as a list in the order of the classes, which it may name alone."""
+        colours = given.get("colours") if isinstance(given, dict) else None
+        if not isinstance(colours, dict):
+            return given
+        classes = given.get("classes") or list(colours)
+        known = list(classes) if isinstance(classes, list | tuple) else []
+        if lost := next((name for name in colours if name not in known), None):
+            raise ValueError(f"'colours' names {lost!r}, which is none of its classes.{near_matches(str(lost), known)}")
+        if lost := next((name for name in known if name not in colours), None):
+            raise ValueError(f"'colours' has none for class {lost!r}; give one for each class")
+        return {**given, "classes": known, "colours": [colours[name] for name in known]}
+
+    @model_validator(mode="before")
+    @classmethod
     def _told_by_the_units(cls, given: Any) -> Any:
         kind = KINDS.get(str(given.get("kind"))) if isinstance(given, dict) else None
         if kind is None or given.get("distance") is not None:

@@ -22,10 +22,10 @@ from vtadapt.data.source.cache import fill
 from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of, parts_of
 from vtadapt.lock import folder_lock
 
-# Files that readers open to find samples: lists of names, so they are there in a skeleton.
+# Files that readers open to find samples, lists of names and annotations: they are there in a skeleton.
 _LISTS = {".txt": 16 << 20, ".csv": 16 << 20, ".tsv": 16 << 20, ".lst": 16 << 20, ".yaml": 1 << 20, ".yml": 1 << 20}
-_LISTS |= {".json": 1 << 20, ".xml": 1 << 20}
-_ALL_LISTS = 512 << 20
+_LISTS |= {".json": 512 << 20, ".xml": 512 << 20}
+_ALL_LISTS = 1 << 30
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from tests.data.formats.written import WRITERS, Writer
 from vtadapt.data.readers.files.strengths import decide, strengths
+from vtadapt.data.readers.folder.label_files import LabelFiles
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
-from vtadapt.data.readers.folder.options import LabelFiles
 from vtadapt.data.recipe.recipe import VOID
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError

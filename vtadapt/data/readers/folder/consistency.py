@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from vtadapt.data.readers.folder.options import FolderOptions, LabelFiles
+from vtadapt.data.readers.folder.label_files import LabelFiles
+from vtadapt.data.readers.folder.options import FolderOptions
 from vtadapt.data.recipe.label_sets import LabelSet
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.task import RecipeTask
@@ -76,8 +77,12 @@ def _check_keys(task: RecipeTask, how: LabelFiles, where: str) -> None:
     for key, serves in SERVES[form].items():
         if getattr(how, key) != LabelFiles.model_fields[key].default:
             raise ConfigError(f"{where}: {key!r} says nothing of a task of kind {task.kind!r}: {serves}")
-    if how.read == "colours" and form != "ids":
-        raise ConfigError(f"{where}: 'read: colours' is for classes, and the task's kind is {task.kind!r}")
+    if (how.coloured or how.format is not None) and form != "ids":
+        found = (
+            "'read: colours'" if how.read == "colours" else "'colours'" if how.coloured else f"'format: {how.format}'"
+        )
+        derived = "; derive it from them ('derive: {method: class_boundaries, ...}')" if form == "strengths" else ""
+        raise ConfigError(f"{where}: {found} is for classes, and the task's kind is {task.kind!r}{derived}")
     if task.units and form != "numbers":
         raise ConfigError(
             f"{where}: the task has 'units: {task.units}', which a task of kind {task.kind!r} has no use for; "
@@ -111,12 +116,22 @@ def _check_classes(task: RecipeTask, how: LabelFiles, where: str) -> None:
     if lost := [name for name in (how.ids or {}).values() if name not in known_classes]:
         hint = near_matches(str(lost[0]), task.classes)
         raise ConfigError(f"{where}: 'ids' names {lost[0]!r}, which is no class of the task.{hint}")
-    if how.read != "colours":
+    _check_names(task, how, where)
+    if not how.coloured:
         return
-    known = [*task.colours, *how.void_colours]
-    if not task.colours:
+    own = [colour for colours in how.colours.values() for colour in colours] if how.colours else [*task.colours]
+    known = [*own, *how.void_colours]
+    if not own:
         raise ConfigError(f"{where}: 'read: colours' needs the task's 'colours', one for each of its 'classes'")
     if twice := next((colour for colour in known if known.count(colour) > 1), None):
-        raise ConfigError(
-            f"{where}: 'read: colours', but colour {list(twice)} stands for two classes, or for void, too"
-        )
+        raise ConfigError(f"{where}: colour {list(twice)} stands for two classes, or for void, too")
+
+
+def _check_names(task: RecipeTask, how: LabelFiles, where: str) -> None:
+    """The part that looks at the classes that names and colours of the files stand for."""
+    named = {"colours": how.colours, "names": how.names.values(), "unlabelled": [how.unlabelled]}
+    for key, classes in named.items():
+        for name in classes:
+            if name is not None and name not in task.classes:
+                hint = near_matches(name, task.classes)
+                raise ConfigError(f"{where}: {key!r} names {name!r}, which is no class of the task.{hint}")

@@ -23,7 +23,8 @@ Example of a recipe (save it as ``mine.yaml``; then ``vtadapt prepare-data ./min
 ``{path}`` is the picture's path without suffix below the pattern's fixed part, ``{stem}`` its name without suffix. A
 sample may lack any label, and a split all labels of a task, as long as some sample of the set has some label. Labels
 are pictures that keep their numbers (PNG, TIFF, BMP, PGM), ``.npy``, ``.npz`` and ``.mat`` arrays (read without
-pickle); what they are is told from their content. Patterns are relative to the source.
+pickle), whose content tells what they are; or annotations, whose ``format`` the recipe says. Patterns are relative to
+the source.
 """
 
 from __future__ import annotations
@@ -34,21 +35,31 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from vtadapt.data.readers.annotations.formats.labelme import embedded_picture
 from vtadapt.data.readers.base import Arrays, Item, Reader, need_folder, same_size
 from vtadapt.data.readers.files.links import RealPaths
-from vtadapt.data.readers.files.names import Listings, folder_in_other_case, no_file, why_absent
+from vtadapt.data.readers.files.names import Listings, why_absent
 from vtadapt.data.readers.files.patterns import fixed_part, matching_files
 from vtadapt.data.readers.files.said import need_fit
 from vtadapt.data.readers.files.strengths import Marks, decide_over, readable
+from vtadapt.data.readers.folder.annotated import (
+    Picture,
+    many,
+    read_annotations,
+    without_picture,
+)
 from vtadapt.data.readers.folder.consistency import check_labels
+from vtadapt.data.readers.folder.label_paths import LabelPaths, need_one_picture_each
 from vtadapt.data.readers.folder.labels import Labelling, read_label, read_marks
 from vtadapt.data.readers.folder.options import FolderOptions, Splitting, is_excluded
-from vtadapt.data.readers.folder.roles import need_one_split, need_own_labels, picture_as_label
+from vtadapt.data.readers.folder.roles import need_one_split, need_own_labels
 from vtadapt.data.readers.folder.splitting import read_list, share
 from vtadapt.data.readers.raw.picture import turned
 from vtadapt.data.readers.raw.rgb import read_picture
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError
+
+SUFFIX_OF_LABELME = ".json"  # of files that hold their picture themselves
 
 
 class Folder(Reader):
@@ -81,10 +92,12 @@ class Folder(Reader):
                     f"{path}: differs from {other} only in its suffix; their labels could not be told apart"
                 )
             names[name] = path
-        listings, real = Listings(), RealPaths()
-        pictures = {real.of(path): path for path in reversed(images)}
-        chosen = self._chosen(root, split, names)
-        return [self._item(root, split, n, names[n], pictures, (listings, real)) for n in chosen]
+        labellings = {task: self._labelling(task) for task in self.options.labels if task in self.wanted}
+        if (how := self.options.split) is not None and how.annotations is not None:
+            labellings.setdefault(how.annotations, self._labelling(how.annotations))
+        labels = LabelPaths(root, split, self.options, labellings, self.passed_over)
+        labels.meet(images)
+        return [labels.item(name, names[name]) for name in self._chosen(root, split, names, labels)]
 
     def check(self, source: Path | None, found: Mapping[str, Sequence[Item]]) -> None:
         """At least one picture must have a label, and each label one picture; the scales of boundaries are decided."""
@@ -103,24 +116,43 @@ class Folder(Reader):
         need_own_labels(found, self.options.labels, real)
         for item in (item for items in found.values() for item in items):
             self.passed_over.forget(item.paths.values())
+        self._check_shared(found)
         for task in self.options.labels:
             self._decide_scale(task, [item for items in found.values() for item in items if task in item.roles])
 
     def load(self, item: Item) -> Arrays:
         """Picture and the labels that exist, upright."""
-        stored, orientation = read_picture(item.paths["image"])
+        path = item.paths["image"]
+        inside = path.suffix.lower() == SUFFIX_OF_LABELME
+        stored, orientation = read_picture(path, embedded_picture(path) if inside else None)
         ignore = self.options.exif == "ignore"
         image = stored if ignore else turned(stored, orientation)
         result: Arrays = {"image": image}
-        for task in self.options.labels:
-            if task in item.paths:
-                path = item.paths[task]
-                label, own = read_label(path, self._labelling(task))
-                if not ignore:
-                    label = self._upright(label, (own, orientation), item, task)
-                same_size(path, label, image)
-                result[task] = label
+        for task in (task for task in self.options.labels if task in item.paths):
+            given = self._labelling(task)
+            if given.how.format is not None:
+                picture = Picture(path, (stored.shape[0], stored.shape[1]), orientation)
+                result[task] = read_annotations(item.paths[task], given, picture, self.options.exif)
+                continue
+            label, own = read_label(item.paths[task], given)
+            if not ignore:
+                label = self._upright(label, (own, orientation), item, task)
+            same_size(item.paths[task], label, image)
+            result[task] = label
         return result
+
+    def _check_shared(self, found: Mapping[str, Sequence[Item]]) -> None:
+        """Each entry of annotations must be of one picture; those of pictures that are not there are counted."""
+        items = [item for of_split in found.values() for item in of_split]
+        for task in self.options.labels:
+            given = self._labelling(task)
+            if not many(given):
+                continue
+            used = need_one_picture_each(items, given)
+            if set(found) == set(self.recipe.splits):
+                for file, entries in used.items():
+                    for name in without_picture(file, given, entries):
+                        self.passed_over.add(f"annotations in {file.name} of pictures that are in no split", Path(name))
 
     def _upright(self, label: NDArray[Any], tags: tuple[int, int], item: Item, task: str) -> NDArray[Any]:
         """The label as its picture lies, which was turned upright.
@@ -167,42 +199,14 @@ class Folder(Reader):
         elif scales := decide_over(items, read, given.where):
             self.decided[f"{task}.scale"] = scales
 
-    def _item(
-        self,
-        root: Path,
-        split: str,
-        name: str,
-        image: Path,
-        pictures: Mapping[str, Path],
-        known: tuple[Listings, RealPaths],
-    ) -> Item:
-        listings, real = known
-        paths: dict[str, Path] = {"image": image}
-        absent: dict[str, Path] = {}
-        for task, how in self.options.labels.items():
-            if task not in self.wanted:
-                continue
-            path = root / how.files.format(path=name, stem=image.stem, split=split)
-            found = listings.find(path)
-            if found is not None and (itself := pictures.get(real.of(found))) is not None:
-                raise picture_as_label(root, (found, image, itself), task, self.options)
-            if found is not None and found.is_file():
-                paths[task] = found
-                continue
-            absent[task] = path
-            if found is not None:
-                self.passed_over.add(no_file(found), found)
-            elif (near := listings.near(path)) is not None and near != image:
-                self.passed_over.add(f"labels of {task} with another suffix or in letters of another case", near)
-            elif (other := listings.near_folder(path)) is not None:
-                self.passed_over.add(folder_in_other_case(other[0]), other[1])
-        return Item(name, paths, absent=absent)
-
-    def _chosen(self, root: Path, split: str, names: dict[str, Path]) -> list[str]:
+    def _chosen(self, root: Path, split: str, names: dict[str, Path], labels: LabelPaths) -> list[str]:
         """Names of the split's samples."""
         how: Splitting | None = self.options.split
         if how is None:
             return list(names)
+        if how.annotations is not None:
+            listed_there = labels.listed(how.annotations)
+            return [name for name, path in names.items() if path in listed_there]
         if how.lists is not None:
             path = root / how.lists.format(split=split)
             there = Listings().find(path)

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from vtadapt.data.readers.files.arrays import read_vectors, unit_vectors
 from vtadapt.data.readers.files.said import Said, need_in_reach
 from vtadapt.data.readers.files.strengths import Marks, strengths
-from vtadapt.data.readers.folder.colours import ids_of_colours
-from vtadapt.data.readers.folder.options import LabelFiles
+from vtadapt.data.readers.folder.colours import ColourKey
+from vtadapt.data.readers.folder.label_files import LabelFiles
 from vtadapt.data.readers.raw.door import read_raster
 from vtadapt.data.readers.raw.raster import COLOURED, Raster, is_grey, need_exact, numbers, with_used_entries
 from vtadapt.data.recipe.label_sets import LabelSet, map_ids
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import VOID
+from vtadapt.tasks.spec import Colour
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,19 @@ class Labelling:
     def said(self) -> Said:
         """What is said of the numbers of boundaries."""
         return Said(self.how.threshold, self.how.scale, self.where)
+
+    @property
+    def colour_key(self) -> ColourKey:
+        """Which colour of label pictures stands for which class: those of the files, else those of the task."""
+        ids: dict[Colour, int] = {}
+        if self.how.colours:
+            place = {name: position for position, name in enumerate(self.spec.classes)}
+            for name, colours in self.how.colours.items():
+                ids |= dict.fromkeys(colours, VOID if name is None else place[name])
+        else:
+            ids = {colour: position for position, colour in enumerate(self.spec.colours)}
+        ids |= dict.fromkeys(self.how.void_colours, VOID)
+        return ColourKey(ids, self.how.tolerance, self.how.others, self.where)
 
 
 def read_label(path: Path, given: Labelling) -> tuple[NDArray[Any], int]:
@@ -102,13 +116,20 @@ def _flat(array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def _classes(raster: Raster, path: Path, given: Labelling) -> NDArray[Any]:
+    if given.how.coloured:
+        key = given.colour_key
+        if raster.lossy and key.exact:
+            raise DataError(
+                f"{path}: {raster.lossy}, which changes colours near borders; wanted PNG, or say in {given.where} "
+                "'tolerance: 32' with 'others: void' (what lies between two classes is void) or 'others: nearest'"
+            )
+        return key.of(raster, path)
     need_exact(raster, path, "class ids")
-    if given.how.read == "colours":
-        return ids_of_colours(raster, path, given.spec.colours, given.how.void_colours, given.where)
     if raster.mode in COLOURED and not is_grey(raster):
         raise DataError(
-            f"{path}: picture of colours (mode {raster.mode}), wanted ids in one channel; write 'read: colours' in "
-            f"{given.where} where the task's 'colours' are those of its classes"
+            f"{path}: picture of colours (mode {raster.mode}), wanted ids in one channel; write "
+            f"'colours: {{CLASS: [R, G, B], ...}}' in {given.where}, or 'read: colours' where the task's 'colours' are "
+            "those of its classes"
         )
     raw = _flat(_numbers(raster, path, given), path)
     unknown = ~np.isfinite(raw) if raw.dtype.kind == "f" else None

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from glob import escape
 from pathlib import Path
 
+from vtadapt.data.readers.annotations.formats.table import FORMATS
 from vtadapt.data.readers.base import Item
 from vtadapt.data.readers.files.links import RealPaths, named_by_content
-from vtadapt.data.readers.folder.options import FolderOptions, LabelFiles, is_excluded
+from vtadapt.data.readers.folder.label_files import LabelFiles
+from vtadapt.data.readers.folder.options import FolderOptions, is_excluded
 from vtadapt.errors import DataError
 
 Found = Mapping[str, Sequence[Item]]
@@ -40,6 +42,9 @@ def need_own_labels(found: Found, labels: Mapping[str, LabelFiles], real: RealPa
         for task in (task for task in labels if task in item.paths):
             path = item.paths[task]
             file = real.of(path)
+            form = labels[task].format
+            if form is not None and (FORMATS[form].many or path == image):
+                continue
             if file in pictures:
                 raise DataError(f"{path}: the label {task!r} of {image}, and itself the picture {pictures[file]}")
             if named_by_content(file) and path.is_symlink():
@@ -74,7 +79,7 @@ def picture_as_label(root: Path, paths: tuple[Path, Path, Path], task: str, opti
     """
     found, image, itself = paths
     pattern = escape(options.labels[task].files)
-    for name in ("{path}", "{stem}", "{split}"):
+    for name in ("{path}", "{stem}", "{name}", "{split}"):
         pattern = pattern.replace(name, "*")
     advice = f"name files in options.labels.{task}.files that are no pictures, or replace the link by a file"
     for exclude in (pattern.rpartition("/")[2], pattern):

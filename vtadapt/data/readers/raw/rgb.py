@@ -29,16 +29,16 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return turned(stored, orientation)
 
 
-def read_picture(path: Path) -> tuple[NDArray[np.uint8], int]:
+def read_picture(path: Path, data: bytes | None = None) -> tuple[NDArray[np.uint8], int]:
     """A picture as uint8 (H, W, 3) RGB as it is stored, and its orientation; see :func:`turned`.
 
-    16 bits become round(v / 257); alpha is dropped.
+    16 bits become round(v / 257); alpha is dropped. ``data``: its content, where that is known.
 
     Raises:
         DataError: as :func:`open_picture`, but never for broken EXIF; floating-point numbers or more than 16 bits,
             whose range nothing tells; 16 bits of which only the lower 12 or fewer are used, which would be black.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     try:
         opened = open_picture(path, data)
         bits, largest = _bits(opened), _largest(opened, data)
