@@ -18,7 +18,7 @@ import torch
 from vtadapt import atomic
 from vtadapt.errors import DataError
 from vtadapt.viz.panels import save_png
-from vtadapt.workflows.predict.video import Writer
+from vtadapt.workflows.predict.video.writer import Writer
 from vtadapt.workflows.run.checkpoint import write_tensors
 from vtadapt.workflows.run.files import write_arrays
 

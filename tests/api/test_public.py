@@ -39,6 +39,7 @@ SIGNATURES = {
     "Prediction.shares": "self, task",
     "Prediction.colour": "self, task",
     "Prediction.panel": "self, title=''",
+    "Prediction.save": "self, folder, name='prediction', formats='panel'",
 }
 """Of every public function and method; changing one breaks what people wrote and wants a line in CHANGELOG.md."""
 

@@ -150,10 +150,10 @@ class Model:
             training = loaded.model.training  # in a loop of one's own
             try:
                 loaded.model.eval()
-                maps, plan = predictor(rgb)
+                predicted = predictor(rgb)
             finally:
                 loaded.model.train(training)
-            yield Prediction(rgb, loaded.tasks, maps, plan.size, plan.report["tiles"])
+            yield Prediction(rgb, loaded.tasks, predicted, self.path.name)
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that training changes, for an optimiser; the frozen backbone's are not among them."""

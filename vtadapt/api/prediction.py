@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from vtadapt.errors import UsageError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.cells import prediction_page
-from vtadapt.workflows.predict.photograph import as_arrays
+from vtadapt.workflows.predict.image import Predicted
+from vtadapt.workflows.predict.outputs.coco import Coco
+from vtadapt.workflows.predict.outputs.formats import COCO
+from vtadapt.workflows.predict.outputs.formats import need_tasks as need_something
+from vtadapt.workflows.predict.outputs.outputs import Outputs
+from vtadapt.workflows.predict.outputs.shot import Shot, as_arrays
 
 
 class Prediction(dict[str, NDArray[Any]]):
@@ -32,18 +38,12 @@ class Prediction(dict[str, NDArray[Any]]):
         tiles: how many pieces that was in; 1 for the whole at once.
     """
 
-    def __init__(
-        self,
-        image: NDArray[np.uint8],
-        tasks: Mapping[str, Task],
-        maps: Mapping[str, Tensor],
-        run_size: tuple[int, int],
-        tiles: int,
-    ) -> None:
-        """Keep decoded maps, (H, W) or (C, H, W) each."""
-        super().__init__(as_arrays(tasks, maps))
-        self.image, self.tasks, self._maps = image, MappingProxyType(dict(tasks)), dict(maps)
-        self.run_size, self.tiles = run_size, tiles
+    def __init__(self, image: NDArray[np.uint8], tasks: Mapping[str, Task], predicted: Predicted, run: str) -> None:
+        """Keep decoded maps, and the name of the ``run`` that they are of."""
+        super().__init__(as_arrays(tasks, predicted.maps))
+        self.image, self.tasks = image, MappingProxyType(dict(tasks))
+        self.run_size, self.tiles = predicted.plan.size, predicted.plan.report["tiles"]
+        self._predicted, self._run = predicted, run
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
@@ -78,11 +78,41 @@ class Prediction(dict[str, NDArray[Any]]):
         Raises:
             UsageError: no such task.
         """
-        return Image.fromarray(self.tasks[self._named(task)].colour(self._maps[task]))
+        return Image.fromarray(self.tasks[self._named(task)].colour(self._predicted.maps[task]))
 
     def panel(self, title: str = "") -> Image.Image:
         """The photograph beside all predictions in colours, as ``vtadapt predict`` draws it; notebooks show it."""
-        return Image.fromarray(prediction_page(self.image, self.tasks, self._maps, title=title))
+        return Image.fromarray(prediction_page(self.image, self.tasks, self._predicted.maps, title=title))
+
+    def save(
+        self, folder: str | os.PathLike[str], name: str = "prediction", formats: str | Sequence[str] = "panel"
+    ) -> dict[str, Any]:
+        """Write files as ``vtadapt predict --format`` does; returns format -> path, or task -> path.
+
+        >>> out = vtadapt.load("demo").predict("photo.jpg")
+        >>> sorted(out.save("results", "photo", formats=["ids", "depth16"]))
+        ['depth16', 'ids']
+
+        Args:
+            folder: made if needed.
+            name: that those of the files begin with.
+            formats: of panel, ids, depth16, normals, edges, npz, json, overlay, coco; a list, or by commas.
+
+        Raises:
+            UsageError: no such format, or one that none of the tasks has anything for.
+            DataError: the disk refuses.
+        """
+        chosen, out = Outputs.chosen(formats), Path(folder) / name
+        if out.parent != Path(folder) or not name:
+            raise UsageError(f"name {name!r}; wanted one without a folder in it, such as 'photo'")
+        need_something(chosen.formats, self.tasks, self._run)
+        chosen.begin(out.parent, self.tasks)
+        maps, plan = self._predicted
+        coco = Coco(out.parent, [out], f"{name}-") if COCO in chosen.formats else None
+        written = chosen.write(Shot(name, out, self._run, self.image, self.tasks, maps, plan), coco)
+        if coco is not None:
+            coco.write()
+        return written
 
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vtadapt.errors import DataError, UsageError, VtadaptError
+from vtadapt.errors import DataError, VtadaptError
 from vtadapt.workflows.predict import photograph, side_by_side
+from vtadapt.workflows.predict.outputs import outputs
 from vtadapt.workflows.predict.predict import predict
 from vtadapt.workflows.predict.side_by_side import Room, StoppedError, threads_for
 
@@ -78,14 +79,14 @@ def test_threads_change_nothing_that_is_written_or_said(
 def test_the_first_error_that_is_none_of_a_file_ends_the_work(
     tiny: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written = photograph.save_png
+    written = outputs.save_png
 
     def full(path: Path, *given: Any, **words: Any) -> Any:
         if path.name.startswith("3"):
             raise DataError("no space left on the disk")
         return written(path, *given, **words)
 
-    monkeypatch.setattr(photograph, "save_png", full)
+    monkeypatch.setattr(outputs, "save_png", full)
     with pytest.raises(DataError, match="no space left"):
         predict([photos], tiny.run, tmp_path / "out", threads=2)
     said = capsys.readouterr().err
@@ -208,7 +209,4 @@ def test_nothing_to_write_is_told_before_any_work(
     ran = cli("predict", photos, "--run", tiny.run, "--out", tmp_path / "out", "--no-panel")
     assert (ran.code, ran.out) == (2, "")
     assert "--raw" in ran.err
-    (tmp_path / "film.mp4").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"film\.mp4 is a video"):
-        predict([photos, tmp_path / "film.mp4"], tiny.run, tmp_path / "out", panel=False, raw=True)
     assert not (tmp_path / "out").exists()

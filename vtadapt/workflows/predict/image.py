@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -54,11 +55,13 @@ class Predictor:
         loaded: the run, its model on ``device``.
         sizing: the size that the network works at, and in which tiles.
         device: torch device.
+        after: what becomes of logits before they are decoded, such as an average over the frames of a video.
     """
 
     loaded: Loaded
     sizing: Sizing = Sizing()  # noqa: RUF009 - it cannot change
     device: str = "cpu"
+    after: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
     def __call__(self, rgb: np.ndarray, shown: tuple[int, int] | None = None) -> Predicted:
         """Predict all tasks of a picture.
@@ -76,7 +79,8 @@ class Predictor:
         plan = self.sizing.plan(own, loaded.size, units_of(loaded.model))
 
         def network(image: Tensor) -> dict[str, Tensor]:
-            return dict(loaded.model(image.to(self.device), wanted))
+            logits = dict(loaded.model(image.to(self.device), wanted))
+            return logits if self.after is None else self.after(logits)
 
         maps = decoded(network, rgb, loaded.tasks, plan, shown or own)
         return Predicted({n: m >= loaded.cuts[n] if n in loaded.cuts else m for n, m in maps.items()}, plan)

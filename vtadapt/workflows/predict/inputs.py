@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,23 +24,53 @@ class BrokenVideoError(DataError):
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's name ends as that of a video does."""
-    return path.suffix.lower() in VIDEOS
+    """Whether a file's name ends as that of a video does, or it is a camera."""
+    return path.suffix.lower() in VIDEOS or camera_of(path) is not None
+
+
+def camera_of(path: Path) -> int | None:
+    """The camera that a bare number means, unless there is a file or a folder of that name; None for all else."""
+    text = os.fspath(path)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 and not path.exists() else None
+
+
+def named(path: Path) -> str:
+    """What a file or a camera is called."""
+    number = camera_of(path)
+    return path.name if number is None else f"camera-{number}"
+
+
+def listed(paths: Sequence[Path]) -> Iterator[Path]:
+    """``paths``, and for "-" those that stdin lists, one a line (or with a zero byte after each, as find -print0 does).
+
+    Raises:
+        DataError: it lists none.
+    """
+    for path in paths:
+        if os.fspath(path) != "-":
+            yield path
+            continue
+        raw = getattr(sys.stdin, "buffer", None)
+        text = sys.stdin.read() if raw is None else os.fsdecode(raw.read())
+        lines = [line for line in (text.split("\0") if "\0" in text else text.splitlines()) if line.strip()]
+        if not lines:
+            raise DataError("no path on stdin, which - stands for; wanted one a line")
+        yield from map(Path, lines)
 
 
 def find_images(paths: Sequence[Path], suffixes: Sequence[str] = PHOTOGRAPHS) -> Iterator[Path]:
     """Yield the photographs meant by files and folders, those of a folder in order of their names.
 
     Args:
-        paths: files of any name, or folders.
+        paths: files of any name, or folders; "-" for what stdin lists; where videos are taken, numbers of cameras.
         suffixes: what is taken of a folder.
 
     Raises:
         DataError: nothing there, or a folder without any.
     """
-    for path in paths:
+    for path in listed(paths):
         if not path.is_dir():
-            if not path.is_file():
+            if not path.is_file() and not (camera_of(path) is not None and set(VIDEOS) & set(suffixes)):
                 wanted = "photographs or videos" if set(VIDEOS) & set(suffixes) else "photographs"
                 raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted {wanted}")
             yield path
@@ -54,14 +85,15 @@ def find_images(paths: Sequence[Path], suffixes: Sequence[str] = PHOTOGRAPHS) ->
 
 def unique_stems(files: Sequence[Path]) -> list[str]:
     """Names for the outputs: the stem, with a number where it is taken (a.jpg, a.png -> a, a-2)."""
-    stems = {file.stem for file in files}
+    each = [Path(named(file)).stem for file in files]
+    stems = {*each}
     taken: set[str] = set()
     names = []
-    for file in files:
-        name, number = file.stem, 1
+    for stem in each:
+        name, number = stem, 1
         while name in taken or (number > 1 and name in stems):
             number += 1
-            name = f"{file.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name)
         names.append(name)
     return names
@@ -73,7 +105,7 @@ def check_out(files: Sequence[Path], out: Path) -> None:
     Raises:
         UsageError: ``out`` is the folder of one of ``files``, under whatever name.
     """
-    for folder, file in {file.parent: file for file in files}.items():
+    for folder, file in {file.parent: file for file in files if camera_of(file) is None}.items():
         if out.is_dir() and out.samefile(folder):
             raise UsageError(f"--out {out} is the folder of {file.name}; name another, so that nothing there is lost")
 

@@ -1,44 +1,19 @@
-"""What ``vtadapt predict`` makes of one photograph: its panel and, on request, its predictions as arrays."""
+"""What ``vtadapt predict`` does with one photograph: read, predict, write."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from vtadapt.errors import UsageError
-from vtadapt.tasks import Task
-from vtadapt.viz.panels import save_png
-from vtadapt.workflows.evaluate.cells import prediction_page
 from vtadapt.workflows.predict.image import Predicted, Predictor, read_image
-from vtadapt.workflows.run.files import write_arrays
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What is written of a photograph.
-
-    Attributes:
-        panel: the picture beside its predictions in colour.
-        raw: the decoded predictions as arrays.
-    """
-
-    panel: bool = True
-    raw: bool = False
-
-    def __post_init__(self) -> None:
-        """Check that it is something.
-
-        Raises:
-            UsageError: it is nothing.
-        """
-        if not (self.panel or self.raw):
-            raise UsageError("--no-panel leaves nothing to write; add --raw for the predictions as arrays (NAME.npz)")
+from vtadapt.workflows.predict.outputs.coco import Coco
+from vtadapt.workflows.predict.outputs.outputs import Outputs
+from vtadapt.workflows.predict.outputs.shot import Shot
 
 
 @dataclass
@@ -47,7 +22,7 @@ class Begun:
 
     Attributes:
         file: that it is in.
-        out: path of what is written, less ``_panel.png`` and ``.npz``.
+        out: path of what is written, less what each format adds to it.
         rgb: (H, W, 3) uint8.
         predicted: what the run says of it, as soon as that is known.
         seconds: of work on it so far; what it waited is not in it.
@@ -72,10 +47,14 @@ class PhotographSteps:
     Attributes:
         predictor: the run, and at which size it works.
         outputs: what is written.
+        coco: takes the masks, where they are wanted.
+        names: what files that list several pictures call them; else their file names.
     """
 
     predictor: Predictor
     outputs: Outputs
+    coco: Coco | None = None
+    names: Mapping[Path, str] = field(default_factory=dict)
 
     def read(self, file: Path, out: Path) -> Begun:
         """Read the file; raises BrokenImageError."""
@@ -92,35 +71,16 @@ class PhotographSteps:
         return begun
 
     def write(self, begun: Begun) -> dict[str, Any]:
-        """Write panel and arrays; returns what :func:`vtadapt.workflows.predict.predict.predict` says of it."""
+        """Write the files; returns what :func:`vtadapt.workflows.predict.predict.predict` says of it."""
         started = time.perf_counter()
         entry = self._write(begun)
         seconds = begun.seconds + time.perf_counter() - started
         return entry | {"seconds": round(seconds, 3), "images_per_second": round(1 / seconds, 2)}
 
     def _write(self, begun: Begun) -> dict[str, Any]:
-        rgb, out, predicted = begun.rgb, begun.out, begun.predicted
-        assert predicted is not None
-        own = rgb.shape[0], rgb.shape[1]
-        tasks, run = self.predictor.loaded.tasks, self.predictor.loaded.path.name
-        entry: dict[str, Any] = {"image": str(begun.file)}
-        if self.outputs.panel:
-            path = out.with_name(f"{out.name}_panel.png")
-            footer = f"Run {run} at {predicted.plan.words(own)}, height x width."
-            save_png(path, prediction_page(rgb, tasks, predicted.maps, title=begun.file.name, footer=footer))
-            entry["panel"] = str(path)
-        entry |= {"size": [*own], **predicted.plan.report}
-        if self.outputs.raw:
-            entry["raw"] = str(write_arrays(out.with_name(f"{out.name}.npz"), as_arrays(tasks, predicted.maps)))
-        return entry
-
-
-def as_arrays(tasks: Mapping[str, Task], predictions: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """One array per task: (H, W), or (H, W, C) where there are several channels; class ids as they are stored."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, value in predictions.items():
-        array = value.numpy()
-        if array.ndim == 3:
-            array = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
-        arrays[name] = tasks[name].behaviour.raw(tasks[name], array)
-    return arrays
+        assert begun.predicted is not None
+        maps, plan = begun.predicted
+        loaded, name = self.predictor.loaded, self.names.get(begun.file, begun.file.name)
+        shot = Shot(name, begun.out, loaded.path.name, begun.rgb, loaded.tasks, maps, plan)
+        written = self.outputs.write(shot, self.coco)
+        return {"image": str(begun.file), **written, "size": [*shot.size], **plan.report}
