@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.groups import Common, Trained
-from vtadapt.commands.options import Seeds, Weights
+from vtadapt.commands.options import Csv, Latex, Seeds, Weights, table_files
 from vtadapt.workflows.run.methods import METHODS
 
 
@@ -25,6 +25,8 @@ def compare(
     trained: Trained = Trained(),
     images: Annotated[int, typer.Option(min=0, help="Of the picture, per data set.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder [default: RUN_DIR/compare-DATA].")] = None,
+    csv: Csv = False,
+    latex: Latex = False,
     common: Common = Common(),
 ) -> None:
     """Train systems side by side with the same budget and seeds: a table, compare.json and a panel.
@@ -38,6 +40,7 @@ def compare(
 
     said = {"method": "what is compared is named with --methods"}
     found = trained.settings(common, {"data": data, "backbone": backbone, "weights": weights}, said)
-    options = CompareOptions(methods, seeds, budget, trained.jobs, found.own, out, images, found.checked)
+    tables = table_files(csv, latex)
+    options = CompareOptions(methods, seeds, budget, trained.jobs, found.own, out, images, found.checked, tables)
     result = work(found.common, options, quiet=common.silent)
     show_sweep(result, common.json_, "compare", lambda r: [comparison_table(r)], notes)

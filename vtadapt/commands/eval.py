@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vtadapt.commands.options import RUNS, DataDir, Json, Run, RunDir, RunWeights
+from vtadapt.commands.options import RUNS, Csv, DataDir, Json, Latex, Run, RunDir, RunWeights, table_files
 
 
 def eval_(
@@ -23,6 +23,11 @@ def eval_(
     weights: RunWeights = None,
     data_dir: DataDir = None,
     run_dir: RunDir = None,
+    csv: Csv = False,
+    latex: Latex = False,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Write confusion matrices of classes as CSV and PNG, too.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Measure a run on a split and draw its predictions beside the truth."""
@@ -32,5 +37,6 @@ def eval_(
 
     folder = run_dir or RUNS
     found = find_run(run, folder)
-    options = EvalOptions(data, split, data_dir, limit, size, tile, accelerator, folder, weights=weights)
+    more: Any = {"weights": weights, "tables": table_files(csv, latex), "confusion": confusion}
+    options = EvalOptions(data, split, data_dir, limit, size, tile, accelerator, folder, **more)
     show_results(evaluate_run(found, options), json_)

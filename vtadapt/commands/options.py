@@ -16,6 +16,8 @@ RUNS, DATA = Path("runs"), Path("data")
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the packs [default: data].", envvar="VTADAPT_DATA_DIR")]
 RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].", envvar="VTADAPT_RUN_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Write the numbers as CSV, too; alone it is printed.")]
+Latex = Annotated[bool, typer.Option("--latex", help="Write the table as LaTeX, too; alone it is printed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]
 Seeds = Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")]
@@ -46,3 +48,8 @@ def let_waiting_threads_sleep() -> None:
     a prediction. What is computed stays the same; a setting of the user's stays, too.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def table_files(csv: bool, latex: bool) -> tuple[str, ...]:
+    """The files of tables that were asked for, see :mod:`vtadapt.workflows.terminal.exported`."""
+    return (*(["csv"] if csv else []), *(["latex"] if latex else []))

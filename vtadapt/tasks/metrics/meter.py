@@ -71,6 +71,11 @@ class Meter(ABC):
         """
         return None
 
+    def confusion(self) -> Tensor | None:
+        """Return pixels (K, K), truth down and prediction across, int64; None for meters that add up none."""
+        found = self._state.get("confusion")
+        return None if found is None else found.clone()
+
     def state(self) -> dict[str, Tensor]:
         """Return copies of the sums: int64 or float64 CPU tensors of fixed shape."""
         return {key: value.clone() for key, value in self._state.items()}

@@ -11,6 +11,7 @@ from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.tasks import Task
 from vtadapt.workflows.compare.budget import fairness, parse_budget, with_budget
+from vtadapt.workflows.compare.exported import write_compared
 from vtadapt.workflows.compare.kept import Kept, about_kept, find_kept, own_settings
 from vtadapt.workflows.compare.picture import draw_comparison
 from vtadapt.workflows.compare.tables import markdown, summarise
@@ -43,6 +44,7 @@ class CompareOptions:
         out: folder; None for RUN_DIR/compare-NAME.
         images: of the picture, per data set.
         given: setting of all -> where it was given, for messages; None: the settings that differ from their defaults.
+        tables: also write the table as "csv", "latex"; the paths are under "files".
     """
 
     methods: str = "all"
@@ -53,6 +55,7 @@ class CompareOptions:
     out: Path | None = None
     images: int = 2
     given: Mapping[str, str] | None = None
+    tables: tuple[str, ...] = ()
 
 
 def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = False) -> dict[str, Any]:
@@ -101,6 +104,8 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         found = {"headlines": headlines(tasks), "methods": summarise(variants, trials, tasks, trivial["metrics"])}
         result = {"format": FORMAT, "data": settings.data, "split": "val", **about, "trivial": trivial, **found}
         result["panels"] = draw_comparison(settings, data.trained, tasks, trials, folder, options.images)
+        if options.tables:
+            result["files"] = write_compared(folder / "table", options.tables, result)
         write_json(folder / COMPARE, result)
         write_text(folder / TABLE, markdown(result))
     return result

@@ -99,7 +99,7 @@ def _deltas(
 def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
     """Heads and trials of the table, as plain text."""
     arrow = {True: "up", False: "down"}
-    places = _places(result)
+    places = places_of(result)
     several = len({data for data, _ in places}) > 1
     heads = ["method", "encoder"]
     for data, task in places:
@@ -125,7 +125,7 @@ def _rows(result: Results) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def _places(result: Results) -> list[tuple[str, str]]:
+def places_of(result: Results) -> list[tuple[str, str]]:
     """Every data set with each task that was measured there, by a method or by a trivial predictor."""
     measured = [entry["metrics"] for entry in result["methods"].values()]
     found: dict[tuple[str, str], None] = {}

@@ -15,6 +15,7 @@ from vtadapt.atomic import need_writable, write_json
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.errors import DataError
 from vtadapt.tasks import Task
+from vtadapt.workflows.evaluate.exported import write_confusions, write_measured
 from vtadapt.workflows.evaluate.other_data import View, tell_classes, view_of, with_absent
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
@@ -42,11 +43,13 @@ class Evaluation(NamedTuple):
         metrics: task -> metric key -> value.
         counts: task -> {"pixels", "images"} with a label.
         thresholds: task -> the threshold of its headline metric, where it has one.
+        confusions: task with classes -> pixels (K, K), truth down and prediction across.
     """
 
     metrics: Metrics
     counts: dict[str, dict[str, int]]
     thresholds: dict[str, float]
+    confusions: dict[str, torch.Tensor] = {}  # noqa: RUF012 - of a tuple, which cannot change
 
 
 def evaluate(
@@ -74,7 +77,8 @@ def evaluate(
             meter.load_state({k: fabric.all_reduce(v, reduce_op="sum").cpu() for k, v in meter.state().items()})  # type: ignore[union-attr]
     metrics = {name: values for name, meter in meters.items() if (values := meter.compute())}
     cuts = {name: cut for name in metrics if (cut := meters[name].threshold()) is not None}
-    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics}, cuts)
+    confusions = {name: matrix for name in metrics if (matrix := meters[name].confusion()) is not None}
+    return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics}, cuts, confusions)
 
 
 def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
@@ -119,6 +123,8 @@ class EvalOptions:
         folder: of the runs, see :func:`vtadapt.workflows.run.folder.output_folder`.
         trivial: also measure the trivial predictors, on the same images at their stored size.
         weights: where those of the run's backbone are, see :func:`vtadapt.workflows.run.load.load_run`.
+        tables: also write the metrics as "csv", "latex".
+        confusion: also write the confusion matrices of tasks with classes, as CSV and as pictures.
     """
 
     data: str | None = None
@@ -131,6 +137,8 @@ class EvalOptions:
     folder: Path = Path("runs")
     trivial: bool = True
     weights: str | None = None
+    tables: tuple[str, ...] = ()
+    confusion: bool = False
 
     def check_size(self) -> None:
         """See that there is such a size, before anything is loaded; errors as :attr:`sizing`."""
@@ -165,6 +173,7 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
         both have, and "classes": {data set: {task: {"label_set", "shared", "only_run", "only_data", "merged",
         "absent"}}} names them and those left out, which stderr tells, too;
         "left_out": {data set: {task: why}} names tasks whose classes have nothing in common.
+        Where they are asked for, "files": {"csv": path, "latex": path} and "confusions": {data set: {task: [paths]}}.
 
     Raises:
         UsageError: a size or tile that is none, or too small for the network.
@@ -196,7 +205,11 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
     if options.trivial:
         results |= with_trivial(settings, asked, results["metrics"], split=options.split, limit=options.limit)
     other = "" if options.data is None else "-" + "+".join(readers)
-    write_json(out / f"eval-{options.split}{other}{options.tag}.json", results)
+    name = f"eval-{options.split}{other}{options.tag}"
+    if options.tables:
+        tasks = {data: each.tasks for data, each in asked.items()}
+        results["files"] = write_measured(out / name, options.tables, results, tasks)
+    write_json(out / f"{name}.json", results)
     return results
 
 
@@ -224,11 +237,14 @@ def _evaluate_on(
         )
     found: dict[str, Any] = {"images": len(loader.dataset)}  # type: ignore[arg-type]
     found["sizes"] = [{"size": list(own), **plan.report} for own, plan in network.plans.items()]
-    found["metrics"], found["counts"], found["thresholds"] = measured
+    found |= {key: getattr(measured, key) for key in ("metrics", "counts", "thresholds")}
     found |= _told_of(name, view, measured.metrics)
     panel = out / f"panel-{name}-{options.split}{options.tag}.png"
     words = "; ".join(f"{plan.words(own)}, height x width" for own, plan in network.plans.items())
     footer = f"Run {loaded.path.name} at {words}."
+    if options.confusion:
+        ending, tasks = f"-{options.split}{options.tag}", view.tasks
+        found["confusions"] = write_confusions(out, ending, name, measured.confusions, tasks, footer)
     draw_panel(network, reader, view.tasks, panel, label_maps=view.label_maps, footer=footer)
     return found, panel
 

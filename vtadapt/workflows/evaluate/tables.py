@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from vtadapt.workflows.evaluate.floor import floor_cell
+from vtadapt.workflows.terminal.exported import show_alone
 from vtadapt.workflows.terminal.tables import Table, show_result
 
 
 def show_results(results: Mapping[str, Any], as_json: bool) -> None:
-    """Print what training or evaluation returned."""
-    show_result(results, as_json, lambda: [*measured(results), f"run: {results['run']}"])
+    """Print what training or evaluation returned; where one table was asked for as a file, that in its place."""
+    files, drawn = results.get("files", {}), results.get("confusions", {})
+    if not as_json and show_alone(files):
+        return
+    paths = [*files.values(), *(path for by_task in drawn.values() for each in by_task.values() for path in each)]
+    show_result(results, as_json, lambda: [*measured(results), f"run: {results['run']}", *paths])
 
 
 def measured(results: Mapping[str, Any]) -> list[Table | str]:

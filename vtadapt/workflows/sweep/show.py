@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vtadapt.errors import VtadaptError
+from vtadapt.workflows.terminal.exported import show_alone
 from vtadapt.workflows.terminal.tables import Table, show_result
 
 
@@ -28,8 +29,10 @@ def show_sweep(
     Raises:
         VtadaptError: a trial failed; after all is printed.
     """
-    ends = [f"{name}: {result['folder']}", *result["panels"]]
-    show_result(result, as_json, lambda: [*tables(result), *notes(result), *ends])
+    files = result.get("files", {})
+    ends = [f"{name}: {result['folder']}", *result["panels"], *files.values()]
+    if as_json or not show_alone(files):
+        show_result(result, as_json, lambda: [*tables(result), *notes(result), *ends])
     if failed := result["failed"]:
         first, error = next(iter(failed.items()))
         raise VtadaptError(f"{len(failed)} of the trainings failed; the first, {first}: {error}")
