@@ -27,6 +27,7 @@ LEVELS = {
     "lock": 2,
     "atomic": 1,
     "strict_yaml": 1,
+    "strict_json": 1,
     **dict.fromkeys(("errors", "digits"), 0),
     "version": 0,
     "__init__": 6,  # names that are found on first use

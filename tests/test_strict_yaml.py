@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from vtadapt.data.recipe.recipe import list_recipes, recipe_folders
 from vtadapt.strict_yaml import StrictYamlError, parse_yaml, read_yaml
 
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.text() | st.integers(), inner, max_size=4).filter(
+        | st.dictionaries(TEXTS | st.integers(), inner, max_size=4).filter(
             lambda given: len({str(key) for key in given}) == len(given)
         )
     ),

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
+
+LONGEST = 1600  # characters of a message: what it quotes may come from a file of any size
+_QUOTED = 200  # of a value
+_ALIKE = 5000  # names that one is compared with at most
 
 
 class VtadaptError(Exception):
     """An expected error while running; the message is one line: what was found, what was wanted, what to do."""
 
     exit_code = 5
+
+    def __str__(self) -> str:
+        """The message, its middle left out where it is very long."""
+        return clipped(super().__str__(), LONGEST)
 
 
 class UsageError(VtadaptError):
@@ -35,7 +44,32 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def clipped(text: str, longest: int) -> str:
+    """``text``, of which the middle is left out where it has more than ``longest`` characters."""
+    if len(text) <= longest:
+        return text
+    end = longest // 4
+    return f"{text[: longest - end - 5]} ... {text[-end:]}"
+
+
+def quoted(value: object) -> str:
+    """A value from a file as a message shows it: ``repr``, in at most 200 characters."""
+    if isinstance(value, str):
+        return clipped(repr(value[: 2 * _QUOTED]), _QUOTED)
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to write out the longest
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, list | tuple | dict | set) and len(value) > 20:
+        return f"a {type(value).__name__} of {len(value)} entries"
+    try:
+        return clipped(repr(value), _QUOTED)
+    except (ValueError, RecursionError):  # a number inside that is too long, or nothing but brackets
+        return f"a {type(value).__name__}"
+
+
 def near_matches(name: str, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the choices closest to ``name``, or an empty string."""
-    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
+    if len(name) > _QUOTED:
+        return ""
+    known = [choice for choice in itertools.islice(choices, _ALIKE) if len(choice) <= _QUOTED]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

@@ -6,15 +6,22 @@ would end the process (its stack), and a few hundred bytes of aliases of aliases
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from vtadapt.errors import clipped, quoted
+
 MAX_BYTES = 4 * 2**20
 MAX_DEPTH = 40
-MAX_NODES = 400_000  # aliases counted as what they stand for: enough for 70 000 classes with ids and colours
+MAX_NODES = 250_000  # aliases counted as what they stand for: 70 000 classes with their ids; read in 2 s
+MAX_KEY = 400  # characters of a key
+MAX_DIGITS = 1000  # characters of a number: 1:1:1:... takes time by the square of its length, and longer ones no print
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # no name of a file can hold the first, no file of text the others
 
 # libyaml takes a tenth of the time; PyYAML may have been built without it.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,6 +34,22 @@ class StrictYamlError(ValueError):
 class _Loader(_Base):  # type: ignore[misc]
     """A safe loader that refuses a key given twice, with quotes and without as well."""
 
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        """Build a number, of decent length."""
+        if len(node.value) > MAX_DIGITS:
+            raise StrictYamlError(f"line {node.start_mark.line + 1}: a number of {len(node.value)} characters")
+        made = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
+        return made(node)
+
+    def construct_date(self, node: yaml.ScalarNode) -> str:
+        """A date is text, as it is everywhere else."""
+        self.construct_yaml_timestamp(node)  # raises ValueError where it is none
+        return str(node.value)
+
+    def construct_other(self, node: yaml.Node) -> Any:
+        """Refuse what is no plain value: bytes, sets, objects."""
+        raise StrictYamlError(f"line {node.start_mark.line + 1}: {_short(node.tag)} is not read; wanted plain values")
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, see :class:`yaml.SafeLoader`."""
         lines: dict[Hashable, int] = {}
@@ -34,19 +57,30 @@ class _Loader(_Base):  # type: ignore[misc]
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":  # "<<" may stand several times, and gives way to own keys
                 continue
-            key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
+            if isinstance(key_node, yaml.ScalarNode) and len(key_node.value) > MAX_KEY:
+                raise StrictYamlError(f"line {line}: a key of {len(key_node.value)} characters")
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise StrictYamlError(f"line {line}: a list or a mapping is no key")
             if key in lines:
-                raise StrictYamlError(f"key {key!r} stands twice, in lines {lines[key]} and {line}; keep one of them")
+                both = f"key {quoted(key)} stands twice, in lines {lines[key]} and {line}"
+                raise StrictYamlError(f"{both}; keep one of them")
             if isinstance(key_node, yaml.ScalarNode):
                 twin = written.setdefault(key_node.value, key)
                 if twin != key:
-                    both = f"keys {twin!r} and {key!r} differ only in quotes"
+                    both = f"keys {quoted(twin)} and {quoted(key)} differ only in quotes"
                     raise StrictYamlError(f"{both}, in lines {lines[twin]} and {line}; keep one of them")
             lines[key] = line
         return dict(super().construct_mapping(node, deep=deep))
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_date)
+for _tag in ("binary", "omap", "pairs", "set"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_other)
+_Loader.add_constructor(None, _Loader.construct_other)
 
 
 def read_yaml(path: Path) -> Any:
@@ -75,7 +109,8 @@ def parse_yaml(text: str) -> Any:
 
     Raises:
         StrictYamlError: not YAML, a key given twice, several documents, nested deeper than 40, over 4 MiB, or aliases
-            that stand for more than 400 000 values.
+            that stand for more than 250 000 values; a NUL, a number of more than 1000 characters, or a tag such as
+            ``!!binary``. Dates are text.
     """
     if len(text) > MAX_BYTES:
         raise StrictYamlError(_too_long())
@@ -85,11 +120,15 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f"line {mark.line + 1}: "
-        raise StrictYamlError(f"{where}{error.problem or error.context or 'not YAML'}") from error
+        raise StrictYamlError(f"{where}{_short(error.problem or error.context or 'not YAML')}") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # a date such as 2024-13-45, a character that is none
         if isinstance(error, StrictYamlError):
             raise
-        raise StrictYamlError(" ".join(str(error).split())) from error
+        raise StrictYamlError(_short(str(error))) from error
+
+
+def _short(text: str) -> str:
+    return clipped(" ".join(text.split()), 200)
 
 
 def _too_long() -> str:
@@ -113,9 +152,11 @@ def _check_bounds(text: str) -> None:
                 stands_for[anchor] = count - before
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_nodes):
-                raise StrictYamlError(f"line {event.start_mark.line + 1}: *{event.anchor} stands inside itself")
+                raise StrictYamlError(f"line {event.start_mark.line + 1}: *{_short(event.anchor)} stands inside itself")
             count += stands_for.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
+            if _NO_TEXT.search(event.value):
+                raise StrictYamlError(f"line {event.start_mark.line + 1}: a NUL or half a character, which no name has")
             count += 1
             if event.anchor is not None:
                 stands_for[event.anchor] = 1

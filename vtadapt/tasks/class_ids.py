@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.errors import DataError
+from vtadapt.errors import DataError, clipped
 from vtadapt.tasks.spec import Colour
 
 VOID = 255
@@ -38,8 +39,8 @@ def with_reserved(classes: Sequence[str]) -> tuple[str, ...]:
 def check_list(classes: Sequence[str], colours: Sequence[Colour]) -> None:
     """Raise ValueError where names repeat, position 255 is taken or colours do not match."""
     if len(set(classes)) != len(classes):
-        twice = sorted({c for c in classes if list(classes).count(c) > 1})
-        raise ValueError(f"names classes twice: {', '.join(twice)}")
+        twice = sorted(name for name, count in Counter(classes).items() if count > 1)
+        raise ValueError(f"names classes twice: {clipped(', '.join(twice), 300)}")
     if len(classes) > VOID and classes[VOID] != RESERVED:
         raise ValueError(
             f"has {len(classes)} classes; at most {VOID} fit beside the void id {VOID}, or more where the one at "

@@ -143,6 +143,57 @@ def test_a_broken_video(cli: Callable[..., Any], tiny: Any, tmp_path: Path, make
     assert not list((tmp_path / "out").iterdir())
 
 
+LISTS = {
+    "concat": "ffconcat version 1.0\nfile '{}'\n",
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+    "sdp": "v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+}
+"""Texts that FFmpeg follows to other files and addresses."""
+
+
+def count(path: Path) -> int:
+    """How many frames a file gives."""
+    capture = frames.open_video(path)
+    found = sum(1 for _ in read_frames(capture, VideoOptions()))
+    capture.release()
+    return found
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("name", ["list.avi", "list.mp4"])
+def test_a_text_leads_to_no_other_file(tmp_path: Path, kind: str, name: str) -> None:
+    clip(tmp_path / "secret.avi")
+    (tmp_path / name).write_text(LISTS[kind].format("secret.avi"))
+    assert (count(tmp_path / name), count(tmp_path / "secret.avi")) == (0, 6)
+
+
+def test_a_name_is_no_protocol_and_no_row_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip(Path("secret.avi"), frames=2)
+    clip(Path("own.avi"), frames=3).rename("concat:secret.avi")
+    assert count(Path("concat:secret.avi")) == 3
+    for i in range(3):
+        Image.new("RGB", (32, 24)).save(f"a{i}.png")
+    Path("a%01d.png").write_bytes(b"")
+    assert count(Path("a%01d.png")) == 0
+
+
+def test_a_decoder_that_fails_ends_only_its_video(
+    cli: Callable[..., Any], tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    clip(folder / "a.avi")
+    Image.new("RGB", (9, 7)).save(folder / "b.png")
+    monkeypatch.setattr("vtadapt.data.readers.raw.video._grab", int)  # of a path there is none
+    ran = cli("predict", folder, "--run", tiny.run, "--out", tmp_path / "out")
+    assert ran.code == 3
+    assert [Path(line).stem for line in ran.out.splitlines()] == ["b_panel"]
+    [line] = [line for line in ran.err.splitlines() if line.startswith("left out: ")]
+    assert "a.avi" in line
+    assert "ValueError" in line or "TypeError" in line
+
+
 def test_a_video_that_is_cut_short(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = clip(tmp_path / "a.avi", frames=20, height=96, width=128)
     whole = path.read_bytes()

@@ -18,6 +18,7 @@ from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
 from vtadapt.data.recipe.strict import explain
 from vtadapt.errors import DataError
+from vtadapt.strict_json import read_json
 
 FORMAT = "vtadapt-manifest"
 VERSION = 2  # 1: one file per split
@@ -71,7 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; prepare the data set again") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from vtadapt.data.pack.labels import LabelStats
 from vtadapt.data.pack.manifest import write_manifest
 from vtadapt.data.prepare.aspect import joined
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
+from vtadapt.data.prepare.inside import led_outside
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.prepare.place import Site
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
@@ -114,6 +115,10 @@ def _facts(contents: Contents, written: Sequence[dict[str, Any]]) -> dict[str, A
     content = {**_content(contents.plan, contents.key, contents.left_out), "decided": contents.reader.decided}
     if near := contents.reader.passed_over.lines():
         content["passed_over"] = near
+    if contents.source is not None and not contents.archives:
+        every = (item for items in contents.items.values() for item in items)
+        if outside := led_outside(every, contents.source):
+            content["outside"] = outside
     content["splits"] = splits
     _need_labels(contents.plan, splits)
     return content

@@ -8,6 +8,7 @@ from typing import Any
 
 from vtadapt.data.prepare.aspect import survey_aspect
 from vtadapt.data.prepare.find_samples import absent_labels, find_split, looked_for
+from vtadapt.data.prepare.inside import led_outside
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.readers.base import is_there
 from vtadapt.data.readers.table import Item, Reader, make_reader
@@ -28,7 +29,8 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
     Returns:
         ``files`` (those the recipe expects, with what was found), ``splits`` (samples, labels found and missing per
         task, the first file missing, pictures of another aspect ratio), ``problems`` (why ``prepare`` would stop; empty
-        if it would not), ``passed_over`` (files that nearly match: how many, and the first, for each reason).
+        if it would not), ``passed_over`` (files that nearly match: how many, and the first, for each reason),
+        ``outside`` (files outside the source, to which links in it lead).
     """
     recipe = plan.recipe
     result: dict[str, Any] = {
@@ -41,6 +43,7 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
         "splits": {},
         "problems": [],
         "passed_over": [],
+        "outside": [],
     }
     if source is None and not recipe.source.synthetic:
         result["problems"].append(f"no --source was given; {recipe.source.hint or recipe.source.layout}")
@@ -60,6 +63,8 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
             result["splits"][split] = _split(reader, found[split], plan)
     result["problems"] += _problems(reader, found, plan, source)
     result["passed_over"] = reader.passed_over.lines()
+    if source is not None:
+        result["outside"] = led_outside((item for items in found.values() for item in items), source)
     return result
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vtadapt.data.prepare.inside import need_inside
 from vtadapt.data.readers.base import need_files
 from vtadapt.data.readers.files.names import is_data
 from vtadapt.data.readers.table import Item, Reader
@@ -58,7 +59,7 @@ def find_split(reader: Reader, source: Path | None, split: str) -> list[Item]:
     """
     problem: DataError | None = None
     try:
-        if items := reader.find(source, split):
+        if items := _found(reader, source, split):
             return items
     except DataError as error:
         problem = error
@@ -67,11 +68,19 @@ def find_split(reader: Reader, source: Path | None, split: str) -> list[Item]:
         if (inner := _only_folder(inner)) is None:
             break
         with contextlib.suppress(DataError):
-            if items := reader.find(inner, split):
+            if items := _found(reader, inner, split):
                 return items
     if problem is not None:
         raise problem
     return []  # an optional split that is nowhere
+
+
+def _found(reader: Reader, source: Path | None, split: str) -> list[Item]:
+    """What ``reader.find`` gives, none of it outside the source."""
+    items = reader.find(source, split)
+    if source is not None:
+        need_inside(items, source)
+    return items
 
 
 def _only_folder(folder: Path | None) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from vtadapt.data.pack.manifest import InPlace
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError, VtadaptError
+from vtadapt.strict_json import read_json
 
 PLAN = "plan.json"
 
@@ -130,7 +130,7 @@ def _site(out_dir: Path, name: str) -> Site:
 def _noted_plan(notes: Path) -> dict[str, Any]:
     """The plan of the run whose parts are there; empty where there is none."""
     try:
-        plan = json.loads((notes / PLAN).read_text(encoding="utf-8"))
+        plan = read_json(notes / PLAN)
     except (OSError, ValueError, RecursionError):
         return {}
     return plan if isinstance(plan, dict) else {}

@@ -7,7 +7,6 @@ pack, and a later run with the same plan and files takes it as it is.
 from __future__ import annotations
 
 import functools
-import json
 import multiprocessing
 import os
 import queue
@@ -33,6 +32,7 @@ from vtadapt.data.readers.base import Arrays
 from vtadapt.data.readers.table import Item, Reader
 from vtadapt.data.recipe.fit import change
 from vtadapt.errors import DataError, VtadaptError
+from vtadapt.strict_json import read_json
 
 Tick = Callable[[str], None]  # called with the split after each sample
 DIED = "a worker process died (out of memory?); what was finished is kept: run the same again with fewer --workers"
@@ -78,7 +78,7 @@ def cut(items: Mapping[str, Sequence[Item]], source: Path | None, size: int) -> 
 def finished(job: Job, part: Part) -> dict[str, Any] | None:
     """What an interrupted run noted of a part that it finished from the same files, if it is still there."""
     try:
-        noted: dict[str, Any] = json.loads((job.notes / part.note).read_text(encoding="utf-8"))
+        noted: dict[str, Any] = read_json(job.notes / part.note)
         path = job.building / part.file
         whole = noted["files"] == part.files and path.stat().st_size == noted["shard"]["bytes"]
         whole = whole and has_table(path, noted["shard"])

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from vtadapt.data.recipe.strict import Strict
 
+FARTHEST = 1e9  # pixels; beyond, and with infinity and NaN, arithmetic gives nothing
+
 
 class Intrinsics(Strict):
     """Pinhole camera in pixels of an image of ``width`` x ``height``; pixel (column u, row v) has its centre at (u, v).
@@ -15,12 +17,12 @@ class Intrinsics(Strict):
     A point X = (x, y, z) with +x right, +y down, +z away is seen at u = fx x / z + cx, v = fy y / z + cy.
     """
 
-    fx: float = Field(gt=0)
-    fy: float = Field(gt=0)
-    cx: float
-    cy: float
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    fx: float = Field(gt=0, le=FARTHEST)
+    fy: float = Field(gt=0, le=FARTHEST)
+    cx: float = Field(ge=-FARTHEST, le=FARTHEST)
+    cy: float = Field(ge=-FARTHEST, le=FARTHEST)
+    width: int = Field(gt=0, le=10**6)
+    height: int = Field(gt=0, le=10**6)
 
     def resized(self, height: int, width: int) -> Intrinsics:
         """The same camera after resizing the image to ``height`` x ``width`` (pixel edges stay where they are)."""

@@ -37,7 +37,7 @@ class LabelSet(Strict):
     colours: tuple[Colour, ...] = ()
     ids: Annotated[dict[int, str], NumberKeys] = Field(default_factory=dict)
     void: tuple[int, ...] = ()
-    highest: int | None = None
+    highest: int | None = Field(None, ge=-1, le=TABLE)
 
     @model_validator(mode="before")
     @classmethod

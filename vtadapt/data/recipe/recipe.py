@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -20,7 +20,7 @@ from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.data.recipe.files import Source
 from vtadapt.data.recipe.fit import Fit
 from vtadapt.data.recipe.label_sets import LabelSet, choose
-from vtadapt.data.recipe.strict import Strict, explain
+from vtadapt.data.recipe.strict import Pixels, Strict, explain
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
@@ -37,8 +37,8 @@ class Recipe(Strict):
     citation: str = ""
     reader: str
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
-    splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
-    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
+    splits: tuple[str, ...] = Field(("train", "val"), min_length=1, max_length=100)
+    size: tuple[Pixels, Pixels] | None = Field(
         None, description="[height, width] that prepare-data resizes to unless told otherwise; null = native"
     )
     fit: Fit = Field(
@@ -46,7 +46,7 @@ class Recipe(Strict):
         description="what becomes of pictures of another aspect ratio than 'size': squeeze, crop (the middle is kept) "
         "or pad (with void)",
     )
-    tasks: dict[str, RecipeTask] = Field(min_length=1)
+    tasks: dict[str, RecipeTask] = Field(min_length=1, max_length=200)
     label_sets: dict[str, LabelSet] = Field(
         default_factory=dict,
         description="lists of classes that the label files can be read as, by name; a task of kind 'classes' whose "

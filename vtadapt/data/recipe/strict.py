@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from vtadapt.errors import near_matches
+from vtadapt.errors import clipped, near_matches, quoted
+
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+"""What a generator of random numbers starts from."""
+
+Stored = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+"""A whole number that a file can hold."""
+
+Pixels = Annotated[int, Field(ge=8, le=65500)]
+"""Of one side of a picture; JPEG has no larger ones."""
 
 
 class Strict(BaseModel):
@@ -25,7 +34,8 @@ def _one_key_per_number(given: Any) -> Any:
             continue
         fraction = isinstance(key, float) and key != number
         if not fraction and known.setdefault(number, key) != key:
-            raise ValueError(f"keys {known[number]!r} and {key!r} are the same number; keep one of them")
+            both = f"keys {quoted(known[number])} and {quoted(key)}"
+            raise ValueError(f"{both} are the same number; keep one of them")
     return given
 
 
@@ -36,14 +46,14 @@ NumberKeys = BeforeValidator(_one_key_per_number)
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem that pydantic found, in one line: the key, what was wanted, near matches."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = clipped(".".join(str(part) for part in first["loc"]), 200)
     if first["type"] == "extra_forbidden":
         known = _fields_at(model, first["loc"][:-1])
         return f"unknown key {where!r}.{near_matches(str(first['loc'][-1]), known)} Known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(first["input"], dict | BaseModel) else f", found {first['input']!r}"
+    found = "" if isinstance(first["input"], dict | BaseModel) else f", found {quoted(first['input'])}"
     message = message[:1].lower() + message[1:] if first["type"] != "value_error" else message
     return " ".join(f"{where + ': ' if where else ''}{message}{found}".split())
 

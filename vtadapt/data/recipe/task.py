@@ -31,7 +31,7 @@ class RecipeTask(Strict):
 
     kind: str = Field(description="a key of vtadapt.tasks.KINDS")
     units: str = ""
-    channels: int | None = Field(None, ge=1, description="regression only; default 1")
+    channels: int | None = Field(None, ge=1, le=4096, description="regression only; default 1")
     classes: tuple[str, ...] = ()
     colours: tuple[Colour, ...] = ()
     label_set: str = Field("", description="name of the list of classes, the key other recipes' class maps use")

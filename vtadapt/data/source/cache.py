@@ -24,6 +24,7 @@ from vtadapt.data.source.archive_kind import reading
 from vtadapt.data.source.archives import unpack
 from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of
 from vtadapt.errors import DataError
+from vtadapt.strict_json import read_json
 
 TREE, UNPACKING, STATE, LOCK = "files", "unpacking", "state.json", "lock"
 FORMAT = 1
@@ -105,7 +106,7 @@ def _named(on_progress: OnSource, name: str) -> Any:
 def _take_up(cache: Path, identities: Sequence[Identity]) -> _State:
     """The state that a former run left, its move finished; an empty cache where it is of no use."""
     try:
-        state = _State(**json.loads((cache / STATE).read_text(encoding="utf-8")))
+        state = _State(**read_json(cache / STATE))
         known = [*state.done, *([state.moving] if state.moving else [])]
         usable = state.format == FORMAT and all(one in identities for one in known)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 from vtadapt.atomic import write_json
 from vtadapt.errors import DataError, UsageError
+from vtadapt.strict_json import read_json
 
 VARIABLE = "VTADAPT_CACHE_DIR"
 MOST = 100
@@ -175,7 +175,7 @@ def _files() -> Iterator[Path]:
 def _read(path: Path) -> Entry | None:
     """An entry; None where it is missing or broken, as by a disk that was full."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         places = tuple(
             Place(str(p["path"]), int(p["bytes"]), int(p["mtime_ns"]), str(p["sha256"])) for p in content["places"]
         )

@@ -46,6 +46,7 @@ def notes(manifest: Mapping[str, Any]) -> list[str]:
     lines = [f"left out: {task}, no sample has a label ({why})" for task, why in manifest.get("left_out", {}).items()]
     lines += [f"decided from the files: {key} = {value}" for key, value in manifest.get("decided", {}).items()]
     lines += [f"passed over: {line}" for line in manifest.get("passed_over", ())]
+    lines += [f"read: {line}" for line in manifest.get("outside", ())]
     for split, entry in manifest["splits"].items():
         if "aspect" in entry:
             fit = manifest["recipe"].get("fit", "squeeze")
@@ -96,6 +97,8 @@ def survey_tables(result: Mapping[str, Any]) -> list[Table]:
     near = Table("passed over", show_header=False)
     for line in result["passed_over"]:
         near.add_row(line)
+    for line in result["outside"]:
+        near.add_row(f"but read: {line}")
     aspects = Table("aspect ratios", show_header=False)
     for split, entry in result["splits"].items():
         if "aspect" in entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from torch import Tensor
 from vtadapt.affinity.troa import Troa, marked
 from vtadapt.atomic import write_json
 from vtadapt.errors import ConfigError
+from vtadapt.strict_json import parse_json
 from vtadapt.workflows.run import files
 
 FORMAT = 2
@@ -52,7 +52,7 @@ def write_history(run: Path, config: Mapping[str, Any], step: int, conditioning:
             to that and the matrix only gave the weights of the losses.
     """
     lines = (run / files.METRICS).read_text(encoding="utf-8").splitlines()
-    history = [record for record in map(json.loads, lines) if record["split"] == "troa"]
+    history = [record for record in map(parse_json, lines) if record["split"] == "troa"]
     if not history:
         return
     for record in history:

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vtadapt.atomic import whole_file
-from vtadapt.errors import ConfigError
+from vtadapt.errors import ConfigError, clipped, quoted
+from vtadapt.strict_json import parse_json
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:
@@ -38,9 +39,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            about = parse_json((file.metadata() or {}).get("about", "{}"))
+            if not isinstance(about, dict):
+                raise ValueError(f"what it says of itself is {quoted(about)}")
     except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = clipped(" ".join(str(error).split()), 200)
         raise ConfigError(f"broken checkpoint {os.fspath(path)!r} ({reason}); use another, or train again") from error
     return tensors, about
 
@@ -104,5 +107,7 @@ def load_state(path: Path) -> State:
             parts[part][name] = value
         else:
             index, _, name = name.partition(".")
+            if part != "optimiser" or not index.isdecimal():
+                raise ConfigError(f"{os.fspath(path)!r} holds {quoted(key)}, which is no part of a state of training")
             optimiser.setdefault(int(index), {})[name] = value
     return State(parts["model"], optimiser, parts["troa"], about, parts["method"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vtadapt import strict_json
 from vtadapt.atomic import disk_error, whole_file, write_text
 from vtadapt.errors import ConfigError
 
@@ -34,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ConfigError: missing or broken.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.read_json(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {os.fspath(path)!r}: {error}; wanted the JSON file of a run") from error
     if not isinstance(content, dict):
@@ -55,7 +56,7 @@ def cut_lines(path: Path, step: int) -> None:
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if json.loads(line)["step"] > step:
+            if strict_json.parse_json(line)["step"] > step:
                 continue
         except (ValueError, KeyError, TypeError):
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import IO, Any
 from vtadapt.atomic import disk_error, write_text
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.backbones.weights import recognise
+from vtadapt.strict_json import parse_json
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import METHODS, all_compared
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, validate
@@ -73,8 +73,8 @@ class Trial:
         """The last step in its log."""
         try:
             lines = (self.path / files.METRICS).read_text(encoding="utf-8").splitlines()
-            return int(json.loads(lines[-1])["step"])
-        except (OSError, ValueError, KeyError, IndexError):
+            return int(parse_json(lines[-1])["step"])
+        except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError):
             return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vtadapt.errors import ConfigError
+from vtadapt.strict_json import StrictJsonError, parse_json
 from vtadapt.workflows.run import files
 
 POINTS = 300  # of a curve at most; longer ones are averaged
@@ -101,7 +101,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         try:
             found.append(_record(line))
         except BROKEN as error:
-            if i < len(lines) or not isinstance(error, json.JSONDecodeError):
+            if i < len(lines) or not isinstance(error, StrictJsonError):
                 wrong.append((i, error))
     if not wrong:
         return found, []
@@ -110,7 +110,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _record(line: str) -> dict[str, Any]:
-    record = json.loads(line)
+    record = parse_json(line)
     if not isinstance(record, dict):
         raise ValueError(f"found {line[:40]!r}, wanted an object")
     step = _numbers(record.get("step"), 0, "step")

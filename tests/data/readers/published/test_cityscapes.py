@@ -227,7 +227,7 @@ INTRINSIC = {"fx": FX, "fy": FY, "u0": U0, "v0": V0}
         (_disparity, _save(np.zeros((*SIZE, 3), np.uint8)), "picture of mode RGB, wanted one channel"),
         (_disparity, _save(np.zeros((64, 128), np.uint16)), "label of 64x128 pixels"),
         (_disparity, _cut, "broken picture"),
-        (_camera, _text("{"), "broken camera file .*JSONDecodeError"),
+        (_camera, _text("{"), "broken camera file .*StrictJsonError"),
         (_camera, _text("[]"), "broken camera file .*TypeError"),
         (_camera, _text('{"intrinsic": {}}'), r"broken camera file \(KeyError: 'extrinsic'\), wanted extrinsic"),
         (_camera, _text(json.dumps({"extrinsic": {"baseline": 0}, "intrinsic": INTRINSIC})), "wanted baseline, fx and"),

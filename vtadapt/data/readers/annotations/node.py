@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtadapt import strict_json
 from vtadapt.data.readers.raw.picture import read_bytes
 from vtadapt.errors import DataError, printable
 
@@ -131,10 +131,8 @@ def parse_json(data: bytes, path: Path) -> Node:
     if not data.strip():
         raise DataError(f"{path}: an empty file, wanted JSON")
     try:
-        return Node(json.loads(data.decode("utf-8-sig")), path)
+        return Node(strict_json.parse_json(data.decode("utf-8-sig")), path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: bytes that are not UTF-8, wanted JSON") from error
-    except RecursionError as error:
-        raise DataError(f"{path}: JSON that is nested too deep") from error
     except ValueError as error:
         raise DataError(f"{path}: no JSON ({' '.join(str(error).split())[:120]})") from error

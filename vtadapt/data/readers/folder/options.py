@@ -14,6 +14,7 @@ from vtadapt.data.readers.base import ReaderOptions, Strict
 from vtadapt.data.readers.files.names import with_small_suffix
 from vtadapt.data.readers.files.patterns import check_pattern, without_wildcards
 from vtadapt.data.readers.folder.label_files import LabelFiles
+from vtadapt.data.recipe.strict import Seed
 
 
 class Splitting(Strict):
@@ -26,7 +27,7 @@ class Splitting(Strict):
     lists: str | None = None
     annotations: str | None = None
     fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("lists")
     @classmethod

@@ -34,7 +34,7 @@ class Bsds500Options(ReaderOptions):
     """
 
     threshold: float | None = Field(None, gt=0, le=1)
-    annotators: int | None = Field(None, ge=1)
+    annotators: int | None = Field(None, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

@@ -15,13 +15,14 @@ from vtadapt.data.readers.base import (
     same_size,
 )
 from vtadapt.data.readers.files.names import is_data
+from vtadapt.data.recipe.strict import Stored
 from vtadapt.errors import DataError
 
 
 class CamVidOptions(ReaderOptions):
     """``void``: the id that means void in the label files."""
 
-    void: int = 11
+    void: Stored = 11
 
 
 class CamVid(Reader):

@@ -7,7 +7,6 @@ README of cityscapesScripts. It is stereo matching, so it is noisy where it is f
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.recipe.camera import Intrinsics
 from vtadapt.errors import DataError
+from vtadapt.strict_json import read_json
 
 PICTURES = "leftImg8bit"
 STEPS = 256  # of the disparity files per pixel
@@ -35,7 +35,7 @@ class CityscapesOptions(ReaderOptions):
     """
 
     labels: dict[str, str] = {"train": "gtFine", "val": "gtFine", "train_extra": "gtCoarse"}
-    max_depth: float | None = Field(None, gt=0)
+    max_depth: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class Cityscapes(Reader):
@@ -114,7 +114,7 @@ def read_camera(path: Path) -> dict[str, float]:
         DataError: no JSON, or one of these numbers is missing or cannot be one of a camera.
     """
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = read_json(path)
         values = {"baseline": content["extrinsic"]["baseline"]}
         values |= {key: content["intrinsic"][key] for key in ("fx", "fy", "u0", "v0")}
         result = {key: float(value) for key, value in values.items()}

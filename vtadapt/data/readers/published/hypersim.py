@@ -21,6 +21,7 @@ from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_
 from vtadapt.data.readers.files.layout import folders_in, names_in
 from vtadapt.data.readers.raw.child import ParserError, run_in_child
 from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.strict import Seed
 from vtadapt.errors import ConfigError, DataError
 
 LIST = "metadata_images_split_scene_v1.csv"
@@ -48,7 +49,7 @@ class HypersimOptions(ReaderOptions):
 
     preview: bool = True
     fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] = {"train": 0.8, "val": 0.1, "test": 0.1}
-    seed: int = 0
+    seed: Seed = 0
     face_camera: bool = True
 
     @model_validator(mode="after")

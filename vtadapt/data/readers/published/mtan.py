@@ -23,6 +23,7 @@ from vtadapt.data.readers.files.layout import folder_with, names_in
 from vtadapt.data.readers.raw.npy import read_npy
 from vtadapt.data.recipe.label_sets import map_ids
 from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.recipe.strict import Stored
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks.class_ids import VOID
 
@@ -34,7 +35,7 @@ class MtanOptions(NormalsOptions):
     """
 
     folders: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    void: int = -1
+    void: Stored = -1
 
 
 class Mtan(Reader):

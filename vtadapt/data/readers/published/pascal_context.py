@@ -23,6 +23,7 @@ from vtadapt.data.readers.files.layout import folder_with, names_in
 from vtadapt.data.readers.files.strengths import read_marks, strengths
 from vtadapt.data.readers.raw.door import read_map
 from vtadapt.data.readers.raw.mat import read_mat, read_number_map
+from vtadapt.data.recipe.strict import Stored
 from vtadapt.errors import DataError
 from vtadapt.tasks.class_ids import VOID
 
@@ -46,7 +47,7 @@ class PascalContextOptions(NormalsOptions):
     ``saliency_above``: pixels of the saliency maps (0..1) above it are salient.
     """
 
-    normals_classes: dict[str, int] = Field(default_factory=dict)
+    normals_classes: dict[str, Stored] = Field(default_factory=dict)
     saliency_above: float = Field(0.5, ge=0, lt=1)
 
 

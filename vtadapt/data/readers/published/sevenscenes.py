@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from vtadapt.data.readers.base import (
     Arrays,
@@ -25,7 +26,8 @@ from vtadapt.data.readers.base import (
     same_size,
 )
 from vtadapt.data.readers.raw.door import read_map
-from vtadapt.data.recipe.camera import Intrinsics
+from vtadapt.data.recipe.camera import FARTHEST, Intrinsics
+from vtadapt.data.recipe.strict import Stored
 from vtadapt.errors import DataError
 
 OFFICIAL_LISTS = {"train": "TrainSplit.txt", "val": "TestSplit.txt", "test": "TestSplit.txt"}
@@ -35,9 +37,9 @@ ENDS = (".color.png", ".color.jpg", ".depth.png")
 class DepthCamera(Strict):
     """The depth camera seen from the colour camera: X_colour = ``rotation`` X_depth + ``translation`` (metres)."""
 
-    focal: float
-    cx: float
-    cy: float
+    focal: float = Field(gt=0, le=FARTHEST)
+    cx: float = Field(ge=-FARTHEST, le=FARTHEST)
+    cy: float = Field(ge=-FARTHEST, le=FARTHEST)
     rotation: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
     translation: tuple[float, float, float]
 
@@ -48,9 +50,9 @@ class SevenScenesOptions(ReaderOptions):
     ``depth_camera``: null leaves the depth where it is (the recipe's intrinsics must then be the depth camera's).
     """
 
-    metres: float = 0.001
+    metres: float = Field(0.001, gt=0, allow_inf_nan=False)
     depth_camera: DepthCamera | None = None
-    missing: tuple[int, ...] = (0, 65535)
+    missing: tuple[Stored, ...] = (0, 65535)
 
 
 class SevenScenes(Reader):

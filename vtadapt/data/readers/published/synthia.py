@@ -18,6 +18,7 @@ from vtadapt.data.readers.base import Arrays, Item, Reader, Strict
 from vtadapt.data.readers.files.depth import DepthOptions, measured
 from vtadapt.data.readers.files.layout import folder_with, names_in, sort_labels
 from vtadapt.data.readers.raw.png16 import read_png16
+from vtadapt.data.recipe.strict import Seed
 from vtadapt.errors import ConfigError, DataError
 
 HIGHEST = 22  # of the classes in the files
@@ -29,7 +30,7 @@ class Shares(Strict):
     """The share of the pictures that each split gets; the sorted names are shuffled with ``seed`` first."""
 
     fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
-    seed: int = Field(42, ge=0)
+    seed: Seed = 42
 
     @field_validator("fractions")
     @classmethod

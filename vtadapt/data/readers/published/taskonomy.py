@@ -30,6 +30,7 @@ from vtadapt.data.readers.raw.door import read_map, read_raster
 from vtadapt.data.readers.raw.raster import need_exact, need_upright
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.errors import ConfigError, DataError, near_matches
+from vtadapt.strict_json import read_json
 
 # By role: the folder's names, the newer first. A file counts if its token is one of them or of TOKENS.
 DOMAINS: dict[str, tuple[str, ...]] = {
@@ -120,7 +121,7 @@ class Taskonomy(Reader):
             return None
         path = item.paths["camera"]
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             fov = float(content["field_of_view_rads"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}: wanted JSON with field_of_view_rads ({type(error).__name__})") from error

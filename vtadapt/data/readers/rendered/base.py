@@ -5,21 +5,24 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions
 from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.recipe.strict import Pixels
 from vtadapt.errors import ConfigError
+
+MOST = 10**6  # samples of a split: a list of them is made before the first is rendered
 
 
 class RenderedOptions(ReaderOptions):
     """``samples`` and ``first_seed`` of each split; ``size``: (height, width) where the command asks for none."""
 
-    samples: dict[str, int]
-    first_seed: dict[str, int]
-    size: tuple[int, int] = Field((128, 128))
+    samples: dict[str, Annotated[int, Field(ge=0, le=MOST)]]
+    first_seed: dict[str, Annotated[int, Field(ge=0, lt=2**32)]]
+    size: tuple[Pixels, Pixels] = (128, 128)
 
 
 class Rendered(Reader):

@@ -14,13 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.workflows.predict.image import Predicted, Predictor
-from vtadapt.workflows.predict.inputs import BrokenVideoError, camera_of, named
+from vtadapt.workflows.predict.inputs import camera_of, named
 from vtadapt.workflows.predict.outputs.coco import Coco
 from vtadapt.workflows.predict.outputs.formats import OVERLAY, PANEL
 from vtadapt.workflows.predict.outputs.outputs import Outputs
 from vtadapt.workflows.predict.outputs.shot import Shot
 from vtadapt.workflows.predict.video.drawing import Drawing, Over
-from vtadapt.workflows.predict.video.frames import VideoOptions, announced, open_video, rate_of, read_frames
+from vtadapt.workflows.predict.video.frames import VideoOptions, announced, no_frame, open_video, rate_of, read_frames
 from vtadapt.workflows.predict.video.steady import Steady
 from vtadapt.workflows.predict.video.writer import Writer
 from vtadapt.workflows.terminal.interrupt import uninterrupted
@@ -71,9 +71,7 @@ class Film:
         try:
             first = next(frames := read_frames(capture, self.options), None)
             if first is None:
-                raise BrokenVideoError(
-                    f"{path}: broken or empty video (no frame can be read); wanted one with pictures"
-                )
+                raise no_frame(path, capture)
             rate, total = rate_of(capture, self.options.every), announced(capture, self.options)
             made = _Made(self, out, rate, (first.shape[0], first.shape[1]))
             camera, name = camera_of(path), named(path)

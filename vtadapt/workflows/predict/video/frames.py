@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vtadapt.data.readers.raw.video import VideoFile
 from vtadapt.errors import UsageError
 from vtadapt.workflows.predict.inputs import VIDEOS, BrokenVideoError, camera_of
 
@@ -42,7 +43,10 @@ class VideoOptions:
             raise UsageError(f"smooth {self.smooth}; wanted a number from 0 (each frame alone) to below 1, such as 0.8")
 
 
-def open_video(path: Path) -> cv2.VideoCapture:
+Capture = cv2.VideoCapture | VideoFile
+
+
+def open_video(path: Path) -> Capture:
     """Open a video or a camera; what goes wrong is told here in one line, not by the libraries below in many.
 
     Raises:
@@ -59,10 +63,13 @@ def open_video(path: Path) -> cv2.VideoCapture:
         return capture
     if not path.is_file():
         raise BrokenVideoError(f"no video at {os.fspath(path)!r}; wanted a file ({', '.join(VIDEOS)})")
-    # What FFmpeg cannot read no other can, but some would complain.
-    backend = cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
-    with silence():
-        return cv2.VideoCapture(os.fspath(path), backend)
+    return VideoFile(path)
+
+
+def no_frame(path: Path, capture: Capture) -> BrokenVideoError:
+    """The error for a video of which no frame can be read."""
+    why = f"; {capture.problem}" if isinstance(capture, VideoFile) and capture.problem else ""
+    return BrokenVideoError(f"{path}: broken or empty video (no frame can be read{why}); wanted one with pictures")
 
 
 @contextlib.contextmanager
@@ -84,19 +91,20 @@ def silence() -> Iterator[None]:
         cv2.utils.logging.setLogLevel(level)
 
 
-def rate_of(capture: cv2.VideoCapture, every: int) -> float:
+def rate_of(capture: Capture, every: int) -> float:
     """Frames a second of the result, where every so many-th frame is taken."""
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     return max((rate if math.isfinite(rate) and 0 < rate <= 1000 else RATE) / every, SLOWEST)
 
 
-def announced(capture: cv2.VideoCapture, options: VideoOptions) -> int:
+def announced(capture: Capture, options: VideoOptions) -> int:
     """How many frames there will be, by what the file says; where it does not, as cameras, the limit, or 0."""
-    said = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    found = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    said = int(found) if 0 < found < 2**53 else 0
     return min(-(-said // options.every), options.limit or said) if said else options.limit or 0
 
 
-def read_frames(capture: cv2.VideoCapture, options: VideoOptions) -> Iterator[np.ndarray]:
+def read_frames(capture: Capture, options: VideoOptions) -> Iterator[np.ndarray]:
     """Yield the chosen frames, (H, W, 3) uint8 RGB, one at a time; ends where the file does."""
     number = given = 0
     while options.limit is None or given < options.limit:
@@ -104,7 +112,7 @@ def read_frames(capture: cv2.VideoCapture, options: VideoOptions) -> Iterator[np
             return
         if number % options.every == 0:
             read, bgr = capture.retrieve()
-            if not read:
+            if not read or bgr is None:
                 return
             yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
             given += 1

@@ -23,8 +23,11 @@ from vtadapt.workflows.run.settings.parse import parse_size
 
 LARGEST_SEED = 2**32 - 1  # from which all that is random draws without overflow
 SEPARATOR = ">"  # between the two data sets of a label space
-Side = Annotated[int, BeforeValidator(number), Field(ge=8)]
-Weight = Annotated[float, Field(ge=0)]
+MOST = 10**9
+WIDEST = 8192  # channels: some ten times what any decoder has
+Side = Annotated[int, BeforeValidator(number), Field(ge=8, le=16384)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Zoom = Annotated[float, Field(gt=0, le=128)]
 
 
 class DataSettings(Group):
@@ -34,11 +37,14 @@ class DataSettings(Group):
     tasks: tuple[str, ...] | None = Field(None, description="tasks to train; default: all that the data declares")
     data_dir: Path = Field(Path("data"), description="folder of the packs")
     size: tuple[Side, Side] | None = Field(None, description="height, width of training crops; default: the pack's")
-    scale: tuple[float, float] = Field((1.0, 1.3), description="range of the random zoom")
+    scale: tuple[Zoom, Zoom] = Field((1.0, 1.3), description="range of the random zoom")
     flip: bool = Field(True, description="mirror half of the images")
     colour_jitter: float = Field(0.2, ge=0, le=1, description="how far brightness, contrast and colours are moved")
     augment_views: int | None = Field(
-        None, ge=1, description="so many pictures are made of each image, by turns; default: another one in every epoch"
+        None,
+        ge=1,
+        le=10**6,
+        description="so many pictures are made of each image, by turns; default: another one in every epoch",
     )
     cache: bool = Field(True, description="keep decoded samples in memory, up to 2 GiB of a data set")
     cache_features: Literal["off", "memory", "disk"] = Field(
@@ -46,7 +52,7 @@ class DataSettings(Group):
         description="keep what the frozen part of the encoder makes of each picture, and compute that once: in memory, "
         "or on disk, where later runs find it",
     )
-    workers: int = Field(0, ge=0, description="processes that load data")
+    workers: int = Field(0, ge=0, le=512, description="processes that load data")
 
 
 class ModelSettings(Group):
@@ -60,7 +66,7 @@ class ModelSettings(Group):
     decoder: Literal["light", "swin", "aspp"] | None = Field(
         None, description="light, the paper's Swin decoder, or aspp (other systems only); default: the method's"
     )
-    decoder_width: int = Field(48, ge=8, description="channels of the light and aspp decoders")
+    decoder_width: int = Field(48, ge=8, le=WIDEST, description="channels of the light and aspp decoders")
     head: Literal["subpixel", "overlap", "convex", "stem", "x2"] = Field(
         "subpixel",
         description="what draws pixels after light and aspp decoders: each token its own (subpixel), or blended with "
@@ -71,24 +77,27 @@ class ModelSettings(Group):
 class OptimisationSettings(Group):
     """How the weights are fitted, and for how long."""
 
-    steps: int | None = Field(None, ge=1, description="end after so many steps, also within an epoch")
+    steps: int | None = Field(None, ge=1, le=MOST, description="end after so many steps, also within an epoch")
     epochs: int | None = Field(
         None,
         ge=1,
+        le=10**6,
         description="epochs, each of as many images as the sets hold together; default: about 1000 steps a set",
     )
-    batch_size: int = Field(8, ge=1, description="images per step and rank")
+    batch_size: int = Field(8, ge=1, le=65536, description="images per step and rank")
     lr: float | None = Field(
-        None, gt=0, description="peak learning rate of what is added to the backbone; default: the method's"
+        None, gt=0, le=1e3, description="peak learning rate of what is added to the backbone; default: the method's"
     )
-    backbone_lr_scale: float = Field(0.25, gt=0, description="factor on lr for backbone weights that are trained")
-    shared_lr_scale: float = Field(1.0, gt=0, description="factor on lr for what all tasks share")
+    backbone_lr_scale: float = Field(
+        0.25, gt=0, le=1e3, description="factor on lr for backbone weights that are trained"
+    )
+    shared_lr_scale: float = Field(1.0, gt=0, le=1e3, description="factor on lr for what all tasks share")
     own_first: float = Field(
         0.0, ge=0, lt=1, description="share of the steps before which only what is of one task alone is trained"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's, of weights that are no vectors")
+    weight_decay: float = Field(0.01, ge=0, le=1e3, description="AdamW's, of weights that are no vectors")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
-    clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
+    clip_norm: float = Field(5.0, gt=0, le=1e9, description="largest gradient norm")
     loss_weights: dict[str, Weight] = Field(default_factory=dict, description="task -> weight; default: the task's own")
 
 
@@ -101,9 +110,11 @@ class AffinitySettings(Group):
         "is",
     )
     troa_weights: bool = Field(False, description="weight the losses by TROA's W")
-    troa_every: int | None = Field(None, ge=1, description="steps between updates of A and W; default 6 (T + 1)")
+    troa_every: int | None = Field(
+        None, ge=1, le=MOST, description="steps between updates of A and W; default 6 (T + 1)"
+    )
     troa_momentum: float = Field(0.9, ge=0, lt=1, description="weight that the past keeps at each update of A")
-    troa_eta: float = Field(0.1, ge=0, description="step size of W")
+    troa_eta: float = Field(0.1, ge=0, le=1e3, description="step size of W")
 
 
 class TransferSettings(Group):
@@ -124,7 +135,9 @@ class TransferSettings(Group):
     label_space: str | None = Field(
         None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
     )
-    adversarial_weight: float = Field(0.005, ge=0, description="factor of the adversarial loss on target images")
+    adversarial_weight: float = Field(
+        0.005, ge=0, le=1e6, description="factor of the adversarial loss on target images"
+    )
     adversarial_warmup: float = Field(
         0.3, ge=0, lt=1, description="share of the steps in which that factor rises from 0, evenly"
     )
@@ -137,8 +150,10 @@ class TransferSettings(Group):
         False,
         description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
     )
-    discriminator_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminators")
-    discriminator_width: int = Field(64, ge=4, description="channels after a discriminator's first convolution")
+    discriminator_lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of the discriminators")
+    discriminator_width: int = Field(
+        64, ge=4, le=WIDEST, description="channels after a discriminator's first convolution"
+    )
 
 
 class RunSettings(Group):
@@ -150,13 +165,13 @@ class RunSettings(Group):
         "auto", description="auto: bf16 where the hardware has it, else float32"
     )
     accelerator: str = Field("auto", description="auto, cpu, gpu or mps")
-    devices: int = Field(1, ge=1, description="processes per node, one a device")
-    num_nodes: int = Field(1, ge=1, description="machines")
+    devices: int = Field(1, ge=1, le=1024, description="processes per node, one a device")
+    num_nodes: int = Field(1, ge=1, le=65536, description="machines")
     compile: bool = Field(False, description="compile the network with torch.compile")
-    evals: int = Field(6, ge=1, description="evaluations during training")
-    val_images: int | None = Field(100, ge=1, description="images of the evaluation after each epoch")
-    log_steps: int = Field(10, ge=1, description="steps between records of the losses")
-    checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints within an epoch")
+    evals: int = Field(6, ge=1, le=MOST, description="evaluations during training")
+    val_images: int | None = Field(100, ge=1, le=MOST, description="images of the evaluation after each epoch")
+    log_steps: int = Field(10, ge=1, le=MOST, description="steps between records of the losses")
+    checkpoint_steps: int = Field(200, ge=1, le=MOST, description="steps between checkpoints within an epoch")
 
 
 GROUPS: dict[str, type[Group]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from vtadapt.errors import UsageError
+from vtadapt.errors import UsageError, quoted
 from vtadapt.strict_yaml import StrictYamlError, parse_yaml
 
 
@@ -44,7 +44,7 @@ def parse_assignments(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         key = name.strip()
         if not equals or not key:
-            raise UsageError(f"{flag} {pair!r}; wanted KEY=VALUE, for example {flag} decoder_width=64")
+            raise UsageError(f"{flag} {quoted(pair)}; wanted KEY=VALUE, for example {flag} decoder_width=64")
         if key in typed:
             raise UsageError(f"{key!r} is given twice, by {flag} {typed[key]} and by {flag} {pair}; keep one of them")
         values[key], typed[key] = parse_value(text, f"{flag} {key}"), pair
@@ -78,7 +78,7 @@ def parse_value(text: str, where: str) -> Any:
     try:
         return parse_yaml(text)
     except StrictYamlError as error:
-        raise UsageError(f"{where} = {text!r}: not a YAML value ({error}); quote it") from error
+        raise UsageError(f"{where} = {quoted(text)}: not a YAML value ({error}); quote it") from error
 
 
 def value_text(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.errors import ConfigError, UsageError, clipped, near_matches, quoted
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.workflows.run.methods import DEFAULT, METHODS
 from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
@@ -80,7 +80,7 @@ def check_agree(flags: Mapping[str, Any], assigned: Mapping[str, Any]) -> None:
     for key in sorted(flags.keys() & assigned.keys()):
         if _as_setting(key, flags[key]) != _as_setting(key, assigned[key]):
             option = f"the argument {key.upper()}" if key in ARGUMENTS else f"--{key.replace('_', '-')}"
-            found = f"{str(flags[key])!r} by {option} and {str(assigned[key])!r} by --set {key}"
+            found = f"{quoted(str(flags[key]))} by {option} and {quoted(str(assigned[key]))} by --set {key}"
             raise UsageError(f"{key!r} is given twice: {found}; keep one of them")
 
 
@@ -145,7 +145,7 @@ def validate(values: Mapping[str, Any], where: str, places: Mapping[str, str] | 
     for key in map(str, values):
         if key not in TrainSettings.model_fields:
             close = near_matches(key, KEYS) or " they are listed by vtadapt settings"
-            raise ConfigError(f"{places.get(key, where)}: unknown key {key!r};{close}")
+            raise ConfigError(f"{places.get(key, where)}: unknown key {quoted(key)};{close}")
     try:
         return TrainSettings(**values)
     except ValidationError as error:
@@ -153,7 +153,7 @@ def validate(values: Mapping[str, Any], where: str, places: Mapping[str, str] | 
         key = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         place = places.get(str(first["loc"][0]) if first["loc"] else "", where)
-        raise ConfigError(f"{place}: {key} = {first.get('input')!r}: {reason}") from error
+        raise ConfigError(f"{place}: {clipped(key, 200)} = {quoted(first.get('input'))}: {reason}") from error
 
 
 def load(path: Path) -> TrainSettings:
