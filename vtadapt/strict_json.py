@@ -12,7 +12,7 @@ from typing import Any
 
 from vtadapt.errors import clipped
 
-MAX_BYTES = 512 * 2**20  # the manifest of a million samples has 100 MiB
+MAX_BYTES = 2**31  # annotations of a million pictures have 1 GiB
 MAX_DEPTH = 40
 MAX_DIGITS = 400  # of a whole number: more than the largest float has
 
@@ -40,7 +40,7 @@ def parse_json(text: str) -> Any:
     """The content of one JSON document.
 
     Raises:
-        StrictJsonError: not JSON, nested deeper than 40, over 512 MiB, or a whole number of more than 400 digits.
+        StrictJsonError: not JSON, nested deeper than 40, over 2 GiB, or a whole number of more than 400 digits.
     """
     if len(text) > MAX_BYTES:
         raise StrictJsonError(f"more than {MAX_BYTES // 2**20} MiB")
