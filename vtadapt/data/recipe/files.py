@@ -31,6 +31,9 @@ class Source(Strict):
     """Where the files come from and how they must lie."""
 
     synthetic: bool = Field(False, description="rendered on the spot: needs no --source")
+    folder: str = Field(
+        "", description="where the files of a set of your own lie, from the recipe's folder: prepare-data's --source"
+    )
     hint: str = Field("", description="one sentence: what to download and where to put it")
     homepage: str = ""
     layout: str = ""

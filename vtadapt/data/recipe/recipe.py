@@ -124,6 +124,7 @@ class Recipe(Strict):
         for task in content["tasks"].values():
             if task["weight"] is None:  # newer than many packs, which stay what they were
                 del task["weight"]
+        del content["source"]["folder"]  # files that moved are the same files
         if content["fit"] == "squeeze":
             del content["fit"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -244,6 +245,10 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(content, dict):
         raise ConfigError(f"recipe {path}: wanted keys and values at the top, found {type(content).__name__}")
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"recipe {path}: {explain(error, Recipe)}") from error
+    if not recipe.source.folder:
+        return recipe
+    place = path.parent / Path(recipe.source.folder).expanduser()
+    return recipe.model_copy(update={"source": recipe.source.model_copy(update={"folder": str(place)})})

@@ -47,7 +47,7 @@ def prepare_data(
     """
     recipe = load_recipe(name)
     resolve(recipe, options or PrepareOptions())  # a slip in the options is told before hours of unpacking
-    given = _as_list(source)
+    given = _as_list(source) or own_folder(recipe)
     with going_on("the same command again; the parts that are finished are kept"):
         if download:
             given = [*given, *_download(recipe, out_dir, (options or PrepareOptions()).tasks, quiet)]
@@ -58,11 +58,21 @@ def prepare_data(
 
 
 def ensure_synthetic(recipes: Iterable[Recipe], out_dir: Path, *, quiet: bool = False, workers: int = 2) -> None:
-    """Render the synthetic sets that are not there yet; other sets are left to ``prepare-data``."""
+    """Prepare what is not there yet and needs nothing typed; other sets are left to ``prepare-data``.
+
+    Those are synthetic sets, and sets of the user's whose recipes say where their files lie (``source.folder``).
+    """
     for recipe in recipes:
+        if own_folder(recipe) and not has_pack(out_dir, recipe.name):
+            _prepare(recipe, own_folder(recipe), out_dir, PrepareOptions(workers=workers), quiet)
         if recipe.source.synthetic and not has_pack(out_dir, recipe.name):
             with _Shown(f"prepare {recipe.name}", quiet) as show:
                 prepare(recipe, None, out_dir, PrepareOptions(workers=workers), on_progress=show)
+
+
+def own_folder(recipe: Recipe) -> list[Path]:
+    """The folder that a recipe names as the place of its files; none of most."""
+    return [Path(recipe.source.folder)] if recipe.source.folder else []
 
 
 def _as_list(source: Path | Sequence[Path] | None) -> list[Path]:
@@ -174,6 +184,7 @@ class _Shown:
 def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quiet: bool = False) -> dict[str, Any]:
     """What the sources hold and lack; nothing is converted. See :func:`vtadapt.data.prepare.dry_run.survey`."""
     plan = resolve(load_recipe(name), options)
+    sources = sources or own_folder(plan.recipe)
     if not sources or plan.recipe.source.synthetic:
         return survey(plan, None)
     with temporary_folder("dry-run") as folder, _Shown("look into", quiet, "bytes") as reading:

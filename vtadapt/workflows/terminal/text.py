@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from vtadapt.errors import VtadaptError, printable
+from vtadapt.errors import UsageError, VtadaptError, printable
 
 
 def show(*lines: str) -> None:
@@ -95,3 +95,19 @@ def guarded_streams() -> Iterator[None]:
         for stream, errors in before:
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors=errors)
+
+
+def asked(question: str, otherwise: str) -> bool:
+    """Whether a person at the terminal says yes; anything but "y" or "yes" is no.
+
+    Args:
+        question: ends in a question mark.
+        otherwise: what to do where there is nobody to ask, for the message.
+
+    Raises:
+        UsageError: the input is no terminal.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{question.rstrip('?')}: nobody can be asked here, the input is no terminal; {otherwise}")
+    _put(sys.stderr, f"{printable(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

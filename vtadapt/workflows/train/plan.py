@@ -36,7 +36,8 @@ def build_trainer(
         weights: where those of its backbone are now, in that case.
         quiet: no progress.
     """
-    settings, data, lessons, model, config = plan_run(settings, folder, weights)
+    asked = settings
+    settings, data, lessons, model, config = plan_run(asked, folder, weights)
     for recipe in (one for one in data.trained if not one.source.synthetic):
         for task in (name for name in data.unlabelled.get(recipe.name, ()) if name in lessons.tasks):
             say(f"note: no training picture of {recipe.name} has a pixel with a label of {task}: it teaches nothing")
@@ -44,6 +45,8 @@ def build_trainer(
     if fabric.is_global_zero:
         ensure_synthetic(data, settings.data_dir, quiet=quiet)
     fabric.barrier()
+    if data.to_render and any(recipe.source.folder for recipe in data):
+        settings, data, lessons, model, config = plan_run(asked, folder, weights)  # by what was found in their files
     packs = build_train(settings, lessons.recipes, lessons.trained, fabric, lessons.label_maps, data.target)
     if settings.epochs is None:
         settings = settings.model_copy(update={"epochs": default_epochs(settings, packs.sampler.batches)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -153,6 +153,17 @@ class Bitmap(Figure):
         top, left = max(0, self.top), max(0, self.left)
         kept = self.mask[up : up + max(0, size[0] - top), before : before + max(0, size[1] - left)]
         return Patch(kept, min(top, size[0]), min(left, size[1]))
+
+
+@dataclass(frozen=True)
+class Unread(Figure):
+    """A figure that is decoded when it is drawn, such as a run-length code; of the picture's (height, width)."""
+
+    read: Callable[[Size], Figure]
+
+    def patch(self, size: Size, strokes: Strokes) -> Patch:
+        """See :class:`Figure`."""
+        return self.read(size).patch(size, strokes)
 
 
 @dataclass(frozen=True)

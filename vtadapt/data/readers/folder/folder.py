@@ -74,7 +74,7 @@ class Folder(Reader):
     def find(self, source: Path | None, split: str) -> list[Item]:
         """One item per picture of the split, with those label files that exist."""
         root = need_folder(source, f"pictures {self.options.image}")
-        pattern = self.options.image.format(split=split)
+        pattern = self.options.image.format(split=self.options.named(split))
         images = matching_files(root, pattern, f"recipe {self.recipe.name!r}, options.image", self.passed_over)
         images = [path for path in images if not is_excluded(path.relative_to(root), self.options.exclude)]
         if not images and split in self.options.optional_splits:
@@ -95,7 +95,7 @@ class Folder(Reader):
         labellings = {task: self._labelling(task) for task in self.options.labels if task in self.wanted}
         if (how := self.options.split) is not None and how.annotations is not None:
             labellings.setdefault(how.annotations, self._labelling(how.annotations))
-        labels = LabelPaths(root, split, self.options, labellings, self.passed_over)
+        labels = LabelPaths(root, self.options.named(split), self.options, labellings, self.passed_over)
         labels.meet(images)
         return [labels.item(name, names[name]) for name in self._chosen(root, split, names, labels)]
 
@@ -208,7 +208,7 @@ class Folder(Reader):
             listed_there = labels.listed(how.annotations)
             return [name for name, path in names.items() if path in listed_there]
         if how.lists is not None:
-            path = root / how.lists.format(split=split)
+            path = root / how.lists.format(split=self.options.named(split))
             there = Listings().find(path)
             if there is None and split in self.options.optional_splits:
                 return []

@@ -51,7 +51,8 @@ class FolderOptions(ReaderOptions):
     ``exclude``: patterns of names, or of paths below the source, that are no pictures. ``exif``: pictures with an EXIF
     orientation are turned upright; "turn" says that labels are drawn on the upright picture, "ignore" that both are
     used as stored. Without it a label is refused where its size does not tell which is the case. ``splits_share``: a
-    picture may be in several splits, as in "train" and "trainval".
+    picture may be in several splits, as in "train" and "trainval". ``split_names``: what stands for ``{split}`` where
+    folders and files are named otherwise, such as ``{val: valid}``.
     """
 
     image: str
@@ -60,6 +61,11 @@ class FolderOptions(ReaderOptions):
     split: Splitting | None = None
     exif: Literal["turn", "ignore"] | None = None
     splits_share: bool = False
+    split_names: dict[str, str] = Field(default_factory=dict)
+
+    def named(self, split: str) -> str:
+        """What stands for a split in names of folders and files."""
+        return self.split_names.get(split, split)
 
     @field_validator("image")
     @classmethod

@@ -24,7 +24,7 @@ class RunData:
         target: the set that is known by its images alone.
         rehearsed: the set that the run's start was trained on, where it is rehearsed.
         space: the two sets of the label space.
-        to_render: whether some of them are rendered before training.
+        to_render: whether some of them are rendered, or prepared from the folder that a recipe names, before training.
         unlabelled: data set -> tasks whose training labels have no pixel that is labelled.
     """
 
@@ -73,7 +73,7 @@ def need_prepared(recipes: Iterable[Recipe], data_dir: Path) -> None:
         DataError: with the command that prepares it; or the folder cannot be written to.
     """
     for recipe in recipes:
-        if not recipe.source.synthetic:
+        if not recipe.source.synthetic and not recipe.source.folder:
             open_manifest(data_dir, recipe.name)
         elif not has_pack(data_dir, recipe.name):
             need_writable(data_dir)
@@ -131,7 +131,7 @@ def _look_up(name: str, data_dir: Path, *, needed: bool = False) -> _Found:
         recipe = None
     known = name if recipe is None else recipe.name
     if recipe is not None and not has_pack(data_dir, known):
-        if needed and not recipe.source.synthetic:
+        if needed and not recipe.source.synthetic and not recipe.source.folder:
             open_manifest(data_dir, known)
         return _Found(recipe, None)
     manifest = open_manifest(data_dir, known)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vtadapt.data.readers.annotations.figures import Bitmap, Figure, Mask, NoArea, Polygon, Regions, Size, box
+from vtadapt.data.readers.annotations.figures import Bitmap, Figure, Mask, NoArea, Polygon, Regions, Size, Unread, box
 from vtadapt.data.readers.annotations.formats.base import Format
 from vtadapt.data.readers.annotations.node import Node, read_json
 from vtadapt.data.readers.annotations.shapes import Annotated, Overlap, Shape
@@ -68,10 +68,11 @@ def _annotated(image: Node, nodes: Sequence[Node], names: Mapping[int, str]) -> 
 
 
 def _shapes(nodes: Sequence[Node], names: Mapping[int, str], size: Size) -> list[Shape]:
-    return [_shape(node, names, size) for node in nodes]
+    del size
+    return [_shape(node, names) for node in nodes]
 
 
-def _shape(node: Node, names: Mapping[int, str], size: Size) -> Shape:
+def _shape(node: Node, names: Mapping[int, str]) -> Shape:
     number = node.need("category_id").whole()
     if number not in names:
         raise node.wrong(f"category_id {number}, which is none of 'categories'")
@@ -79,7 +80,7 @@ def _shape(node: Node, names: Mapping[int, str], size: Size) -> Shape:
     where = f"{node.path}: {node.place}{own} ({names[number]!r})"
     given = node.at("segmentation")
     if given.value:
-        return Shape(names[number], number, figure_of(given, size), where)
+        return Shape(names[number], number, Unread(partial(figure_of, given)), where)
     if "bbox" not in node:
         return Shape(names[number], number, NoArea(node.wrong("neither 'segmentation' nor 'bbox'")), where)
     parts = [part.number() for part in node.at("bbox").items()]

@@ -14,6 +14,7 @@ from vtadapt.data.readers.annotations.figures import (
     NoArea,
     Polygon,
     Size,
+    Unread,
     box,
     turn,
 )
@@ -62,7 +63,7 @@ def shapes_of(region: Node, size: Size) -> list[Shape]:
 def _figure(kind: str, value: Node, size: Size) -> Figure:
     scale = np.array(size[::-1]) / 100
     if kind == "brush":
-        return Bitmap(_brushed(value, size))
+        return Unread(lambda whole: Bitmap(_brushed(value, whole)))
     if kind in ("polygon", "vector"):
         points = value.need("points").points(3 if kind == "polygon" else 2) * scale
         return Polygon(points) if kind == "polygon" else Line(points)

@@ -1,0 +1,1 @@
+"""What a folder of somebody's data probably is: its pictures, labels, classes, units and splits, for a first recipe."""

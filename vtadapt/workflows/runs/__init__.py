@@ -1,0 +1,1 @@
+"""``vtadapt runs``: what runs there are, how they compare, and removing them."""

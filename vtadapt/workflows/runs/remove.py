@@ -1,0 +1,45 @@
+"""Removing runs: only folders of runs, only those that nothing is at work on, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from vtadapt.atomic import disk_error, temporary_name
+from vtadapt.errors import ConfigError
+from vtadapt.workflows.run.folder import alone_in, is_bundled
+from vtadapt.workflows.runs.survey import is_run
+
+
+def need_removable(path: Path) -> None:
+    """Refuse what is no run, the bundled one, a link, and a run that is being trained.
+
+    Raises:
+        ConfigError: it is one of these.
+    """
+    if path.is_symlink():
+        raise ConfigError(f"{os.fspath(path)!r} is a link; remove the link, or name the folder that it leads to")
+    if not is_run(path):
+        raise ConfigError(f"{os.fspath(path)!r} is no run; only folders of runs are removed")
+    if is_bundled(path):
+        raise ConfigError("the bundled demo run is a part of vtadapt and stays")
+    with alone_in(path):
+        pass
+
+
+def remove_run(path: Path) -> None:
+    """Remove a run's folder.
+
+    It is given another name first, so that a run which is cut off in the middle is no run any more.
+
+    Raises:
+        ConfigError: see :func:`need_removable`.
+        DataError: the disk refuses.
+    """
+    need_removable(path)
+    with alone_in(path), disk_error(path):
+        gone = temporary_name(path)
+        path.rename(gone)
+    with disk_error(path):
+        shutil.rmtree(gone)
