@@ -23,11 +23,12 @@ ROOMS = {
         **dict.fromkeys(("attention", "affinity"), 5),
         **dict.fromkeys(("train", "predict"), 4),
         **dict.fromkeys(("evaluate", "prepare", "info", "backbones"), 3),
+        "runs": 3,
         "run": 2,
         **dict.fromkeys(("terminal", "sizing"), 1),
     },
     "data": {
-        "check": 5,
+        **dict.fromkeys(("check", "guess"), 5),
         "prepare": 4,
         **dict.fromkeys(("readers", "training"), 3),
         **dict.fromkeys(("source", "pack"), 2),

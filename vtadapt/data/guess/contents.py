@@ -21,12 +21,12 @@ SAMPLES = 5  # files whose pixels tell what a group is
 FEW = 64  # so many different values or colours are those of a mask, more those of a photograph
 HINTS = {
     "photo": re.compile(r"(?<![a-z])(images?|imgs?|rgb|photos?|pictures?|jpegimages|leftimg8bit|color|colour)", re.I),
-    "depth": re.compile(r"depth|disp(?!lay)|dist(?!ort)|range", re.I),
-    "normals": re.compile(r"normal", re.I),
-    "edges": re.compile(r"edge|bound|contour|border", re.I),
-    "classes": re.compile(r"mask|label|seg|annot|(?<![a-z])gt|ground.?truth|class|anno", re.I),
+    "numbers": re.compile(r"depth|disp(?!lay)|(?<![a-z])(distances?|range)(?![a-z])", re.I),
+    "vectors": re.compile(r"normal", re.I),
+    "strengths": re.compile(r"edge|bound|contour|border", re.I),
+    "ids": re.compile(r"mask|label|seg|annot|(?<![a-z])gt|ground.?truth|class|anno", re.I),
 }
-"""What names of folders and endings say of what lies there."""
+"""What names of folders and endings say of what lies there: photographs, or the form of a kind's files."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Content:
 def hint_of(group: Group) -> str:
     """What the names of a group say it is; "" where they say nothing."""
     for text in (group.ending, group.place.replace("{split}", "").rpartition("/")[2], group.place):
-        for what in ("depth", "normals", "edges", "classes", "photo"):
+        for what in ("numbers", "vectors", "strengths", "ids", "photo"):
             if text and HINTS[what].search(text):
                 return what
     return ""
@@ -91,7 +91,7 @@ def _of_colours(rasters: Sequence[Raster], hint: str) -> Content:
     lossy = any(raster.lossy for raster in rasters)
     if rasters[0].mode == "array":
         return Content("vectors" if rasters[0].array.shape[2] == 3 else "unknown")
-    if hint == "normals" or (not lossy and hint != "classes" and all(map(_are_vectors, rasters))):
+    if hint == "vectors" or (not lossy and hint != "ids" and all(map(_are_vectors, rasters))):
         return Content("vectors", lossy=lossy)
     counts: Counter[Any] = Counter()
     different = 0
@@ -101,7 +101,7 @@ def _of_colours(rasters: Sequence[Raster], hint: str) -> Content:
         counts.update({tuple(c): int(n) for c, n in zip(found.tolist(), number.tolist(), strict=True)})
     if different <= FEW and not lossy and hint != "photo":
         return Content("colours", counts)
-    if hint == "classes":
+    if hint == "ids":
         return Content("colours", _flat_colours(rasters), lossy=lossy, mixed=True)
     return Content("photo")
 
@@ -142,21 +142,21 @@ def _of_one_channel(rasters: Sequence[Raster], hint: str) -> Content:
         values = values.astype(np.uint8)
     if values.dtype.kind == "f":
         finite = values[np.isfinite(values)]
-        return Content("strengths" if hint == "edges" else "numbers", floats=True, **_range(finite))
+        return Content("strengths" if hint == "strengths" else "numbers", floats=True, **_range(finite))
     found, number = np.unique(values, return_counts=True)
     counts = Counter(dict(zip(found.tolist(), number.tolist(), strict=True)))
     bits = 16 if (first.full or 0) > 255 or found[-1] > 255 else 8
     lossy = any(raster.lossy for raster in rasters)
     common = {"counts": counts, "bits": bits, "lossy": lossy, **_range(values)}
-    if hint == "edges":
+    if hint == "strengths":
         return Content("strengths", **common)
-    if hint == "depth" or (bits == 16 and len(found) > 256 and hint != "classes"):
+    if hint == "numbers" or (bits == 16 and len(found) > 256 and hint != "ids"):
         return Content("numbers", **common)
     if lossy and len(found) > FEW:
-        return Content("ids" if hint == "classes" else "photo", **common)
+        return Content("ids" if hint == "ids" else "photo", **common)
     if first.palette is None and len(found) <= 2 and int(found[-1]) in (1, 255) and (len(found) == 1 or found[0] == 0):
         return Content("binary", **common)
-    if first.palette is not None or len(found) <= FEW or hint == "classes":
+    if first.palette is not None or len(found) <= FEW or hint == "ids":
         palette = {} if first.palette is None else _palette(rasters, found)
         return Content("ids", palette=palette, **common)
     return Content("photo", **common)

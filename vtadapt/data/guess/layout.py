@@ -68,7 +68,7 @@ def _likeness(group: Group, content: Content, annotated: bool) -> int:
         content.kind in ("colours", "ids", "binary") and (annotated or hint == "photo")
     ):
         return 0
-    points = 1 + 4 * (content.kind == "photo") + 3 * (hint == "photo") - 4 * (hint in ("classes", "depth", "edges"))
+    points = 1 + 4 * (content.kind == "photo") + 3 * (hint == "photo") - 4 * (hint in ("ids", "numbers", "strengths"))
     return max(0, points - 2 * bool(group.ending))
 
 

@@ -109,7 +109,7 @@ def of_pictures(
     elif content.kind == "ids":
         guess = _ids(content, how)
     elif content.kind == "binary":
-        guess = _edges(content, how) if hint == "edges" else _binary(content, how)
+        guess = _edges(content, how) if hint == "strengths" else _binary(content, how)
     elif content.kind == "strengths":
         guess = _edges(content, how)
     elif content.kind == "numbers":

@@ -25,17 +25,18 @@ def size(count: int) -> str:
 def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     """One line for each run."""
     table = Table(f"{len(runs)} run{'s' * (len(runs) != 1)}")
-    for column in ("run", "state", "data", "method", "steps", "results", "age", "size"):
-        table.add_column(column, justify="right" if column in ("steps", "size") else "left")
+    for column in ("run", "state", "data", "steps", "results", "age", "size"):
+        table.add_column(column, justify="right" if column in ("steps", "size") else "left", no_wrap=column == "run")
+    methods = len({run["method"] for run in runs}) > 1
     for run in runs:
         found = run["metrics"]
-        results = [f"{task} {each['metric']} {_value(each['value'])}" for task, each in found.items()]
+        results = [f"{task} {each['metric'].partition('/')[0]} {_value(each['value'])}" for task, each in found.items()]
         steps = "" if run["steps"] is None else str(run["steps"])
         if run["of"] not in (None, run["steps"]):
             steps += f"/{run['of']}"
         shown = "\n".join(results) or run["problem"] or ", ".join(run["tasks"])
-        cells = (run["name"], run["state"], run["data"] or "?", run["method"] or "?", steps, shown)
-        table.add_row(*cells, age(run["changed"]), size(run["bytes"]))
+        data = (run["data"] or "?") + (f"\n{run['method'] or '?'}" if methods else "")
+        table.add_row(run["name"], run["state"], data, steps, shown, age(run["changed"]), size(run["bytes"]))
     return table
 
 
