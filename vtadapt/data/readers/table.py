@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vtadapt.data.readers.base import Item, Reader
+from vtadapt.data.readers.columns.huggingface import HuggingFace
 from vtadapt.data.readers.folder.folder import Folder
 from vtadapt.data.readers.published.bsds500 import Bsds500
 from vtadapt.data.readers.published.camvid import CamVid
@@ -28,6 +29,7 @@ READERS: dict[str, type[Reader]] = {
     "camvid": CamVid,
     "cityscapes": Cityscapes,
     "folder": Folder,
+    "huggingface": HuggingFace,
     "hypersim": Hypersim,
     "mtan": Mtan,
     "nyud_mt": NyudMt,

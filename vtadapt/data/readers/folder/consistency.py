@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Protocol
 
 from vtadapt.data.readers.folder.label_files import LabelFiles
-from vtadapt.data.readers.folder.options import FolderOptions
 from vtadapt.data.recipe.label_sets import LabelSet
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.data.recipe.task import RecipeTask
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks.class_ids import RESERVED
+
+
+class LabelOptions(Protocol):
+    """Options of a reader that say how labels are to be read."""
+
+    @property
+    def labels(self) -> Mapping[str, LabelFiles]:
+        """By task."""
+
 
 SERVES: dict[str, dict[str, str]] = {
     "ids": {
@@ -49,7 +59,7 @@ OF_ONE_ARRAY = (".png", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pbm", ".gif",
 """Suffixes of files without named arrays."""
 
 
-def check_labels(recipe: Recipe, options: FolderOptions) -> None:
+def check_labels(recipe: Recipe, options: LabelOptions) -> None:
     """Raise a ConfigError where tasks and ``options.labels`` do not fit."""
     for task, given in recipe.tasks.items():
         if (given.derive is None) != (task in options.labels):

@@ -25,17 +25,18 @@ LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF",
 EXACT = ("PNG", "TIFF", "BMP", "DIB", "PPM", "GIF", "WEBP")  # formats of pictures that keep what was written
 
 
-def read_raster(path: Path, variable: str | None = None) -> Raster:
+def read_raster(path: Path, variable: str | None = None, data: bytes | None = None) -> Raster:
     """The samples of a picture, of an ``.npy`` or ``.npz`` array, or of a variable of a MATLAB v5 file.
 
     Args:
         path: the file.
         variable: of a ``.npz`` or ``.mat`` file that holds several.
+        data: its content, where that is known.
 
     Raises:
         DataError: no such file, broken, several pictures or arrays in it, objects in place of numbers, too large.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     suffix = path.suffix.lower()
     if data.startswith(HDF5):
         raise DataError(f"{path}: HDF5, wanted a picture or .npy (of MATLAB files those of version 5 are read)")

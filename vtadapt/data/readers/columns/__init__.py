@@ -1,0 +1,1 @@
+"""Data sets whose samples are rows of tables: Hugging Face's, as they lie on disk."""
