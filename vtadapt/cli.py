@@ -7,13 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from vtadapt.commands import find_commands
 from vtadapt.commands.groups import unfolded
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import DataError, VtadaptError, quoted
 from vtadapt.version import __version__
 from vtadapt.workflows.terminal.interrupt import ended_by_signals, told
 from vtadapt.workflows.terminal.text import guarded_streams, say, show
@@ -75,9 +75,19 @@ def main() -> None:
         try:
             app([argument for argument in sys.argv[1:] if argument != DEBUG])
         except VtadaptError as error:
-            if _debug():
-                traceback.print_exc()
-            rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
-            where = "" if rank == "0" else f" in process {rank}"
-            say(f"vtadapt: error{where}: {' '.join(str(error).split())}")
-            sys.exit(error.exit_code)
+            _end_with(error)
+        except OSError as error:  # of a file or a folder that nobody thought could not be looked at
+            if error.filename is None:
+                raise
+            name = quoted(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename))
+            _end_with(DataError(f"{name}: {error.strerror or error}; name another, or look at its rights"))
+
+
+def _end_with(error: VtadaptError) -> NoReturn:
+    """End the process with one line on stderr and the error's exit code."""
+    if _debug():
+        traceback.print_exc()
+    rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
+    where = "" if rank == "0" else f" in process {rank}"
+    say(f"vtadapt: error{where}: {' '.join(str(error).split())}")
+    sys.exit(error.exit_code)

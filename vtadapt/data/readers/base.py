@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from vtadapt.data.readers.files.names import PassedOver
 from vtadapt.data.readers.item import Item
 from vtadapt.data.readers.raw.door import read_map
-from vtadapt.data.readers.raw.picture import turned
+from vtadapt.data.readers.raw.picture import is_there, turned
 from vtadapt.data.readers.raw.rgb import read_picture
 from vtadapt.data.recipe.recipe import Intrinsics, Recipe
 from vtadapt.data.recipe.strict import Strict, explain
@@ -196,14 +196,6 @@ def need_folder(source: Path | None, wanted: str) -> Path:
         found = "a file" if source.exists() else "no such folder"
         raise DataError(f"{source}: {found}; wanted {'a folder' if source.exists() else 'one'} with {wanted}")
     return source
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file; False for names from lists that no file can have (too long, or with a NUL)."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def need_files(paths: Iterable[Path], wanted: str) -> None:

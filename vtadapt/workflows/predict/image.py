@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from vtadapt.data.readers.raw.picture import is_there
 from vtadapt.data.readers.raw.rgb import read_rgb
-from vtadapt.errors import DataError, VtadaptError
-from vtadapt.workflows.predict.inputs import PHOTOGRAPHS, BrokenImageError
+from vtadapt.errors import DataError
+from vtadapt.workflows.predict.inputs import PHOTOGRAPHS, BrokenImageError, LargeImageError
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.sizing.decoded import decoded
 from vtadapt.workflows.sizing.size import Plan, Sizing, units_of
@@ -23,18 +24,19 @@ def read_image(path: Path) -> np.ndarray:
     """Read a photograph as (H, W, 3) uint8 RGB, turned as its EXIF says.
 
     Raises:
-        BrokenImageError: missing, cut short, or not an image.
+        BrokenImageError: missing, cut short, not an image, or too large for the memory.
     """
-    if not path.is_file():
+    if not is_there(path):
+        found = "no image" if not os.path.lexists(path) else "neither a file nor a folder"
         raise BrokenImageError(
-            f"no image at {os.fspath(path)!r}; wanted a file ({', '.join(PHOTOGRAPHS)}) or a folder of them"
+            f"{found} at {os.fspath(path)!r}; wanted a file ({', '.join(PHOTOGRAPHS)}) or a folder of them"
         )
     try:
         return read_rgb(path)
     except DataError as error:
         raise BrokenImageError(str(error)) from error
     except MemoryError as error:
-        raise VtadaptError(f"{path}: not enough memory to open the picture; make it smaller first") from error
+        raise LargeImageError(f"{path}: not enough memory to open the picture; make it smaller first") from error
 
 
 class Predicted(NamedTuple):

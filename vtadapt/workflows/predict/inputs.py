@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vtadapt.errors import DataError, UsageError
+from vtadapt.data.readers.raw.picture import is_there
+from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.workflows.terminal.text import say
 
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif")
@@ -17,6 +18,12 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wm
 
 class BrokenImageError(DataError):
     """A photograph that cannot be read; others may be fine."""
+
+
+class LargeImageError(BrokenImageError):
+    """A photograph that the memory does not hold; smaller ones may be fine."""
+
+    exit_code = VtadaptError.exit_code
 
 
 class BrokenVideoError(DataError):
@@ -69,18 +76,29 @@ def find_images(paths: Sequence[Path], suffixes: Sequence[str] = PHOTOGRAPHS) ->
         DataError: nothing there, or a folder without any.
     """
     for path in listed(paths):
-        if not path.is_dir():
-            if not path.is_file() and not (camera_of(path) is not None and set(VIDEOS) & set(suffixes)):
+        if not os.path.isdir(path):
+            if not is_there(path) and not (camera_of(path) is not None and set(VIDEOS) & set(suffixes)):
                 wanted = "photographs or videos" if set(VIDEOS) & set(suffixes) else "photographs"
                 raise DataError(f"no image or folder at {os.fspath(path)!r}; wanted {wanted}")
             yield path
             continue
-        # Names that begin with a dot are those of files that are being written.
-        named = (p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
-        found = sorted(p for p in named if p.is_file())
+        found = _in_folder(path, suffixes)
         if not found:
             raise DataError(f"no image in folder {os.fspath(path)!r}; wanted files ending in {', '.join(suffixes)}")
         yield from found
+
+
+def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """What lies in a folder and is named like a photograph, sorted; also what then turns out to be no file."""
+    try:
+        with os.scandir(folder) as entries:
+            # Names that begin with a dot are those of files that are being written.
+            named = [entry for entry in entries if not entry.name.startswith(".")]
+            return sorted(folder / e.name for e in named if Path(e.name).suffix.lower() in suffixes and not e.is_dir())
+    except OSError as error:
+        raise DataError(
+            f"folder {os.fspath(folder)!r} cannot be read ({error.strerror}); look at its rights"
+        ) from error
 
 
 def unique_stems(files: Sequence[Path]) -> list[str]:

@@ -47,6 +47,14 @@ class Opened(NamedTuple):
     png: PngHeader | None
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; False for names from lists that no file can have (too long, or with a NUL)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file; DataError where there is none or it cannot be read."""
     try:
