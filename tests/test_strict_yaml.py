@@ -101,7 +101,17 @@ def test_encodings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 2024-13-45", "a: [", "a: b: c", "--- 1\n--- 2\n", "a: \x01", "!!python/object:os.system {}"]
+    "text",
+    [
+        "a: 2024-13-45",
+        "a: [",
+        "a: b: c",
+        "--- 1\n--- 2\n",
+        "a: \x01",
+        "{.nan: 1, .nan: 2}",
+        ".nan: 1",
+        "!!python/object:os.system {}",
+    ],
 )
 def test_what_is_no_yaml_is_one_line(text: str) -> None:
     with pytest.raises(StrictYamlError) as caught:

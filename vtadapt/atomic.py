@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vtadapt.errors import DataError
+from vtadapt.errors import DataError, printable_json
 
 # Process numbers mean nothing on another machine of a shared disk, and host names may hold what a file name cannot.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -187,7 +187,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON (keys in their order, no NaN) as :func:`whole_file` does."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, printable_json(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 @contextlib.contextmanager

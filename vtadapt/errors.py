@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable
 
 LONGEST = 1600  # characters of a message: what it quotes may come from a file of any size
 _QUOTED = 200  # of a value
+# Controls but for line ends and tabs, signs that turn the direction of writing, and those that are no character alone.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
 _ALIKE = 5000  # names that one is compared with at most
 
 
@@ -41,7 +46,19 @@ class ConfigError(VtadaptError):
 
 def printable(text: str) -> str:
     """``text`` with control characters as escapes: names in files from elsewhere may hold what a terminal obeys."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_json(text: str) -> str:
+    """A JSON document with JSON's own escapes for characters that a terminal or an editor obeys, as in names."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def printable_lines(text: str) -> str:
+    """``text`` as :func:`printable`, but for its line ends and tabs."""
+    return _OBEYED.sub(lambda found: printable(found[0]), text)
 
 
 def clipped(text: str, longest: int) -> str:

@@ -61,8 +61,8 @@ class _Loader(_Base):  # type: ignore[misc]
             if isinstance(key_node, yaml.ScalarNode) and len(key_node.value) > MAX_KEY:
                 raise StrictYamlError(f"line {line}: a key of {len(key_node.value)} characters")
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise StrictYamlError(f"line {line}: a list or a mapping is no key")
+            if not isinstance(key, Hashable) or key != key:
+                raise StrictYamlError(f"line {line}: a list, a mapping or NaN is no key")
             if key in lines:
                 both = f"key {quoted(key)} stands twice, in lines {lines[key]} and {line}"
                 raise StrictYamlError(f"{both}; keep one of them")

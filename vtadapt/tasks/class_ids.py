@@ -16,6 +16,9 @@ from vtadapt.tasks.spec import Colour
 VOID = 255
 """The id of a pixel without a class: on disk, in targets and in maps of ids. It is never a class."""
 
+LONGEST = 200
+"""Characters of a class's name: tables and pictures show it."""
+
 RESERVED = "(void)"
 """The name that stands at that position of a longer list, and which no pixel has."""
 
@@ -38,6 +41,8 @@ def with_reserved(classes: Sequence[str]) -> tuple[str, ...]:
 
 def check_list(classes: Sequence[str], colours: Sequence[Colour]) -> None:
     """Raise ValueError where names repeat, position 255 is taken or colours do not match."""
+    if longest := next((c for c in classes if len(c) > LONGEST), None):
+        raise ValueError(f"has a class whose name has {len(longest)} characters; wanted at most {LONGEST}")
     if len(set(classes)) != len(classes):
         twice = sorted(name for name, count in Counter(classes).items() if count > 1)
         raise ValueError(f"names classes twice: {clipped(', '.join(twice), 300)}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vtadapt.errors import printable_lines
 from vtadapt.tasks.spec import Colour
 
 PAPER: Colour = (255, 255, 255)
@@ -59,7 +60,7 @@ class Text:
 def typeset(text: str, size: int, width: int, lines: int) -> Text:
     """Break text at spaces into at most ``lines`` lines of ``width`` pixels; what does not fit ends in an ellipsis."""
     broken: list[str] = []
-    for paragraph in _drawable(text).splitlines():
+    for paragraph in _drawable(printable_lines(text)).splitlines():
         line = ""
         for word in paragraph.split():
             longer = f"{line} {word}" if line else word

@@ -66,6 +66,13 @@ BOMBS = {
 }
 
 
+@pytest.mark.parametrize("value", ["[]", "{}", "[[]]", "{a: 1}", "1", ".nan", "null"])
+def test_the_method_of_a_run_is_a_text(tmp_path: Path, value: str) -> None:
+    (tmp_path / "settings.yaml").write_text(f"data: rooms\nmethod: {value}\n")
+    with pytest.raises(ConfigError, match="method"):
+        load(tmp_path / "settings.yaml")
+
+
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_are_refused(cli: Callable[..., Any], tmp_path: Path, kind: str) -> None:
     path, content = tmp_path / "settings.yaml", BOMBS[kind]

@@ -32,9 +32,9 @@ class Recipe(Strict):
     """A data set: see the module's page; ``options`` are handed to the reader, which checks them."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)
-    title: str
-    licence: str
-    citation: str = ""
+    title: str = Field(max_length=1000)
+    licence: str = Field(max_length=2000)
+    citation: str = Field("", max_length=5000)
     reader: str
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
     splits: tuple[str, ...] = Field(("train", "val"), min_length=1, max_length=100)

@@ -30,7 +30,7 @@ class RecipeTask(Strict):
     """One task as a data set labels it."""
 
     kind: str = Field(description="a key of vtadapt.tasks.KINDS")
-    units: str = ""
+    units: str = Field("", max_length=64)
     channels: int | None = Field(None, ge=1, le=4096, description="regression only; default 1")
     classes: tuple[str, ...] = ()
     colours: tuple[Colour, ...] = ()
@@ -51,7 +51,7 @@ class RecipeTask(Strict):
     )
     derived: bool = Field(False, description="computed from other labels or by a model, not measured or drawn")
     derive: Derive | None = Field(None, description="how vtadapt computes it while preparing")
-    conventions: str = ""
+    conventions: str = Field("", max_length=5000)
 
     @field_validator("kind")
     @classmethod

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from vtadapt.errors import printable
 from vtadapt.tasks.spec import Colour
 from vtadapt.viz.style import INK, MUTED, PAPER
 
@@ -57,7 +58,7 @@ def text_width(text: str, size: float) -> float:
 
 def one_line(name: str, most: int = 40) -> str:
     """Return a name on one line; a very long one is cut in its middle, as names that differ do so at their ends."""
-    text = " ".join(name.split())
+    text = printable(" ".join(name.split()))
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from vtadapt.errors import printable_lines
 from vtadapt.viz.report.pictures import embedded
 
 
@@ -26,9 +28,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_visible,
     )
     found.filters |= {"number": number, "embedded": embedded}
     return found
+
+
+def _visible(value: Any) -> Any:
+    """Text without what a browser or an editor would obey, such as signs that turn the direction of writing."""
+    return printable_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
 from vtadapt.workflows.sweep.spread import Spread, about_seeds, spread
 from vtadapt.workflows.sweep.trials import Trial
-from vtadapt.workflows.terminal.tables import Table, markdown_table
+from vtadapt.workflows.terminal.tables import Table, markdown_page, mean_and_sd
 
 SOURCE_ONLY, ADAPTED, ORACLE = "source-only", "adapted", "oracle"
 SETTINGS = (SOURCE_ONLY, ADAPTED, ORACLE)
@@ -190,7 +190,7 @@ def adaptation_tables(result: Results) -> list[Table]:
         for name in (*SETTINGS, "gap closed", "trivial"):
             table.add_column(name, justify="right")
         for head, trials in _rows(result, label):
-            table.add_row(head, *[trial.replace(" +- ", "\n+- ") for trial in trials])
+            table.add_row(head, *map(mean_and_sd, trials))
         tables.append(table)
     return tables
 
@@ -211,8 +211,7 @@ def markdown(result: Results) -> str:
         lines.append([label, "gap closed", *closed, "", ""])
     floors = {head: cells[-1] for label in result["methods"] for head, cells in _rows(result, label)}
     lines.append(["trivial", "", *(floors[head] for head in heads), "", ""])
-    table = markdown_table(["method", "setting", *heads, "steps", "s/step"], lines)
-    return "\n".join([*table, "", *notes(result)]) + "\n"
+    return markdown_page(["method", "setting", *heads, "steps", "s/step"], lines, notes(result))
 
 
 def notes(result: Results) -> list[str]:

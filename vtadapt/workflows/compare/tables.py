@@ -11,7 +11,7 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.methods import BASELINE
 from vtadapt.workflows.sweep.spread import Results, Spread, about_seeds, overall_delta_m, spread
 from vtadapt.workflows.sweep.trials import Trial, Variant
-from vtadapt.workflows.terminal.tables import Table, markdown_table
+from vtadapt.workflows.terminal.tables import Table, markdown_page, mean_and_sd
 
 
 def summarise(
@@ -153,14 +153,14 @@ def comparison_table(result: Results) -> Table:
     for row in rows:
         table.add_column(row[0], justify="right")
     for index, head in enumerate(heads[1:], 1):
-        table.add_row(head, *[row[index].replace(" +- ", "\n+- ") for row in rows])
+        table.add_row(head, *[mean_and_sd(row[index]) for row in rows])
     return table
 
 
 def markdown(result: Results) -> str:
     """The table as Markdown, one row per method, and what must be known to read it."""
     heads, rows = _rows(result)
-    return "\n".join([*markdown_table(heads, rows), "", *notes(result)]) + "\n"
+    return markdown_page(heads, rows, notes(result))
 
 
 def notes(result: Results) -> list[str]:

@@ -21,6 +21,7 @@ _SPECIAL = {
     **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
     **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "''"},
 }
+_FORMULA, _NUMBER = re.compile(r"[=+@-]."), re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?( \+- [\d.]+)?")
 
 
 def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -28,8 +29,16 @@ def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
     writer.writerow(heads)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+    writer.writerows([map(_csv_cell, row) for row in rows])
     return content.getvalue()
+
+
+def _csv_cell(cell: Any) -> Any:
+    """What stands in a cell: of text no control characters, and no formula, which spreadsheets would work out."""
+    if not isinstance(cell, str):
+        return "" if cell is None else cell
+    text = printable(cell)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def latex_text(text: str) -> str:

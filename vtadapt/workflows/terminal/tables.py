@@ -43,7 +43,12 @@ class Table(RichTable):
 def _text(content: Any) -> Any:
     if not isinstance(content, str):
         return content  # a Text has its colours already
-    return Text("\n".join(printable(line) for line in content.split("\n")))
+    return Text(printable(content))
+
+
+def mean_and_sd(cell: str) -> Text:
+    """A cell "MEAN +- SD" on two lines."""
+    return Text("\n+- ".join(map(printable, cell.split(" +- "))))
 
 
 def show_tables(tables: Iterable[RichTable]) -> None:
@@ -80,6 +85,11 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
     """The lines of a table in Markdown; what a cell holds is text there, too."""
     head, *others = ("| " + " | ".join(map(markdown_cell, line)) + " |" for line in (heads, *rows))
     return [head, "|" + "---|" * len(heads), *others]
+
+
+def markdown_page(heads: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> str:
+    """A table in Markdown with notes below it, all of it text."""
+    return "\n".join([*markdown_table(heads, rows), "", *map(markdown_cell, notes)]) + "\n"
 
 
 def markdown_cell(text: str) -> str:

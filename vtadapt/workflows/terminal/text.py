@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from vtadapt.errors import UsageError, VtadaptError, printable
+from vtadapt.errors import UsageError, VtadaptError, printable, printable_json
 
 
 def show(*lines: str) -> None:
@@ -33,7 +33,7 @@ def show_json(content: Any) -> None:
     """
     # Where the encoding lacks a character, JSON's own escape stands for it: backslashreplace's \\xe9 is none of them.
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    _write(sys.stdout, json.dumps(content, indent=1, ensure_ascii=ascii_only, allow_nan=False) + "\n")
+    _write(sys.stdout, printable_json(json.dumps(content, indent=1, ensure_ascii=ascii_only, allow_nan=False)) + "\n")
 
 
 def show_drawn(drawn: str) -> None:

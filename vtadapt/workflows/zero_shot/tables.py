@@ -10,7 +10,7 @@ from vtadapt.tasks import Task
 from vtadapt.workflows.evaluate.evaluate import Metrics
 from vtadapt.workflows.evaluate.floor import floor_cell, floor_notes
 from vtadapt.workflows.sweep.spread import about_seeds, paired, spread, verdict
-from vtadapt.workflows.terminal.tables import Table, markdown_table
+from vtadapt.workflows.terminal.tables import Table, markdown_page, mean_and_sd
 from vtadapt.workflows.zero_shot.plan import DIRECT, ORACLE, ZERO_SHOT, Plan
 
 Results = Mapping[str, Any]
@@ -122,14 +122,14 @@ def zero_shot_table(result: Results) -> Table:
     for index, head in enumerate(heads):
         table.add_column(head, justify="right" if index else "left")
     for row in rows:
-        table.add_row(*[trial.replace(" +- ", "\n+- ") for trial in row])
+        table.add_row(*map(mean_and_sd, row))
     return table
 
 
 def markdown(result: Results) -> str:
     """The table as Markdown, and what must be known to read it."""
     heads, rows = _rows(result)
-    return "\n".join([*markdown_table(heads, rows), "", *notes(result)]) + "\n"
+    return markdown_page(heads, rows, notes(result))
 
 
 def notes(result: Results) -> list[str]:

@@ -163,7 +163,7 @@ def load(path: Path) -> TrainSettings:
     """
     found = _read(path)
     before = {"affinity": "identity", **(PAPERS_ADAPTATION if found.get("target") else {})}
-    if (method := found.get("method", DEFAULT)) in METHODS:
+    if isinstance(method := found.get("method", DEFAULT), str) and method in METHODS:
         before |= {key: value for key, value in BEFORE.items() if reads(method, key)}
     return validate({**before, **found}, f"settings {os.fspath(path)!r}")
 
