@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
 from tests.models.backbones.layouts import LAYOUTS, as_dinov2, as_dinov3, as_swin, dinov2, dinov3, spread, swin
 from vtadapt.errors import ConfigError
+from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.publishers import unwrap
 from vtadapt.models.backbones.state_dict import load_weights
 
@@ -159,3 +161,12 @@ def test_a_file_one_byte_off_is_refused(save, name, where):
     path.write_bytes(changed)
     with pytest.raises(ConfigError, match=r"w\.(pth|safetensors)"):
         load_weights(swin(), path)
+
+
+def test_stages_of_blocks_are_no_chunks_of_dinov2(tmp_path):
+    """An EfficientNet has ``blocks.1.0.`` too, and a classifier that nothing here reads."""
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    path = tmp_path / "lite.safetensors"
+    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, path)
+    found = load_backbone("tf_efficientnet_lite0", str(path)).net.state_dict()
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in found.items())

@@ -29,7 +29,7 @@ PREFIXES = ("module.", "_orig_mod.", "backbone.")
 PRETRAINING = ("mask_token", "dino_head.", "ibot_head.", "dino_loss.", "ibot_patch_loss.", "lm_head.", "projectors.")
 """What stands beside the encoder for its pretraining alone."""
 
-CLASSIFIERS = ("head.", "head_dist.", "fc.", "pre_logits.")
+CLASSIFIERS = ("head.", "head_dist.", "fc.", "classifier.", "pre_logits.")
 COMPUTED = ("attn_mask", "relative_position_index", "relative_coords_table")
 """Buffers of older checkpoints that timm computes by itself."""
 
@@ -84,7 +84,8 @@ def to_timm(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
             has none.
     """
     own = net.state_dict()
-    state = {_CHUNKED.sub(r"blocks.\1.", key): value for key, value in state.items()}
+    # Chunks are of DINOv2's transformers; an EfficientNet has stages of blocks by the same names.
+    state = {key if key in own else _CHUNKED.sub(r"blocks.\1.", key): value for key, value in state.items()}
     _check_layout(state)
     _check_patch(state, own)
     state = _without_zero_biases(state, own)
