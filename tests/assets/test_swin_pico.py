@@ -1,4 +1,4 @@
-"""The bundled encoder: there, small, loadable, made from images that no split of the data set holds."""
+"""The bundled encoder of before: there, small, loadable, made from images that no split of the data set holds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FOLDER = resources.files("vtadapt") / "assets" / "swin_pico"
 
 def test_the_bundled_weights_are_small_and_load():
     assert (FOLDER / "model.safetensors").stat().st_size <= 8_000_000
-    backbone = load_backbone()
+    backbone = load_backbone("swin_pico")
     assert 2e6 < sum(p.numel() for p in backbone.parameters()) < 7e6
-    assert backbone.digest() != load_backbone(weights="random").digest()
+    assert backbone.digest() != load_backbone("swin_pico", "random").digest()
     assert all(torch.isfinite(x).all() for x in backbone.features(torch.rand(1, 3, 128, 128)))
 
 
@@ -58,5 +58,5 @@ def test_the_script_that_makes_them_runs(tmp_path):
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     state = load_file(tmp_path / "out" / "model.safetensors")
-    assert state.keys() == load_backbone(weights="random").net.state_dict().keys()
-    load_backbone(weights=str(tmp_path / "out" / "model.safetensors"))
+    assert state.keys() == load_backbone("swin_pico", "random").net.state_dict().keys()
+    load_backbone("swin_pico", str(tmp_path / "out" / "model.safetensors"))

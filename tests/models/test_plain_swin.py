@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbones.bundled import SWIN, build_pico, config_of, load_bundled, load_pico
+from vtadapt.models.backbones.bundled import OLD_SWIN, build_pico, build_plain, config_of, load_bundled
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.backbones.swin import SwinBackbone
@@ -22,14 +22,14 @@ SIZES = [(128, 128), (160, 224), (105, 157), (256, 64)]
 
 @pytest.fixture(scope="module")
 def theirs() -> SwinBackbone:
-    net = build_pico(config_of(SWIN), "auto")
-    load_bundled(SWIN, net)
-    return SwinBackbone(SWIN, net, IMAGENET_MEAN, IMAGENET_STD).eval()
+    net = build_pico(config_of(OLD_SWIN), "auto")
+    load_bundled(OLD_SWIN, net)
+    return SwinBackbone(OLD_SWIN, net, IMAGENET_MEAN, IMAGENET_STD).eval()
 
 
 @pytest.fixture(scope="module")
 def ours() -> SwinBackbone:
-    backbone = load_backbone()
+    backbone = load_backbone(OLD_SWIN)
     assert isinstance(backbone, SwinBackbone)
     assert isinstance(backbone.net, PlainSwin)
     return backbone.eval()
@@ -52,7 +52,7 @@ def test_features_are_timms_to_the_bit(ours, theirs, size):
 @pytest.mark.parametrize("order", ["slides", "residual"])
 def test_gradients_are_timms_to_the_bit(theirs, order):
     image, found = torch.rand(1, 3, 96, 160), []
-    for backbone in (load_backbone(), copy.deepcopy(theirs)):
+    for backbone in (load_backbone(OLD_SWIN), copy.deepcopy(theirs)):
         torch.manual_seed(0)
         model = AdaptedModel(backbone, {"a": 3, "b": 1}, AdapterConfig(adapter=order, train_blocks="all"))
         sum(x.square().mean() for x in model(image).values()).backward()
@@ -105,6 +105,6 @@ def test_windows_are_cut_row_by_row_and_joined_again():
 
 def test_loading_leaves_the_callers_generator_alone():
     before = torch.get_rng_state()
-    load_backbone()
+    load_backbone(OLD_SWIN)
     assert torch.equal(before, torch.get_rng_state())
-    assert load_pico().training
+    assert build_plain(OLD_SWIN).training

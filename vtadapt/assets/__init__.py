@@ -1,1 +1,1 @@
-"""What is bundled: the encoder ``swin_pico``, with the script that made it and its numbers."""
+"""What is bundled: encoders, with the scripts that made them and their numbers, and a run."""

@@ -23,7 +23,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     method: Annotated[str | None, typer.Option(help=f"{listed([*METHODS])}; see vtadapt settings method.")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="swin_pico, resnet_pico (bundled), or an encoder of timm by its name.")
+        str | None, typer.Option(help="swin_lite, cnn_lite (bundled), or an encoder of timm by its name.")
     ] = None,
     weights: Weights = None,
     decoder: Annotated[str | None, typer.Option(help="light, swin (the paper's), or aspp.")] = None,

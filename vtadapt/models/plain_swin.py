@@ -243,3 +243,17 @@ class PlainSwin(nn.Module):
             self.feature_info.append({"num_chs": dim, "reduction": patch_size * 2**i})
         self.layers = nn.Sequential(*stages)
         self.norm = nn.LayerNorm(embed_dim * 2 ** (len(depths) - 1))
+
+
+def initialise(net: nn.Module) -> None:
+    """Draw initial values as Swin's authors do: linear layers from a normal of 0.02 cut at two, biases zero.
+
+    Convolutions keep torch's own.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, WindowAttention):
+            nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02)

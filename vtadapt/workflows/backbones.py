@@ -35,7 +35,7 @@ def catalogue_pages(encoders: Sequence[Known]) -> list[Table | str]:
         "M: million parameters; free: for commercial use; ADE20K: mIoU in %, NYUv2: RMSE of depth in m, published, of "
         "small heads on the frozen encoder; protocols differ, so do not compare publishers",
         "vtadapt backbones NAME gives protocol and source",
-        "bundled: swin_pico; others: --backbone NAME --weights timm (downloads), hf-hub:ORG/NAME (downloads) or FILE",
+        "bundled: swin_lite; others: --backbone NAME --weights timm (downloads), hf-hub:ORG/NAME (downloads) or FILE",
     ]
 
 

@@ -57,7 +57,7 @@ def demo(
     need_writable(out)
     tell(f"1/4 prepare: {images} synthetic rooms")
     prepare_data("rooms", None, out / "data", PrepareOptions(size=size, limit=images, workers=workers), quiet=quiet)
-    tell(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_pico")
+    tell(f"2/4 train: adapters for {', '.join(recipe.tasks)} on the frozen swin_lite")
     settings = TrainSettings(
         data="rooms", data_dir=out / "data", run_dir=out / "runs", weights=weights, epochs=epochs, evals=1
     )

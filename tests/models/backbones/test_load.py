@@ -24,7 +24,7 @@ def test_random_weights_depend_on_the_seed_only():
 
 
 def test_trunk_is_timms_own_forward():
-    backbone = load_backbone(weights="random")
+    backbone = load_backbone("swin_pico", "random")
     image = torch.rand(2, 3, 128, 128)
     features = backbone.net.forward_intermediates(backbone.prepare(image), intermediates_only=True)
     trunk = backbone.trunk(image)

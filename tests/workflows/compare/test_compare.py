@@ -153,17 +153,17 @@ def _check_tables(result: dict[str, Any], folder: Path) -> None:
 
 def test_delta_m_is_against_stl_of_the_same_encoder(tiny: Any, tmp_path: Path, small: None) -> None:
     del small
-    options = CompareOptions("stl,stl:resnet_pico,mtl-cnn", "1", "steps=1", jobs=0, images=0)
+    options = CompareOptions("stl,stl:cnn_lite,mtl-cnn", "1", "steps=1", jobs=0, images=0)
     found = compare(base(tiny, tmp_path), options, quiet=True)
     methods = found["methods"]
-    assert methods["mtl-cnn"]["delta_m"]["baseline"] == "stl:resnet_pico"
+    assert methods["mtl-cnn"]["delta_m"]["baseline"] == "stl:cnn_lite"
     assert methods["mtl-cnn"]["delta_m_first_stl"]["baseline"] == "stl"
     assert {label: entry["encoder"] for label, entry in methods.items()} == {
-        "stl": "swin_pico",
-        "stl:resnet_pico": "resnet_pico",
-        "mtl-cnn": "resnet_pico",
+        "stl": "swin_lite",
+        "stl:cnn_lite": "cnn_lite",
+        "mtl-cnn": "cnn_lite",
     }
-    assert (tmp_path / "compare-tiny" / "stl@resnet_pico-seed0" / "results.json").is_file()
+    assert (tmp_path / "compare-tiny" / "stl@cnn_lite-seed0" / "results.json").is_file()
     assert found["panels"] == []
 
 

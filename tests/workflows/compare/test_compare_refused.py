@@ -61,7 +61,7 @@ def test_a_method_with_settings_of_its_own_beside_itself(tiny: Any, tmp_path: Pa
     assert [v.method for v in found] == [*["adapters"] * 3, "lora"]
     assert [v.settings.train_blocks for v in found[:3]] == ["adapters", "all", "adapters"]
     assert [v.settings.lr for v in found] == [0.1, 0.5, 0.1, None]
-    assert [(v.encoder, v.settings.reduction) for v in found[1:3]] == [("swin_pico", 8), ("swin_x", 2)]
+    assert [(v.encoder, v.settings.reduction) for v in found[1:3]] == [("swin_lite", 8), ("swin_x", 2)]
     assert found[3].settings.decoder_sharing == "per_task"
     with pytest.raises(ConfigError, match="--methods stl:reduction=2: setting 'reduction' is read by"):
         compare_grid.find_variants("stl:reduction=2", settings, {})
@@ -71,10 +71,10 @@ def test_what_all_and_seeds_mean(tiny: Any, tmp_path: Path) -> None:
     settings = base(tiny, tmp_path)
     found = [v.label for v in compare_grid.find_variants("all", settings, {})]
     frozen, trained = ["linear", "dpt", "lora"], ["mtl-cnn", "consistency", "xtam", "tawt", "mult"]
-    assert found == ["stl", "stl:resnet_pico", *frozen, *trained, "adapters"]
+    assert found == ["stl", "stl:cnn_lite", *frozen, *trained, "adapters"]
     one = settings.model_copy(update={"backbone": "swin_pico"})
     assert [v.encoder for v in compare_grid.find_variants("all", one, {})] == ["swin_pico"] * 10
-    own = {"stl": {"lr": 0.5}, "stl:resnet_pico": {"lr": 0.1}}
-    lrs = {v.label: v.settings.lr for v in compare_grid.find_variants("stl,stl:resnet_pico,linear", settings, own)}
-    assert lrs == {"stl": 0.5, "stl:resnet_pico": 0.1, "linear": None}
+    own = {"stl": {"lr": 0.5}, "stl:cnn_lite": {"lr": 0.1}}
+    lrs = {v.label: v.settings.lr for v in compare_grid.find_variants("stl,stl:cnn_lite,linear", settings, own)}
+    assert lrs == {"stl": 0.5, "stl:cnn_lite": 0.1, "linear": None}
     assert (parse_seeds("3"), parse_seeds("4,0"), parse_seeds("4,")) == ([0, 1, 2], [4, 0], [4])

@@ -163,7 +163,7 @@ def _cut(name: str) -> Callable[[Path], None]:
         (_rename_tensor, r"another architecture: heads.heads.depth.weight found nothing, wanted \("),
         (_reshape_tensor, r"another architecture: embedding.weight found \(4, 7\), wanted"),
         (_edit("settings.yaml", "reduction: 4", "reduction: 8"), "another architecture: adapters.*bottleneck"),
-        (_edit("settings.yaml", "seed: 0", "seed: 1"), r"backbone 'swin_pico' \(random\) is not the one"),
+        (_edit("settings.yaml", "seed: 0", "seed: 1"), r"backbone 'swin_lite' \(random\) is not the one"),
         (_edit("settings.yaml", "epochs: 2", "epochs: two"), "settings.yaml.*epochs = 'two'"),
         (_edit("settings.yaml", "epochs: 2", "epochs: ["), "cannot read settings"),
         (_edit("config.json", '"format": 1', '"format": 7'), "found format 7, wanted 1"),

@@ -23,8 +23,8 @@ from vtadapt.workflows.train.train import train
 
 
 def save_weights(path: Path, seed: int) -> Path:
-    """A file of the bundled encoder's architecture, with other weights."""
-    save_file(load_backbone(weights="random", seed=seed).net.state_dict(), path)
+    """A file of a Swin's weights, which publishers lay out in another way than timm."""
+    save_file(load_backbone("swin_pico", "random", seed=seed).net.state_dict(), path)
     return path
 
 
@@ -33,7 +33,7 @@ def trained(tiny, tmp_path_factory) -> Path:
     """A run whose backbone came from a file in a folder that later goes."""
     folder = tmp_path_factory.mktemp("trained")
     weights = save_weights(folder / "w.safetensors", 3)
-    settings = tiny.other(folder / "runs", weights=str(weights), epochs=1, val_images=1)
+    settings = tiny.other(folder / "runs", backbone="swin_pico", weights=str(weights), epochs=1, val_images=1)
     return Path(train(settings, quiet=True)["run"])
 
 
@@ -54,7 +54,7 @@ def run(trained, tmp_path, monkeypatch) -> Path:
 def test_the_run_keeps_the_digests_and_the_store_the_place(trained):
     file = trained.parents[1] / "w.safetensors"
     known = json.loads((trained / "config.json").read_text())["backbone"]
-    assert known["sha256"] == load_backbone(weights="random", seed=3).digest()
+    assert known["sha256"] == load_backbone("swin_pico", "random", seed=3).digest()
     assert known["file"]["path"] == str(file) and known["file"]["sha256"] == store.look(file).sha256
     assert store.find(known["sha256"]) == file
     assert load_run(trained).model.digest() == known["sha256"]
@@ -74,7 +74,7 @@ def test_a_moved_file_is_asked_for_by_digest_and_is_known_once_it_was_given(run,
 
 
 def test_the_same_weights_in_another_layout_are_the_same_backbone(run, tmp_path):
-    state = load_backbone(weights="random", seed=3).net.state_dict()
+    state = load_backbone("swin_pico", "random", seed=3).net.state_dict()
     shifted = {
         re.sub(r"layers\.(\d)\.down", lambda m: f"layers.{int(m[1]) - 1}.down", key): value
         for key, value in state.items()
@@ -170,7 +170,7 @@ def test_a_sweep_goes_on_with_a_file_that_was_moved_and_with_no_other(trained, t
         assert (disagreement(trial) is None) is same
         if same:
             begin(trial)
-            assert store.find(load_backbone(weights="random", seed=3).digest()) == moved
+            assert store.find(load_backbone("swin_pico", "random", seed=3).digest()) == moved
         else:
             with pytest.raises(ConfigError, match="was made with weights = "):
                 begin(trial)

@@ -225,3 +225,21 @@ def test_whole_numbers_with_an_exponent_are_whole_numbers():
     assert resolve({"data": "rooms"}, None, {}, parse_assignments(["size=[1e2, 96]"])).size == (100, 96)
     with pytest.raises(ConfigError, match=r"steps = .*15\.5"):
         resolve({"data": "rooms"}, None, {}, parse_assignments(["steps=1.55e1"]))
+
+
+@pytest.mark.parametrize(
+    ("method", "named", "meant"),
+    [
+        ("adapters", None, "swin_pico"),
+        ("mtl-cnn", None, "resnet_pico"),
+        ("adapters", "swin_lite", "swin_lite"),
+        ("mtl-cnn", "resnet18", "resnet18"),
+    ],
+)
+def test_runs_that_do_not_name_their_encoder_have_that_of_before(tmp_path, method, named, meant):
+    settings = TrainSettings(data="rooms", method=method, backbone=named)
+    path = tmp_path / "settings.yaml"
+    path.write_text(settings.to_yaml())
+    assert load(path).encoder == settings.encoder, "what is written names it"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(settings.to_yaml()), "backbone": named}))
+    assert load(path).encoder == meant

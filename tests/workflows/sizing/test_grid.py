@@ -93,5 +93,5 @@ def test_tiles_begin_with_whole_windows_where_they_hold_enough(tile: str, unit: 
 def test_every_network_says_where_tiles_begin(method: str) -> None:
     settings = TrainSettings(data="rooms", method=method, weights="random")
     units = units_of(build_model(settings, {"depth": TASKS["depth"], "edges": TASKS["edges"]}))
-    assert units == ((128, 32) if settings.encoder == "swin_pico" else units[-1:])
+    assert units == ((128, 32) if settings.encoder == "swin_lite" else units[-1:])
     assert units[-1] >= 4

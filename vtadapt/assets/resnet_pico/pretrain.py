@@ -8,14 +8,14 @@ Everything but the encoder is :mod:`vtadapt.assets.swin_pico.pretrain`, which sa
 from __future__ import annotations
 
 from vtadapt.assets.swin_pico.pretrain import main
-from vtadapt.models.backbones.bundled import CNN, build_resnet_pico, config_of
+from vtadapt.models.backbones.bundled import OLD_CNN, build_resnet_pico, config_of
 from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 
 
 def resnet_pico() -> CnnBackbone:
     """The bundled CNN's architecture with random weights."""
-    return CnnBackbone(CNN, build_resnet_pico(config_of(CNN)), IMAGENET_MEAN, IMAGENET_STD)
+    return CnnBackbone(OLD_CNN, build_resnet_pico(config_of(OLD_CNN)), IMAGENET_MEAN, IMAGENET_STD)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from torchvision.ops import roi_align
 
 from vtadapt.atomic import whole_file
 from vtadapt.models.backbones.base import Encoder
-from vtadapt.models.backbones.bundled import SWIN, build_pico, config_of
+from vtadapt.models.backbones.bundled import OLD_SWIN, build_pico, config_of
 from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.decoder import LightDecoder
@@ -48,7 +48,7 @@ DENSE = {"albedo": 3, "shading": 1, "reshading": 1, "height": 1}
 
 def swin_pico() -> Encoder:
     """The bundled architecture with random weights."""
-    return SwinBackbone(SWIN, build_pico(config_of(SWIN)), IMAGENET_MEAN, IMAGENET_STD)
+    return SwinBackbone(OLD_SWIN, build_pico(config_of(OLD_SWIN)), IMAGENET_MEAN, IMAGENET_STD)
 
 
 class Pretext(nn.Module):

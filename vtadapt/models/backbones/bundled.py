@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import Any
 from torch import nn
 
 from vtadapt.models.backbones.cnn import OUTPUT_STRIDE
-from vtadapt.models.backbones.state_dict import load_fitting, read_state
+from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
+from vtadapt.models.plain_hybrid import PlainHybrid
 from vtadapt.models.plain_swin import PlainSwin
 
-SWIN, CNN = "swin_pico", "resnet_pico"
-BUNDLED = (SWIN, CNN)
+HYBRID, CNN = "swin_lite", "cnn_lite"
+OLD_SWIN, OLD_CNN = "swin_pico", "resnet_pico"
+"""The encoders of before, which have seen rendered rooms only; runs that were trained on them still need them."""
+
+BUNDLED = (HYBRID, CNN, OLD_SWIN, OLD_CNN)
 
 
 def config_of(name: str) -> dict[str, Any]:
@@ -25,11 +29,16 @@ def config_of(name: str) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def load_pico() -> PlainSwin:
-    """The bundled Swin with its bundled weights, without timm, whose import takes longer than a prediction."""
-    net = PlainSwin(**config_of(SWIN)["architecture"])
-    load_bundled(SWIN, net)
-    return net
+def statistics_of(name: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation that a bundled encoder's images are normalised by."""
+    config = config_of(name)
+    return config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD)
+
+
+def build_plain(name: str) -> nn.Module:
+    """A bundled transformer without values, and without timm, whose import takes longer than a prediction."""
+    network = PlainHybrid if name == HYBRID else PlainSwin
+    return network(**config_of(name)["architecture"])
 
 
 def load_bundled(name: str, net: nn.Module) -> None:
@@ -42,11 +51,13 @@ def build_bundled(name: str, weights: str = "random") -> nn.Module:
     """A bundled encoder's architecture as timm has it, which draws initial values and knows publishers' files.
 
     Args:
-        name: "swin_pico" or "resnet_pico".
+        name: one of :data:`BUNDLED`; only we have :data:`HYBRID`.
         weights: what it will hold.
     """
     config = config_of(name)
-    return build_pico(config, weights) if name == SWIN else build_resnet_pico(config)
+    if name == OLD_SWIN:
+        return build_pico(config, weights)
+    return build_efficientnet(config) if name == CNN else build_resnet_pico(config)
 
 
 def build_pico(config: Mapping[str, Any], weights: str = "random") -> nn.Module:
@@ -66,6 +77,16 @@ def build_pico(config: Mapping[str, Any], weights: str = "random") -> nn.Module:
 def initialisation(weights: str) -> str:
     """What timm draws as initial values of a Swin: nothing where they are about to be overwritten."""
     return "" if weights == "random" else "skip"
+
+
+def build_efficientnet(config: Mapping[str, Any]) -> nn.Module:
+    """Build timm's EfficientNet of ``config`` without what comes after its last level."""
+    import timm
+
+    net: Any = timm.create_model(config["timm"], num_classes=0, output_stride=OUTPUT_STRIDE)
+    net.conv_head, net.bn2 = nn.Identity(), nn.Identity()
+    built: nn.Module = net
+    return built
 
 
 def build_resnet_pico(config: Mapping[str, Any]) -> nn.Module:

@@ -113,6 +113,7 @@ def _pe(miou: float) -> tuple[Figure, ...]:
 
 
 _ROOMS = "9000 synthetic rooms: albedo, shading, height and object identity"
+_DISTILLED = "EfficientNet-Lite0 (ImageNet-1k, classes), distilled on photographs and rendered scenes"
 _LVD142M = "LVD-142M, self-supervised (DINOv2)"
 _LVD1689M = "LVD-1689M, self-supervised (DINOv3)"
 _SPATIAL = "images and captions, then aligned to places in the image (Perception Encoder)"
@@ -121,6 +122,7 @@ _IN1K, _IN22K = "ImageNet-1k, classes", "ImageNet-22k and -1k, classes"
 _MIM = "ImageNet-22k, masked modelling of a language-image encoder's features (EVA-02)"
 
 CATALOGUE: tuple[Known, ...] = (
+    Known("swin_lite", 3_621_536, 4, APACHE, _DISTILLED, bundled=True),
     Known("swin_pico", 3_085_564, 4, APACHE, _ROOMS, bundled=True),
     Known("swin_tiny_patch4_window7_224", 27_519_354, 4, MIT, _IN1K),
     Known("swin_small_patch4_window7_224", 48_837_258, 4, MIT, _IN22K),

@@ -15,10 +15,9 @@ from torch import nn
 
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.backbones.base import Encoder
-from vtadapt.models.backbones.bundled import BUNDLED, CNN, SWIN, initialisation
+from vtadapt.models.backbones.bundled import BUNDLED, CNN, HYBRID, initialisation, statistics_of
 from vtadapt.models.backbones.cnn import CnnBackbone
 from vtadapt.models.backbones.pyramid import PyramidBackbone
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.backbones.swinv2 import SwinV2Backbone
 from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
@@ -46,10 +45,10 @@ def check_name(name: str, weights: str) -> None:
     if not timm.is_model(bare):
         close = near_matches(name, [*BUNDLED, *timm.list_models()])
         raise ConfigError(
-            f"unknown backbone {name!r}; wanted {SWIN!r}, {CNN!r} or the name of an encoder in timm.{close}"
+            f"unknown backbone {name!r}; wanted {HYBRID!r}, {CNN!r} or the name of an encoder in timm.{close}"
         )
     if weights == "auto":
-        raise ConfigError(f"no weights for backbone {name!r}: only {SWIN!r} and {CNN!r} are bundled; add {ACCEPTED}")
+        raise ConfigError(f"no weights for backbone {name!r}: only {HYBRID!r} and {CNN!r} are bundled; add {ACCEPTED}")
 
 
 def build(name: str, weights: str, seed: int) -> nn.Module:
@@ -96,12 +95,11 @@ def wrap(name: str, net: nn.Module, weights: str, seed: int = 0) -> Encoder:
         weights: where they come from, as for :func:`vtadapt.models.backbones.load.load_backbone`.
         seed: of the initial values of what a wrapper adds.
     """
-    cfg: Any = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if name in BUNDLED else net.default_cfg
-    mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
+    told: Any = getattr(net, "default_cfg", None)
+    mean, std = statistics_of(name) if name in BUNDLED else (tuple(told["mean"]), tuple(told["std"]))
     family = wrapper_of(net)
     if issubclass(family, PyramidBackbone):
-        frozen = name not in BUNDLED and weights != "random"
-        return family(name, net, mean, std, frozen_statistics=frozen)
+        return family(name, net, mean, std, frozen_statistics=weights != "random")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return family(name, net, mean, std)

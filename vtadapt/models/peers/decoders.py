@@ -142,7 +142,7 @@ def window_of(encoder: Encoder) -> int:
     if window is None:
         raise ConfigError(
             f"backbone {encoder.name!r} is no Swin, SwinV2 or plain ViT; Swin decoders need the windows of one, "
-            "such as --backbone swin_pico"
+            "such as --backbone swin_lite"
         )
     return int(window)
 

@@ -50,7 +50,7 @@ def load_encoder(settings: TrainSettings) -> Encoder:
     backbone = load_backbone(settings.encoder, settings.weights, seed=settings.seed)
     if method.needs == "transformer" and not isinstance(backbone, Backbone):
         raise ConfigError(
-            f"method {settings.method!r} wants a Swin, SwinV2 or plain ViT of timm, or swin_pico; found "
+            f"method {settings.method!r} wants a Swin, SwinV2 or plain ViT of timm, or swin_lite; found "
             f"{settings.encoder!r}, a {type(backbone.net).__name__}"
         )
     if "adapted_blocks" in method.own and settings.adapted_blocks is not None and isinstance(backbone, Backbone):

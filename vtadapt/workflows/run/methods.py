@@ -44,7 +44,7 @@ class Method:
 
     what: str
     network: Callable[[], type[MultitaskModel]]
-    encoder: str = "swin_pico"
+    encoder: str = "swin_lite"
     needs: Literal["any", "transformer"] = "any"
     decoders: tuple[str, ...] = ("light", "swin", "aspp")
     lr: float = LR
@@ -113,7 +113,7 @@ DEFAULT, BASELINE = "adapters", "stl"
 _ONE_CNN = Method(
     what="one CNN for all tasks, a DeepLab decoder per task",
     network=_mtl_cnn,
-    encoder="resnet_pico",
+    encoder="cnn_lite",
     decoders=("aspp", "light", "swin"),
     shares=True,
 )
@@ -173,7 +173,7 @@ METHODS: dict[str, Method] = {
     "xtam": Method(
         what="one CNN, a decoder per task in two levels, attention from task to task between them",
         network=_xtam,
-        encoder="resnet_pico",
+        encoder="cnn_lite",
         decoders=("aspp",),
         adapts=True,
     ),

@@ -185,8 +185,8 @@ def begin(trial: Trial) -> None:
 
 def disagreement(trial: Trial, ignored: Sequence[str] = ()) -> tuple[str, Any, Any] | None:
     """Return a setting in which the trial that is in the folder differs, its value there and that wanted."""
-    found = load(trial.path / files.SETTINGS).model_dump(mode="json")
-    wanted = trial.settings.model_dump(mode="json")
+    both = load(trial.path / files.SETTINGS), trial.settings
+    found, wanted = ({**each.model_dump(mode="json"), "backbone": each.encoder} for each in both)
     for key in sorted(wanted.keys() - {*MOVABLE, *ignored}):
         if found[key] != wanted[key] and reads(trial.settings.method, key) and not _moved(trial, key):
             return key, found[key], wanted[key]

@@ -51,5 +51,5 @@ def changes_of(method: str) -> dict[str, Any]:
     own: dict[str, Any] = {"tawt": {"tawt_every": 2}, "consistency": {"cross_task_width": 4}}
     own |= {"dpt": {"dpt_width": 8}, "lora": {"lora_rank": 2, "head": "stem"}}
     own |= dict.fromkeys(("stl", "mult"), {"tasks": ["semseg", "depth"]})  # the dearest two
-    decoder = {"decoder_width": 8} if METHODS[method].encoder == "resnet_pico" or method in ("stl", "lora") else {}
+    decoder = {"decoder_width": 8} if METHODS[method].encoder == "cnn_lite" or method in ("stl", "lora") else {}
     return {"method": method, "val_images": 2, "evals": 1, **decoder, **own.get(method, {})}

@@ -184,9 +184,9 @@ def test_steps_that_end_before_the_only_evaluation(tiny: Any, tmp_path: Path, sm
 
 def test_the_default_encoder_is_the_methods() -> None:
     found = {m: TrainSettings(data="rooms", method=m).encoder for m in ("adapters", "linear", *PEERS)}
-    swins = {m for m, encoder in found.items() if encoder == "swin_pico"}
+    swins = {m for m, encoder in found.items() if encoder == "swin_lite"}
     assert swins == {"adapters", "linear", "dpt", "lora", "stl", "mult"}
-    assert {found[m] for m in ("mtl-cnn", "consistency", "xtam", "tawt")} == {"resnet_pico"}
+    assert {found[m] for m in ("mtl-cnn", "consistency", "xtam", "tawt")} == {"cnn_lite"}
     assert TrainSettings(data="rooms", method="xtam", backbone="swin_pico").encoder == "swin_pico"
 
 

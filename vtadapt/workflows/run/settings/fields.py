@@ -60,7 +60,7 @@ class ModelSettings(Group):
 
     method: str = Field(DEFAULT, description=", ".join(METHODS))
     backbone: str | None = Field(
-        None, description="swin_pico, resnet_pico (bundled), or an encoder of timm by its name; default: the method's"
+        None, description="swin_lite, cnn_lite (bundled), or an encoder of timm by its name; default: the method's"
     )
     weights: str = Field("auto", description="auto, random, timm (downloads) or a file")
     decoder: Literal["light", "swin", "aspp"] | None = Field(
@@ -283,8 +283,8 @@ class TrainSettings(
         return [key for key in KEYS if self.changed(key)]
 
     def to_yaml(self) -> str:
-        """The settings as YAML text, group by group."""
-        content = self.model_dump(mode="json")
+        """The settings as YAML text, group by group; the backbone by name: a method's own may be another one day."""
+        content = {**self.model_dump(mode="json"), "backbone": self.encoder}
         return yaml.safe_dump({key: content[key] for key in KEYS}, sort_keys=False)
 
 

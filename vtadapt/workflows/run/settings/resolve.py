@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from vtadapt.errors import ConfigError, UsageError, clipped, near_matches, quoted
+from vtadapt.models.backbones.bundled import CNN, HYBRID, OLD_CNN, OLD_SWIN
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.workflows.run.methods import DEFAULT, METHODS
 from vtadapt.workflows.run.settings.fields import KEYS, TrainSettings
@@ -26,6 +27,9 @@ PAPERS_ADAPTATION = {"adversarial_warmup": 0.0, "class_ratios": False, "match_ca
 
 BEFORE = {"adapter": "slides", "head": "subpixel"}
 """What networks were before there was a setting for it, where the default is another now."""
+
+ENCODERS_BEFORE = {HYBRID: OLD_SWIN, CNN: OLD_CNN}
+"""A method's encoder -> the one that a run meant which does not name its own: since these, every run does."""
 
 
 class Given(NamedTuple):
@@ -165,6 +169,8 @@ def load(path: Path) -> TrainSettings:
     before = {"affinity": "identity", **(PAPERS_ADAPTATION if found.get("target") else {})}
     if isinstance(method := found.get("method", DEFAULT), str) and method in METHODS:
         before |= {key: value for key, value in BEFORE.items() if reads(method, key)}
+        own, named = METHODS[method].encoder, found.get("backbone")
+        found["backbone"] = ENCODERS_BEFORE.get(own) if not named else None if named == own else named
     return validate({**before, **found}, f"settings {os.fspath(path)!r}")
 
 

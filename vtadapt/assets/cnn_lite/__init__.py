@@ -1,0 +1,1 @@
+"""The bundled CNN encoder ``cnn_lite``: EfficientNet-Lite0 as it was published."""
