@@ -11,6 +11,8 @@ from vtadapt.tasks.kinds import find_kind
 from vtadapt.tasks.names import check_name
 from vtadapt.tasks.spec import AnyTask, Colour
 
+MOST = 10**6  # channels: there are data sets of 70 000 classes
+
 
 def triples(colours: Iterable[Sequence[int]]) -> tuple[Colour, ...]:
     """Return ``colours`` as a tuple of RGB triples."""
@@ -43,6 +45,8 @@ def check_task(task: AnyTask, weight: float) -> None:
     kind = find_kind(task.kind)
     try:
         kind.check_declared(task)
+        if task.channels > MOST:
+            raise ValueError(f"has {task.channels} channels, wanted at most {MOST}")
         if task.channels < 1 or task.channels != (wanted := kind.channels_of(task)):
             raise ValueError(f"has {task.channels} channels, wanted {max(wanted, 1)}")
         if task.loss not in kind.losses:

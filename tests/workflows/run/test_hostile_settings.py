@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,8 @@ import yaml
 
 from tests.fuzz.mutate import NUMBERS, TEXTS
 from vtadapt.errors import LONGEST, ConfigError, UsageError, VtadaptError
+from vtadapt.tasks import make_task
+from vtadapt.workflows.run.load import read_config
 from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, resolve
 from vtadapt.workflows.run.settings.fields import KEYS
 
@@ -91,3 +94,39 @@ def test_typed_bombs_are_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_assignments([f"steps={text}"])
     assert len(str(caught.value)) < 500
+
+
+def _config(tmp_path: Path, **changes: Any) -> Path:
+    whole = {"format": 1, "tasks": {"depth": make_task("depth", "regression", units="m").to_dict()}}
+    whole |= {"size": [64, 64], "backbone": {"sha256": "0" * 64}, "label_sets": {}}
+    (tmp_path / "config.json").write_text(json.dumps({**whole, **changes}))
+    return tmp_path
+
+
+def _task(**changes: Any) -> dict[str, Any]:
+    return {"depth": {**make_task("depth", "regression", units="m").to_dict(), **changes}}
+
+
+CONFIGS: list[dict[str, Any]] = [
+    *({"size": size} for size in ([0, 64], [-1, 64], [10**12, 64], [float("inf"), 8], [float("nan"), 8], "64", [], {})),
+    *({"tasks": tasks} for tasks in ([], {"depth": 1}, {"a.b": {}}, {"depth": []}, "x", None, {"x": _task()["depth"]})),
+    *(
+        {"tasks": _task(**{key: value})}
+        for key in ("name", "kind", "channels")
+        for value in (None, [], {}, "x", 10**12)
+    ),
+    *({"tasks": _task(max_value=value)} for value in ("x", [], float("nan"), -1.0)),
+    *({"backbone": backbone} for backbone in (None, [], 1, {})),
+    *({"format": value} for value in (2, "1", None, [], "x" * 10**5)),
+    {"label_sets": []},
+]
+
+
+@pytest.mark.parametrize("changes", CONFIGS, ids=[str(each)[:40] for each in CONFIGS])
+def test_a_broken_configuration_names_its_file(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert read_config(_config(tmp_path)).size == (64, 64)
+    with pytest.raises(ConfigError) as caught:
+        read_config(_config(tmp_path, **changes))
+    assert "config.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600

@@ -42,7 +42,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             about = parse_json((file.metadata() or {}).get("about", "{}"))
             if not isinstance(about, dict):
                 raise ValueError(f"what it says of itself is {quoted(about)}")
-    except (SafetensorError, OSError, ValueError) as error:
+    # Of types that its writer never makes the reader raises others.
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = clipped(" ".join(str(error).split()), 200)
         raise ConfigError(f"broken checkpoint {os.fspath(path)!r} ({reason}); use another, or train again") from error
     return tensors, about

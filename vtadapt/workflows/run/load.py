@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from vtadapt.errors import ConfigError, UsageError
+from vtadapt.errors import ConfigError, UsageError, clipped, quoted
 from vtadapt.models.backbones import store
 from vtadapt.models.backbones.weights import AUTO, RANDOM, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vtadapt.data.recipe.recipe import Recipe
 
 FORMAT = 1
+LARGEST = 65500  # pixels of a side, as of JPEG
 
 
 def describe(
@@ -73,16 +74,20 @@ def read_config(path: Path) -> RunConfig:
     """
     config = files.read_json(path / files.CONFIG)
     if config.get("format") != FORMAT:
-        raise ConfigError(
-            f"{path / files.CONFIG}: found format {config.get('format')!r}, wanted {FORMAT}; train it again"
-        )
+        found = quoted(config.get("format"))
+        raise ConfigError(f"{path / files.CONFIG}: found format {found}, wanted {FORMAT}; train it again")
     try:
         tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
         size, backbone = (int(config["size"][0]), int(config["size"][1])), dict(config["backbone"])
         backbone["sha256"] = str(backbone["sha256"])
         label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
-    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
-        raise ConfigError(f"{path / files.CONFIG}: missing or broken entry ({error}); train the run again") from error
+        if not all(8 <= side <= LARGEST for side in size):
+            raise ValueError(f"size {size[0]} x {size[1]}, wanted sides of 8 to {LARGEST} pixels")
+        if wrong := next((name for name, task in tasks.items() if name != task.name), None):
+            raise ValueError(f"task {quoted(wrong)} is named {quoted(tasks[wrong].name)}")
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError, OverflowError, ConfigError) as error:
+        reason = clipped(" ".join(str(error).split()), 300)
+        raise ConfigError(f"{path / files.CONFIG}: missing or broken entry ({reason}); train the run again") from error
     return RunConfig(config, tasks, label_sets, size, backbone)
 
 
