@@ -21,7 +21,7 @@ ROOMS = {
         **dict.fromkeys(("compare", "adapt", "zero_shot"), 7),
         "sweep": 6,  # what the three share
         **dict.fromkeys(("attention", "affinity"), 5),
-        **dict.fromkeys(("train", "predict"), 4),
+        **dict.fromkeys(("train", "predict", "export", "hub"), 4),
         **dict.fromkeys(("evaluate", "prepare", "info", "backbones"), 3),
         "runs": 3,
         "run": 2,

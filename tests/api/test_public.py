@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
 SIGNATURES = {
-    "load": "run=None, *, run_dir='runs', weights=None, device='cpu'",
+    "load": "run=None, *, run_dir='runs', weights=None, device='cpu', download=False",
     "train": "data, *, quiet=True, device='cpu', **settings",
     "create": "tasks, *, size=(128, 128), device='cpu', **settings",
     "prepare_data": "recipe, source=None, *, data_dir='data', quiet=True, **options",

@@ -25,6 +25,7 @@ def load(
     run_dir: PathLike = "runs",
     weights: PathLike | None = None,
     device: str = "cpu",
+    download: bool = False,
 ) -> Model:
     """Load a finished run.
 
@@ -32,17 +33,22 @@ def load(
     Model('...demo', tasks=['semseg', 'depth', 'normals', 'edges'])
 
     Args:
-        run: its folder, its name in ``run_dir``, or "demo" for the bundled one; None for the newest in ``run_dir``, and
-            the bundled one where there is none.
+        run: its folder, its name in ``run_dir``, "owner/name" of the Hugging Face Hub, or "demo" for the bundled one;
+            None for the newest in ``run_dir``, and the bundled one where there is none.
         run_dir: folder of the runs.
         weights: of the run's backbone, where they are not found by themselves: a file, or "timm" or "hf-hub:ORG/NAME",
             which download.
         device: torch device: "cpu", "cuda", "cuda:1", "mps".
+        download: fetch "owner/name" from the Hub; otherwise it must be in its cache already.
 
     Raises:
         ConfigError: no such run, or its files do not fit together.
         UsageError: a device that is not there.
     """
+    if download:
+        from vtadapt.workflows.hub.pull import pull  # here: few need it
+
+        pull("" if run is None else os.fspath(run))
     found = find_run(None if run is None else os.fspath(run), Path(run_dir))
     return Model(load_run(found, device, weights=None if weights is None else os.fspath(weights)), device)
 

@@ -184,4 +184,4 @@ class AdapterChain(nn.Module):
 
 def _per_task(module: nn.Module, x: Tensor) -> Tensor:
     """Apply a module for (N, H, W, C) to (B, T, H, W, C)."""
-    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return module(x.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))

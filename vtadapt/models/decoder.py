@@ -93,7 +93,7 @@ class SwinDecoder(nn.Module):
             (B, T, width, H, W).
         """
         x = self.tokens(features, skips).movedim(2, -1)
-        return self.final(x.flatten(0, 1)).unflatten(0, x.shape[:2]).movedim(-1, 2)
+        return self.final(x.flatten(0, 1)).unflatten(0, (-1, x.shape[1])).movedim(-1, 2)
 
     def tokens(self, features: list[Tensor], skips: tuple[Tensor, ...]) -> Tensor:
         """All but the last expansion, which heads do task by task: at full resolution it is the largest map by far.
@@ -105,13 +105,13 @@ class SwinDecoder(nn.Module):
         Returns:
             (B, T, width, H/4, W/4).
         """
-        b, t = features[-1].shape[:2]
+        t = features[-1].shape[1]
         fine = [*(s[:, None] for s in skips), *features[:-1]]
         x = features[-1].flatten(0, 1)
         for expand, fuse, blocks, skip in zip(self.expand, self.fuse, self.blocks, fine[::-1], strict=True):
-            joined = fuse_skip(cast(nn.Linear, fuse), expand(x).unflatten(0, (b, t)), skip)
+            joined = fuse_skip(cast(nn.Linear, fuse), expand(x).unflatten(0, (-1, t)), skip)
             x = blocks(joined.flatten(0, 1))
-        return x.permute(0, 3, 1, 2).unflatten(0, (b, t))
+        return x.permute(0, 3, 1, 2).unflatten(0, (-1, t))
 
 
 def fuse_skip(fuse: nn.Linear, x: Tensor, skip: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class LightDecoder(nn.Module):
         Returns:
             (B, T, width, H/4, W/4).
         """
-        b, t = features[-1].shape[:2]
+        t = features[-1].shape[1]
         x: Tensor | None = None
         for level in reversed(range(len(self.project))):
             shared = level < len(skips)
@@ -187,10 +187,10 @@ class LightDecoder(nn.Module):
             y = self.project[level](skips[level][:, None] if shared else features[level - len(skips)])
             if x is not None:  # (B, T, h, w, width), y broadcasts over T where it is shared
                 x = F.interpolate(x.permute(0, 3, 1, 2), size=y.shape[2:4], mode="bilinear", align_corners=False)
-                y = x.permute(0, 2, 3, 1).unflatten(0, (b, t)) + y
+                y = x.permute(0, 2, 3, 1).unflatten(0, (-1, t)) + y
             x = self.blocks[level](y.flatten(0, 1))
         assert x is not None
-        return x.permute(0, 3, 1, 2).unflatten(0, (b, t))
+        return x.permute(0, 3, 1, 2).unflatten(0, (-1, t))
 
 
 def make_decoder(kind: Literal["light", "swin"], encoder: WindowedEncoder, width: int) -> SwinDecoder | LightDecoder:

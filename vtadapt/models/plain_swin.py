@@ -25,8 +25,8 @@ Size = tuple[int, int]
 
 def partition(x: Tensor, window: Size) -> Tensor:
     """(B, H, W, C) -> windows (B nW, *window, C), row by row; H and W are multiples of the window's."""
-    b, h, w, c = x.shape
-    tiles = x.view(b, h // window[0], window[0], w // window[1], window[1], c)
+    h, w, c = x.shape[1:]
+    tiles = x.view(-1, h // window[0], window[0], w // window[1], window[1], c)
     return tiles.transpose(2, 3).contiguous().view(-1, *window, c)
 
 
@@ -85,13 +85,13 @@ class WindowAttention(nn.Module):
         Returns:
             (M, N, C).
         """
-        m, n, _ = x.shape
-        q, k, v = self.qkv(x).reshape(m, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        n, c = x.shape[1:]
+        q, k, v = self.qkv(x).reshape(-1, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4).unbind(0)
         logits = (q * self.scale) @ k.transpose(-2, -1) + self._position_bias()
         if mask is not None:
             logits = (logits.view(-1, len(mask), self.num_heads, n, n) + mask[None, :, None]).flatten(0, 1)
         p = self.attn_drop(logits.softmax(-1))
-        return self.proj((p @ v).transpose(1, 2).reshape(m, n, -1))
+        return self.proj((p @ v).transpose(1, 2).reshape(-1, n, c))
 
     def _position_bias(self) -> Tensor:
         """(1, heads, N, N)."""
@@ -147,7 +147,7 @@ class Block(nn.Module):
         """(B, H, W, C) -> (B, H, W, C)."""
         x = x + self._attn(self.norm1(x))
         y = x.flatten(1, 2)
-        return (y + self.mlp(self.norm2(y))).view(x.shape)
+        return (y + self.mlp(self.norm2(y))).view(-1, *x.shape[1:])
 
     def _attn(self, x: Tensor) -> Tensor:
         """Attention inside (shifted) windows; the map is padded with zeros to whole ones, which are attended to."""

@@ -58,7 +58,7 @@ class ViTBlock(AdaptedBlock):
         y = folded if self.post_norm else self.module.norm1(folded)
         mask = self._placed(bias, grid).to(folded.dtype).expand(b, -1, -1, -1, -1).flatten(0, 1)
         y = self.module.attn(y, attn_mask=mask, **self._positions(grid))
-        return self._finished(y, 1).view(b, t, 1, *y.shape[1:])
+        return self._finished(y, 1).view(-1, t, 1, *y.shape[1:])
 
     def enter_feed_forward(self, x: Tensor) -> Tensor:
         """Apply LN2, where it comes first."""

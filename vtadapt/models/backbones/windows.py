@@ -46,12 +46,12 @@ class WindowBlock(AdaptedBlock):
             (B, T, h, w, C).
         """
         block = self.module
-        b, t, h, w, c = x.shape
+        _, t, h, w, c = x.shape
         fit_shift(block, (h, w))
         window = self.window
         pad_h, pad_w = -h % window[0], -w % window[1]
         # Tasks are folded into the batch: the block's own weights serve all of them in one matrix product.
-        x = padded(x.reshape(b * t, h, w, c), pad_h, pad_w)
+        x = padded(x.reshape(-1, h, w, c), pad_h, pad_w)
         shifted = any(block.shift_size)
         if shifted:
             x = torch.roll(x, shifts=(-block.shift_size[0], -block.shift_size[1]), dims=(1, 2))
@@ -59,14 +59,15 @@ class WindowBlock(AdaptedBlock):
         mask = bias[:, None]  # (T, 1, N, N)
         static = self._static_mask(x[:1], grid)
         # Without a static mask every window of a task has the same one, which expand repeats without a copy.
-        mask = mask.expand(-1, windows.shape[0] // (b * t), -1, -1) if static is None else mask + static[None]
+        count = ((h + pad_h) // window[0]) * ((w + pad_w) // window[1])
+        mask = mask.expand(-1, count, -1, -1) if static is None else mask + static[None]
         # One mask per (task, window); timm repeats it over the batch, as (B, T, window) is the order of the windows.
         y = block.attn(windows, mask=mask.flatten(0, 1).to(x.dtype))
         y = join(y.view(-1, *window, c), (h + pad_h, w + pad_w))
         if shifted:
             y = torch.roll(y, shifts=block.shift_size, dims=(1, 2))
         # What was padded to whole windows is dropped again: the next block pads for its own shift.
-        return y[:, :h, :w].reshape(b, t, h, w, c)
+        return y[:, :h, :w].reshape(-1, t, h, w, c)
 
     def _static_mask(self, x: Tensor, grid: Grid) -> Tensor | None:
         """Return the task-independent mask (nW, N, N): shifted regions do not mix, padding is never a key.

@@ -38,7 +38,7 @@ class LinearProbe(FrozenModel):
     def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         names = self.names(tasks)
-        levels = [F.layer_norm(x, x.shape[-1:]).permute(0, 3, 1, 2) for x in self.plain(image)]
+        levels = [F.layer_norm(x, (int(x.shape[-1]),)).permute(0, 3, 1, 2) for x in self.plain(image)]
         finest = levels[0].shape[-2:]
         pixels = torch.cat([F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in levels], dim=1)
         features = pixels[:, None].expand(-1, len(names), -1, -1, -1)

@@ -69,9 +69,16 @@ class TaskHeads(nn.Module, ABC):
         return out
 
 
+def exporting() -> bool:
+    """Whether a graph is drawn that shall serve batches of any size."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
 def pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a 1x1 convolution with a bias: (B, C, h, w) -> (B, h w, out); without a copy, however C lies in memory."""
-    weight = layer.weight.flatten(1).t().expand(len(x), -1, -1)  # (B, C, out)
+    if exporting():
+        return F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
+    weight = layer.weight.flatten(1).t().expand(x.shape[0], -1, -1)  # (B, C, out)
     return torch.baddbmm(cast(Tensor, layer.bias), x.flatten(2).transpose(1, 2), weight)
 
 
@@ -83,9 +90,11 @@ def draw_expanded(head: nn.Conv2d, expand: PatchExpand, x: Tensor) -> Tensor:
     """
     (_, h, w, _), s = x.shape, expand.scale
     maps = []
-    for one in x.split(1):
-        logits = pointwise(head, expand.split(one).flatten(1, 4).transpose(1, 2)[..., None])  # (1, h w s s, channels)
-        maps.append(logits.view(1, h, w, s, s, -1).permute(0, 5, 1, 3, 2, 4).reshape(1, -1, h * s, w * s))
+    # An exported graph is of any number of images, which a loop over them is not.
+    for one in [x] if exporting() else x.split(1):
+        logits = pointwise(head, expand.split(one).flatten(1, 4).transpose(1, 2)[..., None])  # (B, h w s s, channels)
+        drawn = logits.view(-1, h, w, s, s, head.out_channels).permute(0, 5, 1, 3, 2, 4)
+        maps.append(drawn.reshape(-1, head.out_channels, h * s, w * s))
     return torch.cat(maps)
 
 

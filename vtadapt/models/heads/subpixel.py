@@ -33,6 +33,7 @@ class SubpixelHeads(TaskHeads):
     def draw(self, head: nn.Module, x: Tensor, detail: Tensor | None) -> Tensor:  # noqa: ARG002 - looks at x alone
         """(B, width, h, w) -> logits (B, channels, scale h, scale w)."""
         s, (height, width) = self.scale, x.shape[-2:]
-        own = pointwise(cast(nn.Conv2d, head), x).view(len(x), height, width, -1, s, s)
+        channels = cast(nn.Conv2d, head).out_channels // s**2
+        own = pointwise(cast(nn.Conv2d, head), x).view(-1, height, width, channels, s, s)
         # Each token's s x s pixels go beside those of its neighbours, as torch.pixel_shuffle lays them.
-        return own.permute(0, 3, 1, 4, 2, 5).reshape(len(x), -1, height * s, width * s).contiguous()
+        return own.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, height * s, width * s).contiguous()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.lock import folder_lock
+from vtadapt.workflows.run.cached import cached_run, is_repository, repository_of
 from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
 from vtadapt.workflows.terminal.text import say
 
@@ -77,14 +78,20 @@ def is_bundled(run: Path) -> bool:
 
 
 def output_folder(run: Path, folder: Path = Path("runs")) -> Path:
-    """Where commands write what they make of a run: its own folder, but ``folder``/bundled-demo for the bundled run."""
+    """Where commands write what they make of a run: its own folder, but one in ``folder`` for the bundled run.
+
+    And for runs in the Hub's cache.
+    """
+    if (repository := repository_of(run)) is not None:  # the Hub's cache is no place to write to
+        return folder / repository.replace("/", "--")
     return folder / f"bundled-{DEMO}" if is_bundled(run) else run
 
 
 def find_run(run: str | None, folder: Path) -> Path:
     """The run meant by what was typed: a path, a name inside ``folder``, or None for the newest finished one.
 
-    Where there is none yet, and for the name "demo" where no run is called so, it is the bundled demo run.
+    Where there is none yet, and for the name "demo" where no run is called so, it is the bundled demo run. A name
+    OWNER/NAME that is no path is a run of the Hub that was downloaded.
 
     Raises:
         ConfigError: no such run; says what there is.
@@ -105,6 +112,13 @@ def find_run(run: str | None, folder: Path) -> Path:
         return there[0]
     if run == DEMO:  # also where the command of that name has left a folder of its runs
         return bundled_run()
+    if is_repository(run):
+        if (downloaded := cached_run(run)) is not None:
+            return downloaded
+        if not any(path.exists() for path in places) and not Path(run).parent.is_dir():
+            raise ConfigError(
+                f"no run {run!r} here, and none of that name was downloaded; vtadapt pull {run} downloads it"
+            )
     for path in places:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")

@@ -1,0 +1,1 @@
+"""Runs on the Hugging Face Hub: pushed with a card that is true, pulled without running anything."""
