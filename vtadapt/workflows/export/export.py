@@ -97,7 +97,7 @@ def export(run: Path, options: ExportOptions) -> dict[str, Any]:
     path = options.out or output_folder(run, options.folder) / f"{_name(run)}{kind.suffix}"
     need_writable(path.parent)
     size = loaded.size if options.size == "auto" else parse_run_size(options.size, (1, 1), (1, 1))
-    network = PictureToUnits(loaded.model, tasks, size).eval()
+    network = PictureToUnits(loaded.model, tasks, size).eval().requires_grad_(False)  # nor does what the file says
     floats, about = options.input == "float", _about(loaded, tasks, size, options.input)
     example = torch.from_numpy(fresh((size[0] + 9, size[1] + 5), 2, 0, floats=floats))
     with whole_file(path) as temporary:
