@@ -21,7 +21,6 @@ from vtadapt.workflows.terminal.text import guarded_streams, say, show
 app = typer.Typer(
     name="vtadapt",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it would take [default: runs] for markup and leave it out
     help="Multitask dense vision from one frozen vision transformer with small trained adapters.",
@@ -73,7 +72,7 @@ def main() -> None:
     """Run the command line; expected errors are one line on stderr and an exit code."""
     with guarded_streams(), ended_by_signals():
         try:
-            app([argument for argument in sys.argv[1:] if argument != DEBUG])
+            app([argument for argument in sys.argv[1:] if argument != DEBUG], prog_name="vtadapt")
         except VtadaptError as error:
             _end_with(error)
         except OSError as error:  # of a file or a folder that nobody thought could not be looked at

@@ -29,6 +29,7 @@ def train(
     decoder: Annotated[str | None, typer.Option(help="light, swin (the paper's), or aspp.")] = None,
     train_blocks: Annotated[str | None, typer.Option(help="adapters, full or all.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    steps: Annotated[int | None, typer.Option(help="End after so many steps, also within a pass.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step and rank.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the training crops.")] = None,
@@ -47,23 +48,32 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Any other setting, KEY=VALUE; repeatable; vtadapt settings lists them."),
     ] = None,
-    resume: Annotated[str | None, typer.Option(help="Go on with an interrupted run (path or name).")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with a run (path or name); with --steps or --epochs, lengthen it.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be trained: tasks, parameters, memory, time.")
+    ] = False,
     common: Common = Common(),
 ) -> None:
     """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
     given = {**locals(), "data_dir": common.data_dir, "run_dir": common.run_dir}
-    typed = {key: value for key, value in given.items() if key != "common" and value not in (None, [])}
+    typed = {key: value for key, value in given.items() if key not in ("common", "dry_run") and value not in (None, [])}
     from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.devices import is_first_rank
     from vtadapt.workflows.run.settings import parse_assignments, resolve
     from vtadapt.workflows.train.train import train as work
 
     flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume")}
+    if dry_run:
+        _say_only(flags, typed, parse_assignments(set_ or []), common)
+        return
     if resume is None:
         folder, settings = None, resolve(flags, config, assigned=parse_assignments(set_ or []))
     else:
         folder, settings = _gone_on_with(resume, typed, common)
-    results = work(settings, resume=folder, quiet=common.silent, weights=weights if folder else None)
+    longer = folder is not None and (steps or epochs) is not None
+    results = work(settings, resume=folder, quiet=common.silent, weights=weights if folder else None, longer=longer)
     if is_first_rank():
         show_results(results, common.json_)
 
@@ -78,10 +88,31 @@ def _gone_on_with(run: str, typed: Mapping[str, Any], common: Common) -> tuple[P
     from vtadapt.workflows.run.files import SETTINGS
     from vtadapt.workflows.run.folder import find_unfinished
     from vtadapt.workflows.run.settings import load
+    from vtadapt.workflows.train.lengthen import lengthened
 
-    if others := [key for key in typed if key not in ("resume", "weights", "data_dir", "run_dir")]:
+    longer = {key: typed[key] for key in ("steps", "epochs") if key in typed}
+    if others := [key for key in typed if key not in ("resume", "weights", "data_dir", "run_dir", *longer)]:
         named = ", ".join(others).replace("set_", "--set")
         raise UsageError(f"--resume goes on with the run's own settings; found {named} beside it, leave that out")
     folder = find_unfinished(run, common.runs)
     settings = load(folder / SETTINGS)
+    if longer:
+        settings = lengthened(folder, settings, longer.get("steps"), longer.get("epochs"))
     return folder, settings if common.data_dir is None else settings.model_copy(update={"data_dir": common.data_dir})
+
+
+def _say_only(flags: Mapping[str, Any], typed: Mapping[str, Any], assigned: Mapping[str, Any], common: Common) -> None:
+    """Print what would be trained.
+
+    Raises:
+        UsageError: beside ``--resume``.
+    """
+    from vtadapt.workflows.run.settings import resolve
+    from vtadapt.workflows.terminal.tables import show_result
+    from vtadapt.workflows.train.dry_run import dry_run as work
+    from vtadapt.workflows.train.dry_run import dry_run_tables
+
+    if "resume" in typed:
+        raise UsageError("--dry-run says what a new run would be; leave --resume out")
+    found = work(resolve(flags, typed.get("config"), assigned=assigned))
+    show_result(found, common.json_, lambda: dry_run_tables(found))

@@ -17,12 +17,13 @@ from typing_extensions import override
 from vtadapt.errors import DataError
 from vtadapt.tasks.best_class import best_class
 from vtadapt.tasks.class_ids import RESERVED, VOID, check_ids, check_list, id_table, id_type, listed, no_class
+from vtadapt.tasks.class_losses import CLASS_LOSSES
 from vtadapt.tasks.colour.draw import Picture, draw_ids
 from vtadapt.tasks.colour.palette import class_palette
 from vtadapt.tasks.kinds.base import Key, Kind, Limits, Range
 from vtadapt.tasks.label_check import LabelCheck, labelled
 from vtadapt.tasks.labels import Storage
-from vtadapt.tasks.losses import Loss, at_least_float32, cross_entropy, log_finite, no_valid_pixel
+from vtadapt.tasks.losses import Loss, at_least_float32, log_finite, no_valid_pixel
 from vtadapt.tasks.metrics.meter import Meter
 from vtadapt.tasks.spec import AnyTask, Camera, Declared
 
@@ -111,7 +112,7 @@ class ClassesCheck(LabelCheck):
 class Classes(Kind):
     """See the module's page."""
 
-    losses = {"cross_entropy": cross_entropy}
+    losses = CLASS_LOSSES
     default_loss = "cross_entropy"
     metrics = {"miou": True, "pixacc": True, "iou": True}
     default_headline = "miou/dataset"
@@ -233,7 +234,6 @@ class Classes(Kind):
 
     @override
     def loss(self, task: AnyTask, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Loss:
-        # Cross-entropy skips void pixels itself, without a copy of all K channels.
         count = int(self.valid(task, target).sum())
         if count == 0:
             return no_valid_pixel(logits)

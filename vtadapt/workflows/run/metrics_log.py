@@ -25,6 +25,8 @@ class MetricsLog:
             return
         for name, value in record.get("loss", {}).items():
             self.board.add_scalar(f"loss/{name}", value, record["step"])
+        if "lr" in record:
+            self.board.add_scalar("lr", record["lr"], record["step"])
         for data, tasks in record.get("metrics", {}).items():
             for task, metrics in tasks.items():
                 for key, value in metrics.items():

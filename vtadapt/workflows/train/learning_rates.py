@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,15 +13,22 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.run.settings import TrainSettings
 
+SHAPES: Mapping[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "linear": lambda done: 1 - done,
+    "constant": lambda done: 1.0,  # noqa: ARG005
+}
+"""Schedule -> share of the peak rate, by the share of the steps after the warm-up that is done."""
+
 
 class Rates:
     """The rate of every parameter as a function of the step alone: resuming needs no scheduler state.
 
-    Linear warm-up, then a cosine to zero. Backbone weights that are trained get ``backbone_lr_scale`` of it. What all
-    tasks share gets ``shared_lr_scale``, and for the first ``own_first`` of the steps nothing at all: heads that start
-    anew, or that are far off on new data, are fitted before their gradients reach features that other heads read
-    (linear probing, then fine-tuning: Kumar et al., ICLR 2022; smaller rates below the head: Howard and Ruder, ACL
-    2018).
+    Linear warm-up, then the setting ``schedule``: a cosine or a line to zero, or no fall. Backbone weights that are
+    trained get ``backbone_lr_scale`` of it. What all tasks share gets ``shared_lr_scale``, and for the first
+    ``own_first`` of the steps nothing at all: heads that start anew, or that are far off on new data, are fitted before
+    their gradients reach features that other heads read (linear probing, then fine-tuning: Kumar et al., ICLR 2022;
+    smaller rates below the head: Howard and Ruder, ACL 2018).
     """
 
     def __init__(self, model: MultitaskModel, settings: TrainSettings, steps: int) -> None:
@@ -46,7 +54,8 @@ class Rates:
         if step < warm:
             # From 1/warm and not from 0: a step at rate 0 would be a step for nothing.
             return self.settings.peak_lr * (step + 1) / warm
-        return self.settings.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+        done = (step - warm) / max(1, self.steps - warm)
+        return self.settings.peak_lr * SHAPES[self.settings.schedule](done)
 
     def set(self, optimiser: Any, step: int) -> None:
         """Give every group of the optimiser, made of :attr:`groups`, its rate at a step (from 0)."""
@@ -55,12 +64,18 @@ class Rates:
             group["lr"] = self.at(step) * scale if step >= begin else 0.0
 
 
-def make_optimiser(parameters: Any, precision: str) -> torch.optim.AdamW:
-    """AdamW on parameters or groups of them, in one pass over each where the precision (as settings have it) allows.
+def make_optimiser(parameters: Any, precision: str, name: str = "adamw") -> torch.optim.Optimizer:
+    """The optimiser of that name on parameters or groups of them.
+
+    AdamW goes in one pass over each where the precision (as settings have it) allows.
 
     The second moment averages over about 100 steps: with the usual 0.999 it would be 1000, which is a whole run here.
     """
     # A scaler of float16 gradients leaves their unscaling to a fused optimiser, and they could not be clipped before.
+    if name == "sgd":
+        return torch.optim.SGD(parameters, momentum=0.9, nesterov=True)
+    if name == "radam":
+        return torch.optim.RAdam(parameters, betas=(0.9, 0.99), decoupled_weight_decay=True)
     return torch.optim.AdamW(parameters, betas=(0.9, 0.99), fused=precision != "16-mixed")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Recipe
-from vtadapt.errors import ConfigError
+from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.data.data_sets import RunData
 from vtadapt.workflows.run.data.label_space import in_label_space
@@ -62,6 +62,7 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
     else:
         tasks = build_tasks(recipes, settings.tasks)
         lessons = Lessons(recipes, tasks, tasks, maps)
+    lessons = _with_losses(lessons, settings.losses)
     for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
     least, found = METHODS[settings.method].fewest_tasks, lessons.trained
@@ -72,3 +73,26 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
     if settings.rehearse is not None and not lessons.kept[0]:
         raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
     return lessons
+
+
+def _with_losses(lessons: Lessons, losses: Mapping[str, str]) -> Lessons:
+    """The same with the losses that the settings name.
+
+    Raises:
+        ConfigError: of a task that is not trained, or a loss that its kind does not have.
+    """
+    for name, loss in losses.items():
+        if name not in lessons.trained:
+            raise ConfigError(f"loss for {name!r}, which is not trained; tasks are {', '.join(lessons.trained)}")
+        known = lessons.trained[name].behaviour.losses
+        if loss not in known:
+            raise ConfigError(
+                f"losses: {name!r} has no loss {loss!r}; wanted one of {', '.join(known)}.{near_matches(loss, known)}"
+            )
+    if not losses:
+        return lessons
+
+    def changed(tasks: Mapping[str, Task]) -> dict[str, Task]:
+        return {name: replace(task, loss=losses.get(name, task.loss)) for name, task in tasks.items()}
+
+    return replace(lessons, tasks=changed(lessons.tasks), trained=changed(lessons.trained))

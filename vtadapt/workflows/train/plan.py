@@ -19,6 +19,7 @@ from vtadapt.workflows.run.loaders import build_train, default_epochs
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.cached.features import open_features
+from vtadapt.workflows.train.class_weights import class_weights
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
 from vtadapt.workflows.train.trainer import LAST, Trainer
 
@@ -51,7 +52,10 @@ def build_trainer(
     if settings.epochs is None:
         settings = settings.model_copy(update={"epochs": default_epochs(settings, packs.sampler.batches)})
     open_features(settings, [recipe.name for recipe in lessons.recipes], model, packs, fabric, quiet)
-    return Trainer(settings, lessons, model, config, packs, fabric)
+    trainer = Trainer(settings, lessons, model, config, packs, fabric)
+    weights_of = class_weights(settings, lessons)
+    trainer.objective.class_weights.update({name: found.to(fabric.device) for name, found in weights_of.items()})
+    return trainer
 
 
 class Planned(NamedTuple):

@@ -27,22 +27,28 @@ def train(
     quiet: bool = False,
     trivial: bool = True,
     weights: str | None = None,
+    longer: bool = False,
 ) -> dict[str, Any]:
     """Train and evaluate; returns what ``results.json`` holds, with the run's folder under ``run``.
 
     Args:
-        settings: of the run; when resuming its own are read, but for the folder of the packs: it may have moved.
+        settings: of the run; when resuming its own are read, but for the folder of the packs, which may have moved.
         resume: folder of a run that was interrupted.
         quiet: no progress.
         trivial: also measure the trivial predictors at the end, see
             :func:`vtadapt.workflows.evaluate.trivial.with_trivial`.
         weights: when resuming, where those of the backbone are now, see :func:`vtadapt.workflows.run.load.load_run`.
 
+        longer: when resuming, take ``steps`` and ``epochs`` of ``settings``, too; see
+            :func:`vtadapt.workflows.train.lengthen.lengthened`.
+
     Raises:
         ConfigError: among other things a setting that the method does not read.
     """
     if resume:
-        settings = load(resume / files.SETTINGS).model_copy(update={"data_dir": settings.data_dir})
+        keys = ("data_dir", "steps", "epochs") if longer else ("data_dir",)
+        taken = {key: getattr(settings, key) for key in keys}
+        settings = load(resume / files.SETTINGS).model_copy(update=taken)
     else:
         check_method(settings, settings.changes())
     settings = obey(settings, begun=resume is not None)
@@ -50,8 +56,8 @@ def train(
     settings, start, fabric = trainer.settings, trainer.lessons.start, trainer.fabric
     try:
         with open_run(fabric, resume, settings.run_dir, settings.data) as path:
-            if resume is None and fabric.is_global_zero:
-                if start is not None:
+            if (resume is None or longer) and fabric.is_global_zero:
+                if start is not None and resume is None:
                     start.keep(path)
                 write_text(path / files.SETTINGS, settings.to_yaml())
             with going_on(f"vtadapt train --resume {path}"):

@@ -76,7 +76,7 @@ class Trainer:
         # Whichever ends first; the learning rate's schedule has to know it before the first step.
         self.total = min(self.epochs * data.sampler.batches, settings.steps or sys.maxsize)
         self.rates = Rates(self.core, settings, self.total)
-        optimiser = make_optimiser(self.rates.groups, settings.precision)
+        optimiser = make_optimiser(self.rates.groups, settings.precision, settings.optimiser)
         # self.core stays the plain module: checkpoints, TROA and evaluation read its names, which compile prefixes.
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
@@ -85,7 +85,7 @@ class Trainer:
             self.model.mark_forward_method("levels")
         self.loader: Any = batches_of(data, self.core, fabric)
         self.clock, self.stopwatch, self.prepared = Clock(), Stopwatch(), dict[str, Any]()
-        self.step, self.best = 0, -math.inf
+        self.step, self.best, self.waited = 0, -math.inf, 0  # waited: evaluations since the best
 
     def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
         """Train to the end and write the run's results into ``path``."""
@@ -102,7 +102,7 @@ class Trainer:
             self.clock.before = max(0.0, self.prepared.get("seconds", 0.0) - self.clock.session)
         with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
             for epoch in range(self.step // batches, self.epochs):
-                if self.step == self.total:  # within the last epoch
+                if self.step >= self.total or self.waited >= (settings.patience or sys.maxsize):  # within an epoch
                     break
                 try:
                     self._epoch(epoch, bar)
@@ -205,6 +205,7 @@ class Trainer:
             # The first evaluation counts whatever it says, NaN included: a run must end with weights to keep.
             if value > self.best or self.best == -math.inf:
                 checkpoint.write_tensors(self.path / BEST, self.core.saved_state(), {"epoch": epoch, "step": self.step})
+        self.waited = 0 if value > self.best else self.waited + 1
         self.best = max(self.best, value)
 
     def _keep_steps(self) -> None:
@@ -221,6 +222,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             best, seconds = None if self.best == -math.inf else self.best, round(self.clock.seconds, 3)
             about = {"step": self.step, "best": best, "seconds": seconds, "backbone": self.config["backbone"]}
+            about["waited"] = self.waited
             optimiser = self.optimiser.optimizer.state_dict()
             troa, method = self.troa.state.state(), self.objective.state()
             checkpoint.save_state(self.path / LAST, self.core.saved_state(), optimiser, troa, about, method)
@@ -249,7 +251,7 @@ class Trainer:
             self.troa.state.load_state(troa)
         if method:
             self.objective.load_state(method)
-        self.step = int(about["step"])
+        self.step, self.waited = int(about["step"]), int(about.get("waited", 0))
         self.best = -math.inf if about["best"] is None else float(about["best"])
         self.clock.before = float(about.get("seconds", 0.0))  # checkpoints of old did not count
 
@@ -267,7 +269,7 @@ class Trainer:
             "data": self.settings.data,
             "split": "val",
             "seed": self.settings.seed,
-            "steps": self.total,
+            "steps": self.step,
             "train_seconds": round(seconds, 1),
             "seconds_per_step": self.stopwatch.mean,
             "peak_memory": peak_memory(self.fabric.device),

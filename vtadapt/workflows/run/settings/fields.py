@@ -19,14 +19,13 @@ from vtadapt.workflows.run.settings.method_groups import (
     MultSettings,
     TawtSettings,
 )
+from vtadapt.workflows.run.settings.optimisation import MOST, OptimisationSettings
 from vtadapt.workflows.run.settings.parse import parse_size
 
 LARGEST_SEED = 2**32 - 1  # from which all that is random draws without overflow
 SEPARATOR = ">"  # between the two data sets of a label space
-MOST = 10**9
 WIDEST = 8192  # channels: some ten times what any decoder has
 Side = Annotated[int, BeforeValidator(number), Field(ge=8, le=16384)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
 Zoom = Annotated[float, Field(gt=0, le=128)]
 
 
@@ -72,33 +71,6 @@ class ModelSettings(Group):
         description="what draws pixels after light and aspp decoders: each token its own (subpixel), or blended with "
         "what its neighbours say (overlap), weighted means of tokens (convex), a stem on the image, or doubling",
     )
-
-
-class OptimisationSettings(Group):
-    """How the weights are fitted, and for how long."""
-
-    steps: int | None = Field(None, ge=1, le=MOST, description="end after so many steps, also within an epoch")
-    epochs: int | None = Field(
-        None,
-        ge=1,
-        le=10**6,
-        description="epochs, each of as many images as the sets hold together; default: about 1000 steps a set",
-    )
-    batch_size: int = Field(8, ge=1, le=65536, description="images per step and rank")
-    lr: float | None = Field(
-        None, gt=0, le=1e3, description="peak learning rate of what is added to the backbone; default: the method's"
-    )
-    backbone_lr_scale: float = Field(
-        0.25, gt=0, le=1e3, description="factor on lr for backbone weights that are trained"
-    )
-    shared_lr_scale: float = Field(1.0, gt=0, le=1e3, description="factor on lr for what all tasks share")
-    own_first: float = Field(
-        0.0, ge=0, lt=1, description="share of the steps before which only what is of one task alone is trained"
-    )
-    weight_decay: float = Field(0.01, ge=0, le=1e3, description="AdamW's, of weights that are no vectors")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
-    clip_norm: float = Field(5.0, gt=0, le=1e9, description="largest gradient norm")
-    loss_weights: dict[str, Weight] = Field(default_factory=dict, description="task -> weight; default: the task's own")
 
 
 class AffinitySettings(Group):

@@ -74,6 +74,7 @@ CONDITIONS: Mapping[str, Condition] = {
     **dict.fromkeys(
         ("held", "rehearse"), Condition("by a run that starts from another", _starts, "name that with --set start=RUN")
     ),
+    "class_weights": Condition("without a target", lambda s: s.target is None, "see class_ratios"),
     **dict.fromkeys(OF_TARGETS, Condition("with a target", _adapts, "name one with --set target=DATA")),
 }
 
