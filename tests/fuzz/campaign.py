@@ -20,7 +20,7 @@ from tests.fuzz.worker import write_case
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 8.0  # seconds for one case, by the clock
-START = 180.0  # seconds for a worker to start and to make what cases start from
+START = 600.0  # seconds for a worker to start and to make what cases start from
 BATCH = 2000  # cases of one worker; memory that a library loses goes with it
 LATEST = 40  # characters of what tells one fault from another
 

@@ -14,13 +14,14 @@ from tests.fuzz.mutate import changed, damaged
 from tests.fuzz.worker import try_case
 from vtadapt.errors import DataError
 
-CASES = 60
+CASES = 25
+PATIENCE = 600.0  # seconds: a busy machine is no fault
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_undocumented(kind: str, tmp_path: Path) -> None:
-    result = run(kind, seed=0, count=CASES)
+    result = run(kind, seed=0, count=CASES, patience=PATIENCE)
     kept = [str(keep(kind, 0, number, tmp_path)) for number, _ in result.faults]
     assert not result.faults, kept
     assert result.good + result.refused == CASES
