@@ -16,7 +16,7 @@ labels = {name: np.stack([room[name] for room in rooms]) for name in ("depth", "
 
 model = vtadapt.create(["depth", "normals"], size=(96, 96))
 targets = model.targets(labels)
-optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
+optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 for step in range(10):
     loss = model.loss(model.network(images), targets)
     optimiser.zero_grad()

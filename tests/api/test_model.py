@@ -189,15 +189,15 @@ def test_a_loop_of_ones_own_makes_a_run(tmp_path: Path, cli: Any) -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     sides = np.tile(np.arange(64) >= 32, (2, 64, 1)).astype(np.uint8)
     targets = model.targets({"depth": np.full((2, 64, 64), 3.0), "parts": sides})
-    optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
-    for _ in range(8):
+    for _ in range(20):
         loss = model.loss(model.network(images), targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.8 * losses[0]
+    assert min(losses[-5:]) < 0.8 * losses[0]
     assert all(torch.equal(p, frozen[name]) for name, p in model.network.named_parameters() if name in frozen)
     assert model.network.training
     wanted = model.predict(images[0])

@@ -97,7 +97,8 @@ def test_the_script_that_makes_them_runs(tmp_path):
     torch.manual_seed(0)
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     file = tmp_path / "teacher.pth"
-    torch.save({f"x{i}": value for i, value in enumerate(net.state_dict().values())}, file)
+    names = net.state_dict()
+    torch.save({f"x{i}.{key.rsplit('.', 1)[1]}": value for i, (key, value) in enumerate(names.items())}, file)
     wrong = tmp_path / "wrong.pth"
     torch.save({"x0": torch.zeros(3)}, wrong)
     with pytest.raises(ValueError, match="not those of an EfficientNet-Lite0"):

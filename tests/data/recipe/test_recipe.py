@@ -201,6 +201,7 @@ def test_a_weight_that_is_not_given_leaves_the_hash_as_it_was() -> None:
     recipe = load_recipe("rooms")
     content = recipe.model_dump(mode="json")
     assert content.pop("fit") == "squeeze"
+    assert not content["source"].pop("folder")
     for task in content["tasks"].values():
         assert task.pop("weight") is None
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -115,7 +115,7 @@ def test_signs_of_other_languages() -> None:
     )
     rows = [["a, b", 'say "hi"', None], ["line\nbreak", 1.5, True]]
     assert list(csv.reader(io.StringIO(csv_text(["x", "y", "z"], rows)))) == [
-        *(["x", "y", "z"], ["a, b", 'say "hi"', ""], ["line\nbreak", "1.5", "True"]),
+        *(["x", "y", "z"], ["a, b", 'say "hi"', ""], ["line\\nbreak", "1.5", "True"]),
     ]
     table = latex_table(["a", "b"], [["1", "2"]], "50 %", ["über\nall"])
     assert table.startswith("% \\usepackage{booktabs}\n% ?ber all\n\\begin{table}")

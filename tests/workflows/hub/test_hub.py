@@ -165,7 +165,7 @@ def test_the_card_is_true(cli: Callable[..., Any], tiny: Any, tmp_path: Path) ->
     demo = cli("push", "demo", "jane/demo", "--out", tmp_path / "demo")
     assert demo.code == 0, demo.err
     body = (tmp_path / "demo" / "README.md").read_text()
-    assert "`swin_pico`, weights `auto`, licence: Apache-2.0." in body
+    assert "`swin_lite`, weights `auto`, licence: Apache-2.0." in body
     assert "Licence of what was trained: its owner has not said." in body
     assert "license:" not in body
     own = vtadapt.create(["depth"], size=(64, 64)).save(tmp_path / "own")

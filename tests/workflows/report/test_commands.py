@@ -43,6 +43,7 @@ OTHERS: dict[str, Any] = {
     **{"lora_alpha": 1.5, "cross_task_share": 2.0, "cross_task_width": 8},
     **{"tawt_every": 2, "tawt_eta": 0.5, "reference": "#1", "run_dir": Path("-my runs"), "seed": 5},
     **{"precision": "32-true", "accelerator": "cpu", "devices": 2, "num_nodes": 2, "compile": True, "evals": 1},
+    **{"losses": {"depth": "l1"}, "class_weights": "auto", "optimiser": "sgd", "schedule": "constant", "patience": 2},
     **{"val_images": None, "log_steps": 1, "checkpoint_steps": 2, "cache_features": "disk", "augment_views": 3},
 }
 """A value for every setting that is not its default, with what shells and YAML stumble over."""
@@ -113,10 +114,10 @@ def test_epochs_that_nobody_asked_for_are_left_out(changes: dict[str, Any], batc
 
 def test_the_bundled_run_says_what_was_typed(tmp_path: Path) -> None:
     document = report(bundled_run(), tmp_path / "a.html", ReportOptions(images=0), quiet=True)
-    assert document["commands"][0]["command"] == "vtadapt train rooms --lr 0.002 --set adapter=slides"
+    assert document["commands"][0]["command"] == "vtadapt train rooms --set colour_jitter=0.5 --set steps=2000"
     changed = {entry["key"] for entry in document["settings"] if entry["changed"]}
-    assert changed == {"lr", "adapter"}
-    assert next(e["value"] for e in document["settings"] if e["key"] == "epochs") == "5"
+    assert changed == {"colour_jitter", "steps"}
+    assert next(e["value"] for e in document["settings"] if e["key"] == "epochs") == "10"
 
 
 def test_a_run_of_steps_says_what_was_typed(tiny: Any, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class TestCommand:
         "typed", [["--remove"], ["--yes"], ["done", "--compare"], ["done", "--compare", "--remove"]]
     )
     def test_what_makes_no_sense_is_refused(self, cli, runs, typed):
-        assert cli("runs", *typed.split(), "--run-dir", runs).code == 2
+        assert cli("runs", *typed, "--run-dir", runs).code == 2
 
     def test_an_unknown_run_has_near_matches(self, cli, runs):
         assert "Did you mean 'done'" in cli("runs", "dne", "--run-dir", runs).err
