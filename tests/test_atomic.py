@@ -152,3 +152,23 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
         temporary.write_text("half")
         (tmp_path / "none" / "b").write_text("x")
     assert list(tmp_path.iterdir()) == [path] and path.read_text() == "before"
+
+
+def test_files_have_the_mode_that_the_mask_says(tmp_path: Path) -> None:
+    """Also those of libraries that write for their owner alone."""
+    for mask, mode in ((0o022, 0o644), (0o002, 0o664), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            with atomic.whole_file(tmp_path / f"{mask}") as temporary:
+                os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+            atomic.write_text(tmp_path / "text", "x")
+        finally:
+            os.umask(before)
+        assert {(tmp_path / name).stat().st_mode & 0o777 for name in (f"{mask}", "text")} == {mode}
+
+
+def test_a_writer_that_writes_nothing_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("good")
+    with pytest.raises(DataError), atomic.whole_file(tmp_path / "a"):
+        pass
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "good")]

@@ -28,7 +28,7 @@ LEVELS = {
     "atomic": 1,
     "strict_yaml": 1,
     "strict_json": 1,
-    **dict.fromkeys(("errors", "digits"), 0),
+    **dict.fromkeys(("checked", "errors", "digits"), 0),
     "version": 0,
     "__init__": 6,  # names that are found on first use
 }

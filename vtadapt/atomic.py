@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 import time
 import zlib
@@ -20,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vtadapt.errors import DataError, printable_json
+from vtadapt.checked import with_checksum
+from vtadapt.errors import DataError, DiskFullError, printable_json
 
 # Process numbers mean nothing on another machine of a shared disk, and host names may hold what a file name cannot.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -66,10 +68,11 @@ def _abandoned(entry: os.DirEntry[str], host: str, pid: int) -> bool:
         return changed < time.time() - _DAY
     if pid == os.getpid():  # in a container that starts again, numbers repeat
         return changed < _STARTED - 60
-    return not _lives(pid)
+    return not lives(pid)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether this machine has a process of that number."""
     if os.name == "nt":  # signal 0 would end it there
         return True
     try:
@@ -116,11 +119,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         with disk_error(path):
             make_folder(path.parent)
+            mode = _usual_mode(temporary)
             yield temporary
+            temporary.chmod(mode)  # some libraries keep what they write from all but its owner
             replace_file(temporary, path)
     finally:
         with contextlib.suppress(OSError):  # its own error, such as a parent that is a file, has been told already
             temporary.unlink(missing_ok=True)
+
+
+def _usual_mode(path: Path) -> int:
+    """The mode of a file that is made there without further ado: as the user's mask and the folder's rules have it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        path.unlink()  # a writer that writes nothing must not leave an empty file
 
 
 @contextlib.contextmanager
@@ -182,12 +197,16 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) as :func:`whole_file` does."""
     with whole_file(path) as temporary:
         # Names of files that are no UTF-8 come as surrogates; their escapes are JSON's, too.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON (keys in their order, no NaN) as :func:`whole_file` does."""
-    write_text(path, printable_json(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n")
+def write_json(path: Path, content: Any, *, checked: bool = False) -> None:
+    """Write JSON (keys in their order, no NaN) as :func:`whole_file` does.
+
+    ``checked``: an object that is read again, which gets a checksum (see :mod:`vtadapt.checked`).
+    """
+    text = printable_json(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
+    write_text(path, with_checksum(text) if checked else text)
 
 
 @contextlib.contextmanager
@@ -209,4 +228,5 @@ def disk_error(path: Path) -> Iterator[None]:
             message = f"cannot write {path}: {text}"
         else:
             raise
-        raise DataError(message + " (what was there before is untouched)") from error
+        full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or message.startswith("no space")
+        raise (DiskFullError if full else DataError)(message + " (what was there before is untouched)") from error

@@ -7,14 +7,15 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from vtadapt.commands import find_commands
 from vtadapt.commands.groups import unfolded
-from vtadapt.errors import DataError, VtadaptError, quoted
+from vtadapt.errors import DataError, quoted
 from vtadapt.version import __version__
+from vtadapt.workflows.terminal.failures import explained, quiet_threads
 from vtadapt.workflows.terminal.interrupt import ended_by_signals, told
 from vtadapt.workflows.terminal.text import guarded_streams, say, show
 
@@ -54,7 +55,8 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt as end:
             if _debug():
                 traceback.print_exc()
-            say(f"vtadapt: {told(end)}")
+            if _rank() == "0":  # of several processes one speaks for all
+                say(f"vtadapt: {told(end)}")
             raise typer.Exit(getattr(end, "exit_code", 130)) from end
 
     return guarded
@@ -68,25 +70,26 @@ def _debug() -> bool:
     return DEBUG in sys.argv[1:] or bool(os.environ.get("VTADAPT_DEBUG"))
 
 
+def _rank() -> str:
+    """Number of this process among those of its run on this machine."""
+    return os.environ.get("LOCAL_RANK", "0")
+
+
 def main() -> None:
     """Run the command line; expected errors are one line on stderr and an exit code."""
-    with guarded_streams(), ended_by_signals():
+    with guarded_streams(), ended_by_signals(), quiet_threads():
         try:
             app([argument for argument in sys.argv[1:] if argument != DEBUG], prog_name="vtadapt")
-        except VtadaptError as error:
-            _end_with(error)
-        except OSError as error:  # of a file or a folder that nobody thought could not be looked at
-            if error.filename is None:
+        except Exception as error:
+            known = explained(error)
+            # Of a file or a folder that nobody thought could not be looked at.
+            if known is None and isinstance(error, OSError) and error.filename is not None:
+                name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+                known = DataError(f"{quoted(name)}: {error.strerror or error}; name another, or look at its rights")
+            if known is None:
                 raise
-            name = quoted(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename))
-            _end_with(DataError(f"{name}: {error.strerror or error}; name another, or look at its rights"))
-
-
-def _end_with(error: VtadaptError) -> NoReturn:
-    """End the process with one line on stderr and the error's exit code."""
-    if _debug():
-        traceback.print_exc()
-    rank = os.environ.get("LOCAL_RANK", "0")  # of several processes each says what went wrong in it
-    where = "" if rank == "0" else f" in process {rank}"
-    say(f"vtadapt: error{where}: {' '.join(str(error).split())}")
-    sys.exit(error.exit_code)
+            if _debug():
+                traceback.print_exc()
+            where = "" if _rank() == "0" else f" in process {_rank()}"  # each says what went wrong in it
+            say(f"vtadapt: error{where}: {' '.join(str(known).split())}")
+            sys.exit(known.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import itertools
 import re
 from collections.abc import Iterable
@@ -38,10 +39,39 @@ class DataError(VtadaptError):
     exit_code = 3
 
 
+class DiskFullError(DataError):
+    """The disk, a quota or a limit leaves no room for what is written: nothing is wrong with the data."""
+
+    exit_code = 5
+
+
 class ConfigError(VtadaptError):
     """A setting or a checkpoint does not fit."""
 
     exit_code = 4
+
+
+# What torch says where it has no memory, on the CPU of Unix and of Windows and on devices; OpenCV; C++; the system.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "insufficient memory",
+    "bad_alloc",
+    "alloc_failed",
+    "cannot allocate memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of any library says that there is no memory left, of the machine or of a device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    # Others have types of their own, which would have to be imported to be known.
+    ours = isinstance(error, (VtadaptError, OSError)) or not isinstance(error, Exception)
+    return not ours and any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def printable(text: str) -> str:

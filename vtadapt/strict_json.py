@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vtadapt import checked
 from vtadapt.errors import clipped
 
 MAX_BYTES = 2**31  # annotations of a million pictures have 1 GiB
@@ -32,6 +33,30 @@ def read_json(path: Path) -> Any:
         data = file.read(MAX_BYTES + 1)
     try:
         return parse_json(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise StrictJsonError(f"bytes that are not UTF-8, the first at {error.start}") from error
+
+
+def read_checked(path: Path) -> Any:
+    """The content of a JSON file of ours, less its checksum; see :mod:`vtadapt.checked`.
+
+    Raises:
+        StrictJsonError: see :func:`parse_json`.
+        DamagedError: a byte is not as it was written.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    try:
+        return checked.parse_json(data, parse_json)
+    except UnicodeDecodeError as error:
+        raise StrictJsonError(f"bytes that are not UTF-8, the first at {error.start}") from error
+
+
+def parse_checked_line(line: bytes, start: int = 0) -> Any:
+    """The content of a line of ours, less its checksum; see :func:`vtadapt.checked.parse_line`, errors as above."""
+    try:
+        return checked.parse_line(line, start, parse_json)
     except UnicodeDecodeError as error:
         raise StrictJsonError(f"bytes that are not UTF-8, the first at {error.start}") from error
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing, let_waiting_threads_sleep
-from vtadapt.errors import DataError
 
 
 def predict(
@@ -61,4 +60,4 @@ def predict(
     results = work(images, found, out, **shown, device=device, video=chosen, weights=weights)
     show_pictures(results, json_)
     if failure := failure_of(results):
-        raise DataError(failure)
+        raise failure

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from vtadapt.commands.options import RUNS, Json, RunDir, RunWeights, importing, let_waiting_threads_sleep
-from vtadapt.errors import DataError
 
 
 def visualize_attention(
@@ -50,4 +49,4 @@ def visualize_attention(
     results = work(images, find_run(run, run_dir or RUNS), out, chosen)
     show_pictures(results, json_)
     if failure := failure_of(results):
-        raise DataError(failure)
+        raise failure

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import write_camvid
+from vtadapt.checked import parse_json
 from vtadapt.data.pack import blocks, manifest
 from vtadapt.data.pack.blocks import BLOCK, ENTRY, CheckedFile, scan, table_of
 from vtadapt.data.pack.manifest import FILE, open_manifest, open_pack, verify
@@ -59,7 +60,7 @@ def same(one: Any, other: Any) -> bool:
 
 def without_tables(root: Path) -> None:
     """As packs of before are."""
-    content = json.loads((root / "camvid" / FILE).read_text())
+    content = parse_json((root / "camvid" / FILE).read_bytes())
     for split in content["splits"].values():
         for shard in split["shards"]:
             table_of(root / "camvid" / shard["file"]).unlink()

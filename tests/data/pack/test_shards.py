@@ -20,7 +20,8 @@ from vtadapt.data.pack import shards
 from vtadapt.data.pack.manifest import open_manifest, open_pack, read_manifest, verify
 from vtadapt.data.pack.pack import PackWriter
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
-from vtadapt.data.prepare.shard_jobs import DIED, _end_with_parent
+from vtadapt.data.prepare.shard_jobs import DIED
+from vtadapt.data.prepare.workers import _end_with_parent
 from vtadapt.data.readers.published.camvid import CamVid
 from vtadapt.data.readers.table import READERS
 from vtadapt.data.recipe.recipe import load_recipe

@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.conftest import write_sevenscenes
 from tests.data.prepare.conftest import SMALL
+from vtadapt.checked import parse_json
 from vtadapt.data.pack.manifest import open_manifest, open_pack, prepare_command, verify
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import Recipe, load_recipe
@@ -42,7 +43,7 @@ def test_broken_packs_are_named(camvid: Path, tmp_path: Path) -> None:
         open_pack(tmp_path, "camvid", "train")
     assert "no such file" in verify(tmp_path, "camvid")[0]
     manifest_path = tmp_path / "camvid" / "manifest.json"
-    manifest = json.loads(manifest_path.read_text())
+    manifest = parse_json(manifest_path.read_bytes())
     for spoil, message in (
         ({**manifest, "version": 99}, "found format vtadapt-manifest 99"),
         ({**manifest, "recipe": {**manifest["recipe"], "new": 1}}, "its recipe cannot be read .unknown key 'new'"),

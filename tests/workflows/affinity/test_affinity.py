@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from vtadapt.checked import parse_json
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.workflows.affinity.run_affinity import warnings_of
 from vtadapt.workflows.run.load import load_run
@@ -37,7 +38,7 @@ def not_blank(path: Path) -> bool:
 
 def test_what_training_leaves(runs: Callable[..., Path], tiny: Any) -> None:
     run = runs()
-    learned = json.loads((run / "affinity.json").read_text())
+    learned = parse_json((run / "affinity.json").read_bytes())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     history = [{k: v for k, v in line.items() if k != "split"} for line in lines if line["split"] == "troa"]
     assert learned["history"] == history
@@ -260,7 +261,7 @@ def test_sets_that_share_no_image(
     run = runs(data="look+shape", batch_size=2)
     tasks = ["semseg", "edges", "depth", "normals"]
     together = np.kron(np.eye(2), np.ones((2, 2))).astype(bool)
-    learned = json.loads((run / "affinity.json").read_text())
+    learned = parse_json((run / "affinity.json").read_bytes())
     assert (np.isfinite(array(learned["mean"])) == together).all()
     assert array(learned["weights"])[~together] == pytest.approx(np.full(8, 0.25), abs=1e-6)
     for name in ("lookahead", "troa"):

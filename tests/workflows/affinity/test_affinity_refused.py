@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vtadapt.checked import parse_json
 from vtadapt.workflows.affinity.measure import AffinityOptions, _batches
 from vtadapt.workflows.affinity.pictures import displayed
 from vtadapt.workflows.run.devices import open_fabric
@@ -112,7 +113,7 @@ def test_a_broken_file_of_the_run(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs(), run)
-    content = json.loads((run / "affinity.json").read_text())
+    content = parse_json((run / "affinity.json").read_bytes())
     (run / "affinity.json").write_text(json.dumps({**content, **change}))
     learned = cli("affinity", run, "--measure", "learned", "--out", tmp_path / "out")
     assert (learned.code, learned.out) == (4, "")

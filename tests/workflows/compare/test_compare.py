@@ -19,6 +19,7 @@ from PIL import Image
 from tests.workflows.compare.conftest import base
 from tests.workflows.conftest import KINDS
 from tests.workflows.interrupting import interrupt
+from vtadapt.checked import parse_json
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task, delta_m
@@ -97,13 +98,13 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     assert list(result["failed"]) == ["mult seed 0", "mult seed 1"]
     assert "fewer than one batch (99 x 1 processes)" in result["failed"]["mult seed 1"]
     folder = tmp_path / "compare-tiny"
-    assert json.loads((folder / "compare.json").read_text()) == result
+    assert parse_json((folder / "compare.json").read_bytes()) == result
     _check_numbers(result, folder, build_tasks([find_recipe("tiny", tiny.data_dir)], settings.tasks))
     _check_tables(result, folder)
 
     before = (folder / "compare.json").read_bytes()
     trained.clear()
-    assert compare(settings, options, quiet=True) == json.loads(before)
+    assert compare(settings, options, quiet=True) == parse_json(before)
     assert trained == ["mult-seed0", "mult-seed1"]  # finished trials are kept, failed ones tried again
     with pytest.raises(ConfigError, match=r"stl-seed0' was made with steps = 2, wanted 3: .*--out"):
         compare(settings, CompareOptions("stl", "1", "steps=3", jobs=0), quiet=True)
@@ -113,7 +114,7 @@ def _check_numbers(result: dict[str, Any], folder: Path, tasks: dict[str, Task])
     runs = {}
     for label in ("stl", "linear"):
         files = [folder / f"{label}-seed{seed}" / "results.json" for seed in (0, 1)]
-        runs[label] = [json.loads(file.read_text()) for file in files]
+        runs[label] = [parse_json(file.read_bytes()) for file in files]
     entry = result["methods"]["linear"]
     rmse = [r["metrics"]["tiny"]["depth"]["rmse/pixel"] for r in runs["linear"]]
     found = entry["metrics"]["tiny"]["depth"]["rmse/pixel"]
@@ -240,4 +241,4 @@ def test_the_command(tiny: Any, tmp_path: Path, cli: Callable[..., Any]) -> None
     assert result["methods"]["linear"]["peak_memory"]["mean"] > 2**26
     changes = {"method": "linear", "epochs": None, "steps": 2, "tasks": ["semseg", "depth"]}
     alone = train(tiny.other(tmp_path / "alone", **changes), quiet=True)
-    assert json.loads((trial / "results.json").read_text())["metrics"] == alone["metrics"]
+    assert parse_json((trial / "results.json").read_bytes())["metrics"] == alone["metrics"]

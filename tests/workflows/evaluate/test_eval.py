@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.edited import edit
+from vtadapt.checked import parse_json
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
@@ -33,7 +34,7 @@ def test_the_same_numbers_as_at_the_end_of_training(tiny: Any, run: Path) -> Non
     results = evaluate_run(run)
     assert results["metrics"] == tiny.results["metrics"]
     assert results["images"] == {"tiny": 6}
-    assert json.loads((run / "eval-val.json").read_text()) == results
+    assert parse_json((run / "eval-val.json").read_bytes()) == results
     assert results["panels"] == [str(run / "panel-tiny-val.png")]
     with Image.open(results["panels"][0]) as panel:
         assert panel.width > 200
@@ -145,12 +146,7 @@ def _reshape_tensor(run: Path) -> None:
 
 
 def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(run: Path) -> None:
-        text = (run / name).read_text(encoding="utf-8")
-        assert old in text
-        (run / name).write_text(text.replace(old, new), encoding="utf-8")
-
-    return change
+    return lambda run: edit(run / name, old, new)
 
 
 def _cut(name: str) -> Callable[[Path], None]:

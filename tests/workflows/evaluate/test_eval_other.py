@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 from torch import Tensor, nn
 
+from vtadapt.checked import parse_json
 from vtadapt.data.prepare.prepare import PrepareOptions
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import load_recipe
@@ -218,7 +219,7 @@ def test_the_command_on_other_data(tiny: Any, tmp_path: Path, cli: Callable[...,
     assert semseg["miou/dataset"] == pytest.approx((semseg["iou/chair"] + semseg["iou/tv"]) / 2)
     assert "garden semseg: 2 classes that both have: chair, tv; chair is seat and stool; the run alone has" in ran.err
     assert "rmse/pixel@0..3m" in depth
-    assert json.loads((run / "eval-val-garden.json").read_text()) == result
+    assert parse_json((run / "eval-val-garden.json").read_bytes()) == result
     assert Path(result["panels"][0]).is_file()
 
 

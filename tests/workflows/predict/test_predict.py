@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import vtadapt
+from vtadapt.checked import parse_json
 from vtadapt.errors import DataError, UsageError, VtadaptError
 from vtadapt.workflows.predict.image import Predictor, read_image
 from vtadapt.workflows.predict.inputs import find_images
@@ -233,7 +234,7 @@ def test_what_is_not_there_is_told_before_any_work(tiny: Any, tmp_path: Path) ->
 def without_threshold(run: Path, folder: Path) -> Path:
     """A copy as older versions left it."""
     copy = shutil.copytree(run, folder / "old", ignore=shutil.ignore_patterns("eval-*"))
-    results = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+    results = parse_json((copy / "results.json").read_bytes())
     del results["thresholds"]
     (copy / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return copy

@@ -409,3 +409,16 @@ def test_wrong_numbers(cli: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(BrokenVideoError, match="no video at"):
         frames.open_video(tmp_path / "none.mp4")
     assert cli("predict", "x.avi", "--every", 0).code == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"], ids=["concat", "playlist"]
+)
+@pytest.mark.parametrize("name", ["concat.avi", "list.mp4", "list.mkv"])
+def test_a_text_that_names_a_video_is_none(tiny: Any, tmp_path: Path, text: str, name: str) -> None:
+    """FFmpeg would go by what is in it and open the file that it names, which may be any of this machine."""
+    clip(tmp_path / "real.avi", 3)
+    (tmp_path / name).write_text(text.format(tmp_path / "real.avi"))
+    with pytest.raises(BrokenVideoError, match="no frame can be read"):
+        predict([tmp_path / name], tiny.run, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())

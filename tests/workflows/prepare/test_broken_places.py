@@ -60,7 +60,7 @@ def test_a_full_disk(place_of: Callable[[str], Place], disk: Callable[[str], Pat
     before = place.pack()
     larger(place)
     asked = [*place.asked(), "--force"]  # the folder of packs was moved, so the source there is another one
-    refused(run_alone(asked), ".camvid.building/train.h5", "no space left on the disk.* choose another folder")
+    refused(run_alone(asked), ".camvid.building/train.h5", "no space left on the disk.* choose another folder", 5)
     assert place.pack() == before
     tidy(place)
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.conftest import tiny_recipe
 from tests.data.conftest import write_camvid, write_sevenscenes
+from vtadapt.checked import parse_json
 from vtadapt.data.pack.manifest import open_pack
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import load_recipe
@@ -43,7 +44,7 @@ def rooms(tmp_path: Path) -> Path:
 def seal(folder: Path) -> None:
     """Write the checksums of damaged files into the manifest, so that only the damage itself is left to be found."""
     path = folder / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = parse_json(path.read_bytes())
     for split in manifest["splits"].values():
         for shard in split["shards"]:
             data = (folder / shard["file"]).read_bytes()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.data.conftest import write_camvid
 from vtadapt.atomic import temporary_name
+from vtadapt.checked import parse_json
 from vtadapt.lock import folder_lock
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 
@@ -45,7 +46,7 @@ def test_names_that_a_terminal_or_a_table_would_obey(cli: Callable[..., Any], tm
     assert made.code == 0
     assert "\\x1b[31mred\\x07.png" in made.out
     manifest = tmp_path / "data" / "camvid" / "manifest.json"
-    said = json.loads(manifest.read_text(encoding="utf-8"))
+    said = parse_json(manifest.read_bytes())
     said["splits"]["\x1b[31mevil"] = said["splits"]["val"]
     manifest.write_text(json.dumps(said), encoding="utf-8")
     checked = cli("prepare-data", "camvid", "--check", "--data-dir", tmp_path / "data")

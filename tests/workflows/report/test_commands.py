@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from vtadapt.checked import parse_json
 from vtadapt.workflows.report.facts import as_asked, train_command
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run.folder import bundled_run
@@ -144,7 +145,7 @@ def test_only_a_run_without_results_can_be_gone_on_with(tiny: Any, tmp_path: Pat
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59.7, "1 min"), (3725, "1 h 2 min 5 s"), (None, None)])
 def test_the_time_is_that_of_the_whole_run(tiny: Any, tmp_path: Path, seconds: float | None, said: str | None) -> None:
     run = Path(shutil.copytree(tiny.run, tmp_path / "copy"))
-    results = json.loads((run / "results.json").read_text()) | {"train_seconds": seconds}
+    results = parse_json((run / "results.json").read_bytes()) | {"train_seconds": seconds}
     (run / "results.json").write_text(json.dumps(results))
     document = report(run, options=ReportOptions(images=0), quiet=True)
     assert document["facts"]["time"] == (said and f"{said} of training")

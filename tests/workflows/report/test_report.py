@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from vtadapt.checked import parse_json
 from vtadapt.viz.report.page import number
 from vtadapt.workflows.report.facts import affinities_of
 from vtadapt.workflows.report.report import ReportOptions, report
@@ -130,7 +131,7 @@ def test_what_is_missing_is_said(run: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_broken_affinity_is_said(run: Path) -> None:
-    tasks = list(json.loads((run / "config.json").read_text())["tasks"])
+    tasks = list(parse_json((run / "config.json").read_bytes())["tasks"])
     (run / "affinity.json").write_text(json.dumps({"format": 1, "tasks": tasks}))
     plain: list[list[Any]] = [[1.0 if s == t else 0.5 for t in tasks] for s in tasks]
     plain[0][1], plain[1][0] = -0.2, None
@@ -173,10 +174,10 @@ def test_a_probe_on_two_sets(others: Path, tmp_path: Path) -> None:
 
 
 def test_names_cannot_break_the_page(run: Path, tmp_path: Path) -> None:
-    config = json.loads((run / "config.json").read_text())
+    config = parse_json((run / "config.json").read_bytes())
     config["tasks"]["semseg"]["classes"][0] = STRANGE
     (run / "config.json").write_text(json.dumps(config))
-    results = json.loads((run / "results.json").read_text())
+    results = parse_json((run / "results.json").read_bytes())
     results["metrics"]["tiny"]["semseg"][f"iou/{STRANGE}"] = 0.5
     results["metrics"]["</table><script>alert(1)</script>"] = results["metrics"]["tiny"]
     (run / "results.json").write_text(json.dumps(results))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vtadapt.checked import parse_json
 from vtadapt.errors import DataError, UsageError
 from vtadapt.workflows.report.report import ReportOptions, report
 
@@ -51,7 +52,7 @@ def test_a_good_page_outlives_a_wrong_command(cli: Callable[..., Any], run: Path
 
 def edited(run: Path, **changes: Any) -> str:
     """``results.json`` with other entries."""
-    return json.dumps(json.loads((run / "results.json").read_text()) | changes)
+    return json.dumps(parse_json((run / "results.json").read_bytes()) | changes)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_odd_records_are_said(run: Path) -> None:
 
 
 def test_nulls_are_dashes_without_a_bar(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+    results = parse_json((run / "results.json").read_bytes())
     values = results["metrics"]["tiny"]["semseg"]
     key = next(key for key in values if key.startswith("iou/"))
     values[key], results["metrics"]["tiny"]["depth"]["rmse/pixel"] = None, float("nan")

@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.edited import edit
 from tests.workflows.train.cutting import CutError, cut
+from vtadapt.checked import parse_json
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones import store
 from vtadapt.models.backbones.load import load_backbone
@@ -45,15 +47,13 @@ def run(trained, tmp_path, monkeypatch) -> Path:
     shutil.copytree(trained, copy)
     shutil.copy(trained.parents[1] / "w.safetensors", tmp_path / "kept.safetensors")
     for name in ("config.json", "settings.yaml"):
-        text = (copy / name).read_text()
-        assert str(trained.parents[1]) in text
-        (copy / name).write_text(text.replace(str(trained.parents[1]), str(tmp_path / "gone")))
+        edit(copy / name, str(trained.parents[1]), str(tmp_path / "gone"))
     return copy
 
 
 def test_the_run_keeps_the_digests_and_the_store_the_place(trained):
     file = trained.parents[1] / "w.safetensors"
-    known = json.loads((trained / "config.json").read_text())["backbone"]
+    known = parse_json((trained / "config.json").read_bytes())["backbone"]
     assert known["sha256"] == load_backbone("swin_pico", "random", seed=3).digest()
     assert known["file"]["path"] == str(file) and known["file"]["sha256"] == store.look(file).sha256
     assert store.find(known["sha256"]) == file
@@ -61,7 +61,7 @@ def test_the_run_keeps_the_digests_and_the_store_the_place(trained):
 
 
 def test_a_moved_file_is_asked_for_by_digest_and_is_known_once_it_was_given(run, tmp_path):
-    known = json.loads((run / "config.json").read_text())["backbone"]
+    known = parse_json((run / "config.json").read_bytes())["backbone"]
     with pytest.raises(ConfigError) as error:
         load_run(run)
     for part in (known["sha256"][:12], known["file"]["sha256"], "gone/w.safetensors", "--weights", "'run'"):
@@ -103,7 +103,7 @@ def test_a_file_that_was_changed_in_its_place_is_not_taken(run, tmp_path):
 
 
 def test_runs_of_before_files_were_kept_load_by_their_path(run, tmp_path):
-    config = json.loads((run / "config.json").read_text())
+    config = parse_json((run / "config.json").read_bytes())
     del config["backbone"]["file"]
     (run / "config.json").write_text(json.dumps(config))
     (tmp_path / "gone").mkdir()

@@ -15,8 +15,9 @@ import torch
 
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.settings import TrainSettings, load
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST, Trainer
+from vtadapt.workflows.train.trainer import Trainer
 
 KILLED = """
 import os, signal, sys

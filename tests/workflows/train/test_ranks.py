@@ -22,8 +22,8 @@ from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.run.checkpoint import load_state, read_tensors
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.plan import build_trainer
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST
 
 SETTINGS = ("--weights", "random", "--precision", "32-true", "--accelerator", "cpu", "--epochs", "1")
 

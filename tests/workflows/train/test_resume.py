@@ -14,11 +14,13 @@ import torch
 
 from tests.workflows.train.cutting import CutError, assert_same, cut, kill_9
 from vtadapt.atomic import temporary_name
+from vtadapt.checked import parse_json
 from vtadapt.errors import ConfigError, DataError
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST, Trainer
+from vtadapt.workflows.train.trainer import Trainer
 
 
 def steps(run: Path) -> list[int]:
@@ -161,7 +163,7 @@ def test_affinity_and_weights_go_on_where_they_were(tiny: Any, tmp_path: Path, m
     """Cut right after an update of A and W, that of step 4 or 6, which the last checkpoint does not know of."""
     changes: dict[str, Any] = {"troa_every": 2, "troa_weights": True, "troa_eta": 0.5, "val_images": 2}
     whole = Path(train(tiny.other(tmp_path / "whole", **changes), quiet=True)["run"])
-    wanted = json.loads((whole / "affinity.json").read_text())
+    wanted = parse_json((whole / "affinity.json").read_bytes())
     assert [record["step"] for record in wanted["history"]] == [2, 4, 6]
     for step in (3, 5):
         run = tmp_path / str(step) / "tiny-0001"
@@ -173,7 +175,7 @@ def test_affinity_and_weights_go_on_where_they_were(tiny: Any, tmp_path: Path, m
         assert (last["split"], last["step"]) == ("troa", step + 1)
         train(load(run / "settings.yaml"), resume=run, quiet=True)
         assert_same(run, whole)  # A is in the model's file, the moments and W in the state
-        assert {**json.loads((run / "affinity.json").read_text()), "run": ""} == {**wanted, "run": ""}
+        assert {**parse_json((run / "affinity.json").read_bytes()), "run": ""} == {**wanted, "run": ""}
         troa = checkpoint.load_state(run / LAST)[2]
         assert int(troa["updates"]) == 3
         assert not torch.equal(troa["weights"], torch.full((4, 4), 0.25, dtype=torch.float64))

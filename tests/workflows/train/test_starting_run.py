@@ -29,8 +29,8 @@ from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.old_tasks import match_tasks
 from vtadapt.workflows.train.plan import build_trainer, plan_run
 from vtadapt.workflows.train.starting_run import open_start
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST
 
 
 def transfer(tiny: Any, run_dir: Path, source: Path, **changes: Any) -> Any:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from vtadapt.checked import parse_json
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
@@ -44,6 +45,7 @@ def test_a_run_holds_these_files_and_no_others(tiny: Any) -> None:
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "packs.json",
         "panel-tiny.png",
         "results.json",
         "settings.yaml",
@@ -53,7 +55,7 @@ def test_a_run_holds_these_files_and_no_others(tiny: Any) -> None:
 
 def test_saved_settings_and_results_are_what_ran(tiny: Any) -> None:
     assert load(tiny.run / "settings.yaml") == tiny.settings
-    assert json.loads((tiny.run / "results.json").read_text()) == tiny.results
+    assert parse_json((tiny.run / "results.json").read_bytes()) == tiny.results
     assert list(tiny.results["metrics"]) == ["tiny"]
     assert list(tiny.results["metrics"]["tiny"]) == TASKS
     assert tiny.results["steps"] == 6
@@ -202,7 +204,7 @@ def test_another_version_of_the_recipe_is_told(tiny: Any, tmp_path: Path, capsys
 def test_a_users_pack_under_a_shipped_name_is_not_to_be_replaced(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = json.loads((tiny.data_dir / "look" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = parse_json((tiny.data_dir / "look" / "manifest.json").read_bytes())
     manifest["recipe"]["name"] = manifest["name"] = "camvid"
     (tmp_path / "camvid").mkdir()
     (tmp_path / "camvid" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

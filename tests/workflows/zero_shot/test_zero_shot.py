@@ -240,7 +240,7 @@ def test_what_is_refused(
 
 def test_a_run_that_was_adapted_can_be_the_start(tiny: Any, source: Path, tmp_path: Path) -> None:
     adapted = shutil.copytree(source, tmp_path / "adapted")
-    text = (adapted / "settings.yaml").read_text()
+    text = load(adapted / "settings.yaml").to_yaml()
     changed = text.replace("target: null", "target: other").replace("label_space: null", "label_space: tiny>other")
     (adapted / "settings.yaml").write_text(changed)
     assert load(adapted / "settings.yaml").target == "other"

@@ -18,7 +18,7 @@ from vtadapt.data.pack.shards import ShardedReader
 from vtadapt.data.recipe.recipe import Recipe, list_recipes, load_recipe
 from vtadapt.data.recipe.strict import explain
 from vtadapt.errors import DataError
-from vtadapt.strict_json import read_json
+from vtadapt.strict_json import read_checked
 
 FORMAT = "vtadapt-manifest"
 VERSION = 2  # 1: one file per split
@@ -35,8 +35,8 @@ def checksum(path: Path) -> str:
 def describe_file(path: Path, samples: int) -> dict[str, Any]:
     """Entry of one file of a split: name, bytes, checksum, samples, checksum of its table, which is written."""
     digest, blocks = scan(path)
-    table = write_table(path, blocks)
-    return {"file": path.name, "bytes": blocks.size, "sha256": digest, "samples": samples, ENTRY: table}
+    entry = {"file": path.name, "bytes": blocks.size, "sha256": digest, "samples": samples}
+    return {**entry, ENTRY: write_table(path, blocks)}
 
 
 def blocks_of(path: Path, shard: Mapping[str, Any], trusted: bool = False) -> Blocks | None:
@@ -60,7 +60,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``manifest.json`` atomically and return it as a reader would see it."""
     whole = {"format": FORMAT, "version": VERSION, **content}
     manifest = _checked(json.loads(json.dumps(whole)), folder / FILE)
-    write_json(folder / FILE, whole)
+    write_json(folder / FILE, whole, checked=True)
     return manifest
 
 
@@ -72,10 +72,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        manifest = read_json(path)
+        manifest = read_checked(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; prepare the data set again") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: broken manifest ({' '.join(str(error).split())[:120]}); prepare it again") from error
     return _checked(manifest, path)
 
@@ -112,8 +112,8 @@ def _check_form(manifest: Mapping[str, Any], path: Path) -> None:
 def _are_counts(tasks: Mapping[str, Any]) -> bool:
     """Whether what a manifest says of a split's labels are numbers, or None where there are none."""
     for stats in tasks.values():
-        numbers = [stats.get(key) for key in ("samples", "valid_share", "min", "max")]
-        numbers += stats.get("pixels_per_class", {}).values()
+        known = (stats.get(key) for key in ("samples", "valid_share", "min", "max"))
+        numbers = [*known, *stats.get("pixels_per_class", {}).values()]
         if not all(number is None or isinstance(number, int | float) for number in numbers):
             return False
     return True
@@ -225,8 +225,7 @@ def _file_of(folder: Path, shard: Mapping[str, Any], command: str) -> Path:
         raise DataError(f"{path}: the manifest names a file outside its folder")
     if not path.is_file():
         raise DataError(f"{path}: no such file; run: {command}")
-    if path.stat().st_size != shard.get("bytes"):
-        found, wanted = path.stat().st_size, shard.get("bytes")
+    if (found := path.stat().st_size) != (wanted := shard.get("bytes")):
         raise DataError(f"{path}: {found} bytes, the manifest says {wanted} (cut short?); run: {command}")
     return path
 

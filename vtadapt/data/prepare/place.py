@@ -15,7 +15,7 @@ from vtadapt.data.pack.manifest import InPlace
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import DataError, VtadaptError
-from vtadapt.strict_json import read_json
+from vtadapt.strict_json import read_checked
 
 PLAN = "plan.json"
 
@@ -102,7 +102,7 @@ def building_site(out_dir: Path, name: str, noted: dict[str, Any]) -> Iterator[S
             with disk_error(folder):
                 folder.mkdir(exist_ok=True)
                 remove_leftovers(folder, alone=True)
-        write_json(site.notes / PLAN, noted)
+        write_json(site.notes / PLAN, noted, checked=True)
         yield site
     except VtadaptError:
         if not any(site.notes.glob("*.h5.json")):
@@ -130,7 +130,7 @@ def _site(out_dir: Path, name: str) -> Site:
 def _noted_plan(notes: Path) -> dict[str, Any]:
     """The plan of the run whose parts are there; empty where there is none."""
     try:
-        plan = read_json(notes / PLAN)
+        plan = read_checked(notes / PLAN)
     except (OSError, ValueError, RecursionError):
         return {}
     return plan if isinstance(plan, dict) else {}

@@ -7,7 +7,7 @@ again by the next run if their files are the same. A run that ends with an error
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def prepare(
     on_progress: Progress | None = None,
     state: str | None = None,
     archives: Sequence[Path] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the pack ``out_dir/NAME`` and return its manifest.
 
@@ -46,6 +47,7 @@ def prepare(
         on_progress: called with (split, done, total) for each split at the start and after each sample.
         state: what tells whether the source has changed, where its files do not (they were unpacked).
         archives: what ``source`` was unpacked from; the manifest names them in its place.
+        tell: called with a line where a run before this one was killed.
 
     Raises:
         DataError: no such source, a split or task without samples, missing or broken files, a full disk, another run
@@ -58,7 +60,7 @@ def prepare(
     _need_source(recipe, source)
     with disk_error(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
-    with folder_lock(out_dir / f".{recipe.name}.lock"):
+    with folder_lock(out_dir / f".{recipe.name}.lock", tell=tell):
         tidy(out_dir, recipe.name)
         contents, there = find_contents(plan, source, state, archives), in_place(out_dir, recipe)
         if there is not None and not options.force and is_reusable(there, contents.key):

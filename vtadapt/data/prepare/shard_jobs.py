@@ -7,13 +7,10 @@ pack, and a later run with the same plan and files takes it as it is.
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import os
 import queue
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +25,12 @@ from vtadapt.data.prepare.aspect import tally
 from vtadapt.data.prepare.convert_sample import process_sample
 from vtadapt.data.prepare.find_samples import listing
 from vtadapt.data.prepare.options import Plan
+from vtadapt.data.prepare.workers import SPAWN, pool_of
 from vtadapt.data.readers.base import Arrays
 from vtadapt.data.readers.table import Item, Reader
 from vtadapt.data.recipe.fit import change
 from vtadapt.errors import DataError, VtadaptError
-from vtadapt.strict_json import read_json
+from vtadapt.strict_json import read_checked
 
 Tick = Callable[[str], None]  # called with the split after each sample
 DIED = "a worker process died (out of memory?); what was finished is kept: run the same again with fewer --workers"
@@ -78,7 +76,7 @@ def cut(items: Mapping[str, Sequence[Item]], source: Path | None, size: int) -> 
 def finished(job: Job, part: Part) -> dict[str, Any] | None:
     """What an interrupted run noted of a part that it finished from the same files, if it is still there."""
     try:
-        noted: dict[str, Any] = read_json(job.notes / part.note)
+        noted: dict[str, Any] = read_checked(job.notes / part.note)
         path = job.building / part.file
         whole = noted["files"] == part.files and path.stat().st_size == noted["shard"]["bytes"]
         whole = whole and has_table(path, noted["shard"])
@@ -126,7 +124,7 @@ def write_part(job: Job, part: Part, workers: int, tick: Tick) -> dict[str, Any]
     stats = {task: counts.dump() for task, counts in writer.stats.items()}
     result = {"files": part.files, "shard": shard, "stats": stats, "broken": broken, "aspect": tally(changes)}
     if shard is not None:
-        write_json(job.notes / part.note, result)
+        write_json(job.notes / part.note, result, checked=True)
     return result
 
 
@@ -202,11 +200,10 @@ def _in_turn(job: Job, parts: Sequence[Part], workers: int, tick: Tick) -> _Resu
 
 def _together(job: Job, parts: Sequence[Part], workers: int, tick: Tick) -> _Results:
     """Whole parts in worker processes; few are handed out at a time, since each is sent with its samples' names."""
-    context = multiprocessing.get_context("spawn")
-    channel = context.Queue()
+    channel = SPAWN.Queue()
     waiting = deque(parts)
     running: dict[Future[dict[str, Any]], Part] = {}
-    with ProcessPoolExecutor(workers, context, _connect, (channel, job)) as pool:
+    with pool_of(workers, _connect, channel, job) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) <= workers:
@@ -222,10 +219,8 @@ def _together(job: Job, parts: Sequence[Part], workers: int, tick: Tick) -> _Res
                         yield part, error
         except BrokenProcessPool as error:
             raise DataError(DIED) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            _tell(channel, tick)
-            channel.close()
+    _tell(channel, tick)
+    channel.close()
 
 
 def _tell(channel: Any, tick: Tick) -> None:
@@ -241,19 +236,6 @@ def _connect(channel: Any, job: Job) -> None:
     """Begin a worker."""
     global _channel
     _channel = (channel, job)
-    _end_with_parent()
-
-
-def _end_with_parent() -> None:
-    """End this worker with the process that started it, even by kill -9; it would else write beside the next run."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this is a worker"
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_in_worker(part: Part) -> dict[str, Any]:
@@ -285,8 +267,7 @@ def _load_all(job: Job, items: Sequence[Item], workers: int) -> Iterator[Loaded]
         yield from map(load, items)
         return
     waiting: deque[Future[Loaded]] = deque()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
+    with pool_of(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(load, item))
@@ -296,5 +277,3 @@ def _load_all(job: Job, items: Sequence[Item], workers: int) -> Iterator[Loaded]
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise DataError(DIED) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

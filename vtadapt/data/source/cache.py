@@ -24,7 +24,7 @@ from vtadapt.data.source.archive_kind import reading
 from vtadapt.data.source.archives import unpack
 from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of
 from vtadapt.errors import DataError
-from vtadapt.strict_json import read_json
+from vtadapt.strict_json import read_checked
 
 TREE, UNPACKING, STATE, LOCK = "files", "unpacking", "state.json", "lock"
 FORMAT = 1
@@ -65,7 +65,7 @@ def fill(cache: Path, parts: Sequence[Part], limits: Limits, on_progress: OnSour
             shutil.rmtree(new, ignore_errors=True)
             raise
         state.files, state.bytes, state.moving = state.files + files, state.bytes + size, own
-        write_json(cache / STATE, asdict(state))
+        write_json(cache / STATE, asdict(state), checked=True)
         _finish_move(cache, state)
     return cache / TREE
 
@@ -106,7 +106,7 @@ def _named(on_progress: OnSource, name: str) -> Any:
 def _take_up(cache: Path, identities: Sequence[Identity]) -> _State:
     """The state that a former run left, its move finished; an empty cache where it is of no use."""
     try:
-        state = _State(**read_json(cache / STATE))
+        state = _State(**read_checked(cache / STATE))
         known = [*state.done, *([state.moving] if state.moving else [])]
         usable = state.format == FORMAT and all(one in identities for one in known)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -146,7 +146,7 @@ def _finish_move(cache: Path, state: _State) -> None:
             shutil.rmtree(new)
     assert state.moving is not None
     state.done, state.moving = [*state.done, state.moving], None
-    write_json(cache / STATE, asdict(state))
+    write_json(cache / STATE, asdict(state), checked=True)
 
 
 def _compare(cache: Path, parts: Sequence[Part], number: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from vtadapt.atomic import write_json
 from vtadapt.errors import DataError, UsageError
-from vtadapt.strict_json import read_json
+from vtadapt.strict_json import read_checked
 
 VARIABLE = "VTADAPT_CACHE_DIR"
 MOST = 100
@@ -112,7 +112,7 @@ def remember(path: Path, digest: str, backbone: str) -> Place:
             os.utime(record)  # used again
             return seen
         entry = Entry(digest, backbone, (seen, *(place for place in places if place.path != seen.path))[:PLACES])
-        write_json(record, {"format": 1, **asdict(entry)})
+        write_json(record, {"format": 1, **asdict(entry)}, checked=True)
         for old in entries()[MOST:]:
             (folder() / f"{old.digest}.json").unlink(missing_ok=True)
     return seen
@@ -175,7 +175,7 @@ def _files() -> Iterator[Path]:
 def _read(path: Path) -> Entry | None:
     """An entry; None where it is missing or broken, as by a disk that was full."""
     try:
-        content: dict[str, Any] = read_json(path)
+        content: dict[str, Any] = read_checked(path)
         places = tuple(
             Place(str(p["path"]), int(p["bytes"]), int(p["mtime_ns"]), str(p["sha256"])) for p in content["places"]
         )

@@ -22,12 +22,13 @@ from vtadapt.workflows.run import files
 from vtadapt.workflows.run.data.label_space import label_space
 from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.folder import alone
 from vtadapt.workflows.run.loaders import STEPS
 from vtadapt.workflows.run.methods import METHODS, those
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines
-from vtadapt.workflows.sweep.start import alone, parse_seeds
+from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.sweep.trials import (
     Trial,
     Variant,

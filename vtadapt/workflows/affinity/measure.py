@@ -22,6 +22,7 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import FORMAT, THETA, read_affinity, rows
 from vtadapt.workflows.run.data.data_sets import load_recipes, need_prepared
+from vtadapt.workflows.run.data.same_packs import tell_changed
 from vtadapt.workflows.run.devices import is_first_rank, open_fabric
 from vtadapt.workflows.run.launcher import obey
 from vtadapt.workflows.run.load import Loaded, load_run
@@ -112,6 +113,8 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
     loaded.settings = obey(loaded.settings.model_copy(update=update))
     fabric = open_fabric(loaded.settings)
     loaded.model.to(fabric.device)
+    if fabric.is_global_zero:
+        tell_changed(run, loaded.settings.data_names, loaded.settings.data_dir)
     places = list(cast(AdaptedModel, loaded.model).shared_parameters()) if options.per_block else []
     history = _history(run, loaded)  # before the work, which nothing that is broken there shall cost
     wanted = _batches(loaded, options, fabric, quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from vtadapt.workflows.affinity.pictures import draw
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.devices import is_first_rank
-from vtadapt.workflows.run.folder import output_folder
+from vtadapt.workflows.run.folder import alone, output_folder
 from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.terminal.text import say, warn
@@ -190,10 +191,11 @@ def run_affinity(
     options = chosen(run, options)
     place = out or output_folder(run, folder) / "affinity" / options.measure
     need_writable(place)
-    result = affinity_of_run(run, options, quiet=quiet)
-    if not is_first_rank():
-        return None
-    save(result, place, plot)
+    with alone(place, "measurement", "the same command again") if is_first_rank() else contextlib.nullcontext():
+        result = affinity_of_run(run, options, quiet=quiet)
+        if not is_first_rank():
+            return None
+        save(result, place, plot)
     for line in warnings_of(result):
         warn(line)
     return result

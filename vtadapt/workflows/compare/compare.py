@@ -21,10 +21,11 @@ from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.data.packs import with_packs
 from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.folder import alone
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.planned import plan_variants
 from vtadapt.workflows.sweep.spread import headlines
-from vtadapt.workflows.sweep.start import alone, parse_seeds
+from vtadapt.workflows.sweep.start import parse_seeds
 from vtadapt.workflows.sweep.trials import Trial, begin, check_given, failures, find_variants, make_trial, run_trials
 
 FORMAT = 1
@@ -106,7 +107,7 @@ def compare(settings: TrainSettings, options: CompareOptions, *, quiet: bool = F
         result["panels"] = draw_comparison(settings, data.trained, tasks, trials, folder, options.images)
         if options.tables:
             result["files"] = write_compared(folder / "table", options.tables, result)
-        write_json(folder / COMPARE, result)
+        write_json(folder / COMPARE, result, checked=True)
         write_text(folder / TABLE, markdown(result))
     return result
 

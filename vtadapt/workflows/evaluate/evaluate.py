@@ -21,11 +21,13 @@ from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.evaluate.trivial import Asked, with_trivial
 from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.data.packs import packs_of
+from vtadapt.workflows.run.data.same_packs import tell_changed
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.folder import output_folder
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.sizing.finite import need_finite
 from vtadapt.workflows.sizing.network import SizedNetwork
 from vtadapt.workflows.sizing.size import Sizing, units_of
 from vtadapt.workflows.terminal.text import say
@@ -59,6 +61,9 @@ def evaluate(
 
     Each rank takes every world_size-th batch; counts are summed over ranks before anything is divided, so the result
     does not depend on their number.
+
+    Raises:
+        NotFiniteError: a prediction is NaN or infinite; nothing can be counted then.
     """
     meters = {name: task.meter() for name, task in tasks.items()}
     training = model.training
@@ -69,6 +74,7 @@ def evaluate(
                 continue
             with fabric.autocast():
                 logits = model(batch["image"].to(fabric.device))
+            need_finite({name: logits[name] for name in meters}, ", ".join(batch.get("name", ())[:4]))
             for name, meter in meters.items():
                 meter.update(logits[name].float().cpu(), batch["targets"][name])
     model.train(training)
@@ -79,6 +85,12 @@ def evaluate(
     cuts = {name: cut for name in metrics if (cut := meters[name].threshold()) is not None}
     confusions = {name: matrix for name in metrics if (matrix := meters[name].confusion()) is not None}
     return Evaluation(metrics, {name: dict(meters[name].counts()) for name in metrics}, cuts, confusions)
+
+
+def by_set(results: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """What was measured on several data sets: "metrics", "counts" and "thresholds", each by data set."""
+    keys = ("metrics", "counts", "thresholds")
+    return {key: {name: getattr(one, key) for name, one in results.items()} for key in keys}
 
 
 def score(results: Mapping[str, Metrics], tasks: Mapping[str, Task]) -> float:
@@ -189,6 +201,7 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
     loaded = replace(loaded, settings=loaded.settings.model_copy(update={"data_dir": settings.data_dir}))
     need_writable(out)
     fabric = open_fabric(settings)
+    tell_changed(run, settings.data_names, settings.data_dir)
     recipes = [find_recipe(name, settings.data_dir) for name in settings.data_names]
     readers = {recipe.name: open_reader(settings, recipe.name, options.split) for recipe in recipes}
     loaded.model.to(fabric.device)
@@ -209,7 +222,7 @@ def evaluate_run(run: Path, options: EvalOptions | None = None) -> dict[str, Any
     if options.tables:
         tasks = {data: each.tasks for data, each in asked.items()}
         results["files"] = write_measured(out / name, options.tables, results, tasks)
-    write_json(out / f"{name}.json", results)
+    write_json(out / f"{name}.json", results, checked=True)
     return results
 
 

@@ -17,6 +17,7 @@ from vtadapt.errors import DataError
 from vtadapt.workflows.predict.inputs import PHOTOGRAPHS, BrokenImageError, LargeImageError
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.sizing.decoded import decoded
+from vtadapt.workflows.sizing.finite import need_finite
 from vtadapt.workflows.sizing.size import Plan, Sizing, units_of
 
 
@@ -75,13 +76,14 @@ class Predictor:
         Raises:
             UsageError: tiles that are too small for the network.
             VtadaptError: not enough memory.
+            NotFiniteError: what the network says is no number.
         """
         own, loaded = (rgb.shape[0], rgb.shape[1]), self.loaded
         wanted = None if len(loaded.tasks) == len(loaded.model.tasks) else tuple(loaded.tasks)
         plan = self.sizing.plan(own, loaded.size, units_of(loaded.model))
 
         def network(image: Tensor) -> dict[str, Tensor]:
-            logits = dict(loaded.model(image.to(self.device), wanted))
+            logits = need_finite(dict(loaded.model(image.to(self.device), wanted)))
             return logits if self.after is None else self.after(logits)
 
         maps = decoded(network, rgb, loaded.tasks, plan, shown or own)

@@ -128,17 +128,21 @@ def check_out(files: Sequence[Path], out: Path) -> None:
             raise UsageError(f"--out {out} is the folder of {file.name}; name another, so that nothing there is lost")
 
 
-def leave_out(file: Path, error: DataError) -> dict[str, str]:
-    """Tell on stderr that a file is left out; returns its {"image", "error"}."""
+def leave_out(file: Path, error: VtadaptError) -> dict[str, Any]:
+    """Tell on stderr that a file is left out; returns its {"image", "error"[, "code", where it is no fault of it]}."""
     reason = " ".join(str(error).split())
     say(f"left out: {reason}")
-    return {"image": str(file), "error": reason}
+    code = {} if isinstance(error, DataError) else {"code": error.exit_code}
+    return {"image": str(file), "error": reason, **code}
 
 
-def failure_of(results: Sequence[Mapping[str, Any]]) -> str | None:
-    """One line on the files that could not be read; None where all could."""
-    names = [Path(entry["image"]).name for entry in results if "error" in entry]
-    if not names:
+def failure_of(results: Sequence[Mapping[str, Any]]) -> VtadaptError | None:
+    """The error of a command that left files out, in one line on them; None where there are none."""
+    left_out = [entry for entry in results if "error" in entry]
+    if not left_out:
         return None
+    names = [Path(entry["image"]).name for entry in left_out]
     shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-    return f"{len(names)} of {len(results)} files could not be read and were left out: {shown}"
+    read = not any("code" in entry for entry in left_out)
+    why = "could not be read and were left out" if read else "could not be read or predicted and were left out"
+    return (DataError if read else VtadaptError)(f"{len(names)} of {len(results)} files {why}: {shown}")

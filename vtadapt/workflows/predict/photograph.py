@@ -14,6 +14,7 @@ from vtadapt.workflows.predict.image import Predicted, Predictor, read_image
 from vtadapt.workflows.predict.outputs.coco import Coco
 from vtadapt.workflows.predict.outputs.outputs import Outputs
 from vtadapt.workflows.predict.outputs.shot import Shot
+from vtadapt.workflows.sizing.finite import NotFiniteError
 
 
 @dataclass
@@ -64,9 +65,12 @@ class PhotographSteps:
         return begun
 
     def predict(self, begun: Begun) -> Begun:
-        """Predict all tasks."""
+        """Predict all tasks; raises NotFiniteError."""
         started = time.perf_counter()
-        begun.predicted = self.predictor(begun.rgb)
+        try:
+            begun.predicted = self.predictor(begun.rgb)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{begun.file}: {error}") from error
         begun.seconds += time.perf_counter() - started
         return begun
 

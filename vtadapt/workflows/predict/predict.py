@@ -33,10 +33,12 @@ from vtadapt.workflows.predict.tables import written
 from vtadapt.workflows.predict.video.film import Film
 from vtadapt.workflows.predict.video.frames import VideoOptions
 from vtadapt.workflows.run.load import load_run
+from vtadapt.workflows.sizing.finite import NotFiniteError
 from vtadapt.workflows.sizing.size import Sizing
 from vtadapt.workflows.terminal.text import say
 
-_UNREADABLE = (BrokenImageError, BrokenVideoError)  # not a full disk, say, which the next file would meet as well
+# Not a full disk, say, which the next file would meet as well.
+_OF_ONE_FILE = (BrokenImageError, BrokenVideoError, NotFiniteError)
 
 
 def predict(
@@ -78,10 +80,12 @@ def predict(
         For each photograph {"image"[, FORMAT: path, or {task: path}; "raw" for arrays], "size": [H, W], "run_size":
         [H, W], "tiles" (1 for the whole), "seconds" (of work on it, less what it waited), "images_per_second"
         (1 / seconds)}, for each video what :class:`vtadapt.workflows.predict.video.film.Film` returns. Of several files
-        one that cannot be read is told on stderr and stands as {"image", "error"}; see :func:`failure_of`.
+        one that cannot be read, or of which the network says no number, is told on stderr and stands as {"image",
+        "error"[, "code"]}; see :func:`failure_of`.
 
     Raises:
         DataError: no photograph found, or the only file cannot be read.
+        NotFiniteError: what the network says of the only file is no number.
         UsageError: a format, size or tile that is none or too small, nothing to write, no such device, or ``out`` is
             the folder of a photograph.
         VtadaptError: not enough memory.
@@ -139,7 +143,7 @@ def _told(file: Path, result: Callable[[], dict[str, Any]], *, alone: bool) -> d
     """Wait for a file's result and say it; one that cannot be read is left out, but where it is ``alone`` an error."""
     try:
         entry = result()
-    except _UNREADABLE as error:
+    except _OF_ONE_FILE as error:
         if alone:
             raise
         return leave_out(file, error)

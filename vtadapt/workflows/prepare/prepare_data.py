@@ -67,7 +67,7 @@ def ensure_synthetic(recipes: Iterable[Recipe], out_dir: Path, *, quiet: bool = 
             _prepare(recipe, own_folder(recipe), out_dir, PrepareOptions(workers=workers), quiet)
         if recipe.source.synthetic and not has_pack(out_dir, recipe.name):
             with _Shown(f"prepare {recipe.name}", quiet) as show:
-                prepare(recipe, None, out_dir, PrepareOptions(workers=workers), on_progress=show)
+                prepare(recipe, None, out_dir, PrepareOptions(workers=workers), on_progress=show, tell=say)
 
 
 def own_folder(recipe: Recipe) -> list[Path]:
@@ -85,7 +85,7 @@ def _prepare(
     options = options or PrepareOptions()
     if recipe.source.synthetic or not given:
         with _Shown(f"prepare {recipe.name}", quiet) as show:
-            return prepare(recipe, None, out_dir, options, on_progress=show)
+            return prepare(recipe, None, out_dir, options, on_progress=show, tell=say)
     state, cache = _state_of_archives(given), out_dir / f".{recipe.name}.source"
     there = in_place(out_dir, recipe)
     if state is not None and not options.force and there is not None:
@@ -100,7 +100,8 @@ def _prepare(
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):
             unpacked = () if source in given else given
-            manifest = prepare(recipe, source, out_dir, options, on_progress=show, state=state, archives=unpacked)
+            told: dict[str, Any] = {"state": state, "archives": unpacked, "tell": say}
+            manifest = prepare(recipe, source, out_dir, options, on_progress=show, **told)
     _discard(cache)
     return manifest
 

@@ -22,7 +22,7 @@ from vtadapt.workflows.run.settings.fields import KEYS
 from vtadapt.workflows.run.settings.parse import value_text
 from vtadapt.workflows.run.settings.reading import is_read
 from vtadapt.workflows.train.records import BROKEN, broken
-from vtadapt.workflows.train.trainer import LAST
+from vtadapt.workflows.train.state import LAST
 
 MOMENTS = 120  # of the affinity's history at most
 FLAGS = (

@@ -27,6 +27,7 @@ from vtadapt.workflows.evaluate.other_data import label_maps_of
 from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.run.loaders import build_eval, open_reader
+from vtadapt.workflows.sizing.finite import need_finite
 from vtadapt.workflows.terminal.progress import Progress
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _scores(
 
 def _logits(loaded: Loaded, batch: Mapping[str, Any], fabric: Fabric) -> dict[str, torch.Tensor]:
     with torch.no_grad(), fabric.autocast():
-        return {k: v.float().cpu() for k, v in loaded.model(batch["image"].to(fabric.device)).items()}
+        logits = need_finite(loaded.model(batch["image"].to(fabric.device)))
+        return {k: v.float().cpu() for k, v in logits.items()}
 
 
 def _sample(loaded: Loaded, loader: DataLoader[Any], index: int, fabric: Fabric) -> Sample:

@@ -14,7 +14,6 @@ from torch import Tensor
 from vtadapt.affinity.troa import Troa, marked
 from vtadapt.atomic import write_json
 from vtadapt.errors import ConfigError
-from vtadapt.strict_json import parse_json
 from vtadapt.workflows.run import files
 
 FORMAT = 2
@@ -51,8 +50,7 @@ def write_history(run: Path, config: Mapping[str, Any], step: int, conditioning:
         conditioning: "troa" where the matrix is the A of the saved weights; "identity" or "uniform" where A was fixed
             to that and the matrix only gave the weights of the losses.
     """
-    lines = (run / files.METRICS).read_text(encoding="utf-8").splitlines()
-    history = [record for record in map(parse_json, lines) if record["split"] == "troa"]
+    history = [record for record in files.read_lines(run / files.METRICS) if record["split"] == "troa"]
     if not history:
         return
     for record in history:
@@ -63,7 +61,8 @@ def write_history(run: Path, config: Mapping[str, Any], step: int, conditioning:
     current["update_step"] = current.pop("step")
     about = {"format": FORMAT, "run": os.fspath(run), "data": config["data"], "split": "train", "measure": "troa"}
     about |= {"tasks": list(config["tasks"]), "batches": len(reached), "step": step, "theta": THETA}
-    write_json(run / files.AFFINITY, {**about, "conditioning": conditioning, **current, "history": history})
+    content = {**about, "conditioning": conditioning, **current, "history": history}
+    write_json(run / files.AFFINITY, content, checked=True)
 
 
 def read_affinity(path: Path, tasks: Sequence[str]) -> dict[str, Any]:

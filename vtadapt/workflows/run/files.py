@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import numpy as np
 
 from vtadapt import strict_json
 from vtadapt.atomic import disk_error, whole_file, write_text
+from vtadapt.checked import DamagedError, line_of
 from vtadapt.errors import ConfigError
 
 SETTINGS, CONFIG, MODEL, METRICS, RESULTS = (
@@ -27,15 +27,17 @@ STATE = "state.safetensors"
 
 AFFINITY = "affinity.json"
 
+PACKS = "packs.json"
+
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object, less its checksum.
 
     Raises:
-        ConfigError: missing or broken.
+        ConfigError: missing, broken or damaged.
     """
     try:
-        content = strict_json.read_json(path)
+        content = strict_json.read_checked(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {os.fspath(path)!r}: {error}; wanted the JSON file of a run") from error
     if not isinstance(content, dict):
@@ -45,23 +47,66 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line to ``metrics.jsonl``."""
-    with disk_error(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    with disk_error(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.write(line_of(record) + "\n")
 
 
-def cut_lines(path: Path, step: int) -> None:
-    """Drop the records of ``metrics.jsonl`` after ``step``, and a last line that a killed run left half-written."""
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of ``metrics.jsonl``; none where it is not there.
+
+    A last line that a killed run left half-written is passed over.
+
+    Raises:
+        ConfigError: another line is damaged, or the file cannot be read.
+    """
+    return [record for record, _ in _lines(path)]
+
+
+def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
+    """The records of ``metrics.jsonl``, each with its line."""
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise ConfigError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        last = number == len(lines)  # without an end of its own: nothing, or what a killed run left half-written
+        if last and not line:
+            continue
+        try:
+            record = strict_json.parse_checked_line(line)
+            int(record["step"]), str(record["split"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            if last and not isinstance(error, DamagedError):
+                continue
+            reason = str(error) if isinstance(error, ValueError) else "no record of a step"
+            raise ConfigError(
+                f"{os.fspath(path)!r}, line {number}: {reason}; put a whole copy back, or move the file away: what was "
+                "recorded is then not there, the run's state is"
+            ) from error
+        found.append((record, line))
+    return found
+
+
+def cut_lines(path: Path, step: int, evaluated: bool = True) -> None:
+    """Drop the records of ``metrics.jsonl`` after ``step``, and a last line that a killed run left half-written.
+
+    Args:
+        path: the file; may be missing.
+        step: that a run goes on from.
+        evaluated: False: the evaluation after that step is made again.
+
+    Raises:
+        ConfigError: another line is damaged.
+    """
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if strict_json.parse_json(line)["step"] > step:
-                continue
-        except (ValueError, KeyError, TypeError):
-            continue
-        kept.append(line + "\n")
-    write_text(path, "".join(kept))
+    kept = [
+        line + b"\n"
+        for record, line in _lines(path)
+        if record["step"] <= step and (evaluated or record["step"] < step or record["split"] != "val")
+    ]
+    write_text(path, b"".join(kept).decode("utf-8"))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

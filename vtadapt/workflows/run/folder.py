@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 
 from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, near_matches
-from vtadapt.lock import folder_lock
+from vtadapt.lock import Refusal, folder_lock, refuse_held
 from vtadapt.workflows.run.cached import cached_run, is_repository, repository_of
 from vtadapt.workflows.run.files import CONFIG, MODEL, SETTINGS
+from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.text import say
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
 
 DEMO = "demo"
+
+LOCK = ".lock"
 
 
 def new_run(folder: Path, name: str) -> Path:
@@ -47,8 +50,38 @@ def alone_in(run: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process trains it.
     """
-    busy = ConfigError(f"another process is training {os.fspath(run)!r}; wait for it, or end it and resume then")
-    with folder_lock(run / ".lock", busy):
+    with folder_lock(run / LOCK, _training(run), say):
+        yield
+
+
+def refuse_trained(run: Path) -> None:
+    """Refuse, before anything long, a run that another process trains.
+
+    Raises:
+        ConfigError: one does.
+    """
+    refuse_held(run / LOCK, _training(run))
+
+
+def _training(run: Path) -> Refusal:
+    return lambda who: ConfigError(
+        f"another process is training {os.fspath(run)!r} ({who}); wait for it, or end it and resume then"
+    )
+
+
+@contextlib.contextmanager
+def alone(folder: Path, what: str, again: str = "the same command again: what is finished is kept") -> Iterator[None]:
+    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused.
+
+    ``again``: how to go on with one that is interrupted.
+    """
+    with disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def busy(who: str) -> ConfigError:
+        return ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out ({who})")
+
+    with folder_lock(folder / LOCK, busy, say), going_on(again):
         yield
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from vtadapt.atomic import need_writable, write_json, write_text
+from vtadapt.atomic import need_writable, write_json
 from vtadapt.errors import DataError
 from vtadapt.models.backbones.weights import about_backbone
 from vtadapt.tasks import Task
@@ -15,7 +15,7 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.load import Loaded, bring, describe
 from vtadapt.workflows.run.methods import METHODS
-from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.run.settings import TrainSettings, save
 from vtadapt.workflows.run.settings.fields import GROUPS
 
 OF_THE_NETWORK = (
@@ -53,9 +53,9 @@ def save_run(loaded: Loaded, folder: Path, *, overwrite: bool = False) -> Loaded
     backbone = about_backbone(settings.encoder, settings.weights, model.digest())
     config = describe(settings, [], loaded.tasks, model, backbone)
     config |= {"size": [*loaded.size], "label_sets": dict(loaded.label_sets)}
-    write_text(folder / files.SETTINGS, settings.to_yaml())
+    save(folder / files.SETTINGS, settings)
     checkpoint.write_tensors(folder / files.MODEL, model.saved_state())
-    write_json(folder / files.CONFIG, config)
-    for name in (files.RESULTS, files.AFFINITY, files.METRICS):  # of the network that was here before
+    write_json(folder / files.CONFIG, config, checked=True)
+    for name in (files.RESULTS, files.AFFINITY, files.METRICS, files.PACKS):  # of the network that was here before
         (folder / name).unlink(missing_ok=True)
     return replace(loaded, path=folder)

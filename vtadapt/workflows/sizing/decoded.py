@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vtadapt.errors import VtadaptError
+from vtadapt.errors import VtadaptError, is_out_of_memory
 from vtadapt.tasks import Task
 from vtadapt.workflows.sizing.size import Plan, resize
 from vtadapt.workflows.sizing.tiled import Network, blended, resized, rows_resized
 
 BAND = 2_000_000  # pixels of class maps that are decoded together, about
-# What torch says where it has no memory, on the CPU of Unix and of Windows, and on devices.
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def decoded(
@@ -48,9 +46,8 @@ def enough_memory(size: tuple[int, int], advice: str = "--size auto or HxW") -> 
     """Turn the errors of a model that runs out of memory at ``size`` (height, width) into a VtadaptError."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not known and not any(words in str(error) for words in _NO_MEMORY):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         raise VtadaptError(f"not enough memory at {size[0]} x {size[1]}; use {advice}") from error
 

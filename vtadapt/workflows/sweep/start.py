@@ -1,16 +1,9 @@
-"""What every sweep begins with: its seeds, and a folder of its own."""
+"""What every sweep begins with: its seeds."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
-from vtadapt.atomic import disk_error
-from vtadapt.errors import ConfigError, UsageError
-from vtadapt.lock import folder_lock
+from vtadapt.errors import UsageError
 from vtadapt.workflows.run.settings.fields import LARGEST_SEED
-from vtadapt.workflows.terminal.interrupt import going_on
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -27,13 +20,3 @@ def parse_seeds(text: str) -> list[int]:
     if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len({*numbers}) < len(numbers):
         raise UsageError(f"--seeds {text!r}; wanted at least one, none twice or negative, or above {LARGEST_SEED}")
     return [*seeds]
-
-
-@contextlib.contextmanager
-def alone(folder: Path, what: str) -> Iterator[None]:
-    """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused."""
-    with disk_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    busy = ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out")
-    with folder_lock(folder / ".lock", busy), going_on("the same command again: what is finished is kept"):
-        yield

@@ -16,6 +16,7 @@ from vtadapt.atomic import write_json
 from vtadapt.errors import VtadaptError
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.settings import load
+from vtadapt.workflows.terminal.failures import explained
 from vtadapt.workflows.terminal.interrupt import ended_by_signals
 from vtadapt.workflows.terminal.text import say
 
@@ -32,7 +33,7 @@ def run_trial(what: str, folder: Path) -> None:
     if what == TRAIN:
         train(settings, resume=folder, quiet=True, trivial=False)  # the sweep measures them once
         return
-    write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder))
+    write_json(folder / COST, build_trainer(settings, folder, quiet=True).measure(folder), checked=True)
 
 
 def _end_with_parent() -> None:
@@ -52,13 +53,12 @@ def main(arguments: list[str]) -> int:
             run_trial(what, Path(folder))
     except KeyboardInterrupt as end:
         return getattr(end, "exit_code", 130)
-    except VtadaptError as error:
-        say(" ".join(str(error).split()))
-        return error.exit_code
-    except Exception as error:  # a defect: its traceback is in the log, its kind and text in the table
-        traceback.print_exc()
-        say(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        return 5
+    except Exception as error:
+        if (known := explained(error)) is None:  # a defect: its traceback is in the log, its kind and text in the table
+            traceback.print_exc()
+            known = VtadaptError(f"{type(error).__name__}: {error}")
+        say(" ".join(str(known).split()))
+        return known.exit_code
     return 0
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vtadapt.atomic import disk_error, write_text
+from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, UsageError, near_matches
 from vtadapt.models.backbones.weights import recognise
 from vtadapt.strict_json import parse_json
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.data.same_packs import changed_pack, digests_of, noted_packs
 from vtadapt.workflows.run.methods import METHODS, all_compared
-from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, validate
+from vtadapt.workflows.run.settings import TrainSettings, load, parse_assignments, save, validate
 from vtadapt.workflows.run.settings.reading import check_read, for_method, reads
 from vtadapt.workflows.sweep.trial_process import COST, MEASURE, TRAIN, run_trial
 from vtadapt.workflows.terminal.interrupt import uninterrupted
@@ -173,7 +174,7 @@ def begin(trial: Trial) -> None:
     """
     path = trial.path / files.SETTINGS
     if not path.is_file():
-        write_text(path, trial.settings.to_yaml())
+        save(path, trial.settings)
         return
     if differs := disagreement(trial):
         key, found, wanted = differs
@@ -190,6 +191,9 @@ def disagreement(trial: Trial, ignored: Sequence[str] = ()) -> tuple[str, Any, A
     for key in sorted(wanted.keys() - {*MOVABLE, *ignored}):
         if found[key] != wanted[key] and reads(trial.settings.method, key) and not _moved(trial, key):
             return key, found[key], wanted[key]
+    if changed := changed_pack(trial.path, digests_of(noted_packs(trial.path), trial.settings.data_dir)):
+        name, noted, now = changed
+        return f"the pack of {name!r}", noted, now
     return None
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
+
+from vtadapt.errors import DiskFullError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -49,10 +51,21 @@ def ended_by_signals() -> Iterator[None]:
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold signals back until the end of the block: a training step is taken whole or not at all."""
+    came: list[int] = []
+    try:
+        with _recorded(came):
+            yield
+    finally:
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _recorded(came: list[int]) -> Iterator[None]:
+    """Put the numbers of signals that come inside into a list, and do nothing else with them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
     held = [s for s in SIGNALS if signal.getsignal(s) not in (signal.SIG_IGN, None)]
     before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in held}
     try:
@@ -60,16 +73,50 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+
+
+class Signals:
+    """Signals that reach one of several processes end all of them after the same step.
+
+    A process that is interrupted alone would leave the others waiting for it, and at another step.
+    """
+
+    def __init__(self, together: Callable[[int], int] | None = None) -> None:
+        """``together``: the largest of a number that all processes call it with; None for a single process."""
+        self.together = together
+        self._came: list[int] = []
+
+    def watched(self, steps: Iterable[Any]) -> Iterator[Any]:
+        """Go through what a step is made of each; of several processes, nothing else ends one while it is at this."""
+        with contextlib.nullcontext() if self.together is None else _recorded(self._came):
+            yield from steps
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold signals back until the end of a step, in all processes.
+
+        Raises:
+            Ended: at its end, where one came to any of them.
+        """
+        if self.together is None:
+            with uninterrupted():
+                yield
+            return
+        yield
+        number = self.together(self._came[0] if self._came else 0)
+        if number:
+            raise Ended(number)
 
 
 @contextlib.contextmanager
 def going_on(how: str) -> Iterator[None]:
-    """Where the block is interrupted, let the user be told ``how`` to go on; of nested ones the outermost counts."""
+    """Where the block is interrupted, or ended by what the machine refuses, let the user be told ``how`` to go on.
+
+    Of nested ones the outermost counts.
+    """
     try:
         yield
-    except KeyboardInterrupt as end:
+    except (KeyboardInterrupt, MemoryError, OSError, RuntimeError, DiskFullError) as end:
         end.add_note(how)
         raise
 
@@ -77,4 +124,4 @@ def going_on(how: str) -> Iterator[None]:
 def told(end: KeyboardInterrupt) -> str:
     """The line about an interruption, with how to go on where that is known."""
     notes = getattr(end, "__notes__", [])
-    return f"interrupted; to go on: {notes[-1]}" if notes else "interrupted; no file is half written"
+    return f"interrupted; to go on: {notes[-1] if notes else 'the same command again; no file is half written'}"

@@ -47,7 +47,7 @@ def show_drawn(drawn: str) -> None:
 
 def say(*lines: str) -> None:
     """Print what goes on on stderr, one a line; a stderr that takes nothing more ends no training."""
-    with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # ValueError: it is closed; else there is none
         _put(sys.stderr, "".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -56,7 +56,9 @@ def warn(line: str) -> None:
     say(f"warning: {line}")
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        raise VtadaptError("could not print to stdout: it is closed; all files were written")
     try:
         _put(stream, text)
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -85,6 +87,7 @@ def _close(stream: TextIO) -> None:
 def guarded_streams() -> Iterator[None]:
     """Let stdout and stderr escape what their encoding lacks, whoever writes to them: warnings, bars, libraries."""
     before = []
+    _fill()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             before.append((stream, stream.errors))
@@ -93,7 +96,11 @@ def guarded_streams() -> Iterator[None]:
         yield
     finally:
         for stream, errors in before:
-            with contextlib.suppress(ValueError):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                _close(stream)  # what libraries wrote and a full disk did not take
+            with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(errors=errors)
 
 
@@ -111,3 +118,15 @@ def asked(question: str, otherwise: str) -> bool:
         raise UsageError(f"{question.rstrip('?')}: nobody can be asked here, the input is no terminal; {otherwise}")
     _put(sys.stderr, f"{printable(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _fill() -> None:
+    """Open the standard streams that were closed, to nowhere: else the next file that is opened would take their place.
+
+    What libraries print would land in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free

@@ -13,6 +13,7 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.data.data_sets import RunData, find_data
 from vtadapt.workflows.run.data.packs import with_packs
+from vtadapt.workflows.run.data.same_packs import digests_of, need_same_packs
 from vtadapt.workflows.run.devices import open_fabric
 from vtadapt.workflows.run.load import describe, read_config
 from vtadapt.workflows.run.loaders import build_train, default_epochs
@@ -21,7 +22,8 @@ from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.cached.features import open_features
 from vtadapt.workflows.train.class_weights import class_weights
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
-from vtadapt.workflows.train.trainer import LAST, Trainer
+from vtadapt.workflows.train.state import LAST
+from vtadapt.workflows.train.trainer import Trainer
 
 
 def build_trainer(
@@ -48,11 +50,14 @@ def build_trainer(
     fabric.barrier()
     if data.to_render and any(recipe.source.folder for recipe in data):
         settings, data, lessons, model, config = plan_run(asked, folder, weights)  # by what was found in their files
+    digests = digests_of([recipe.name for recipe in data], settings.data_dir)
+    if folder is not None:
+        need_same_packs(folder, digests, settings.data_dir)
     packs = build_train(settings, lessons.recipes, lessons.trained, fabric, lessons.label_maps, data.target)
     if settings.epochs is None:
         settings = settings.model_copy(update={"epochs": default_epochs(settings, packs.sampler.batches)})
     open_features(settings, [recipe.name for recipe in lessons.recipes], model, packs, fabric, quiet)
-    trainer = Trainer(settings, lessons, model, config, packs, fabric)
+    trainer = Trainer(settings, lessons, model, config, packs, fabric, digests)
     weights_of = class_weights(settings, lessons)
     trainer.objective.class_weights.update({name: found.to(fabric.device) for name, found in weights_of.items()})
     return trainer

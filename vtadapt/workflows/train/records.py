@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vtadapt.checked import DamagedError
 from vtadapt.errors import ConfigError
-from vtadapt.strict_json import StrictJsonError, parse_json
+from vtadapt.strict_json import parse_checked_line
 from vtadapt.workflows.run import files
 
 POINTS = 300  # of a curve at most; longer ones are averaged
@@ -93,15 +94,17 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     if not path.is_file():
         return [], []
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         return [], [broken(path.name, error)]
     found, wrong = [], []
     for i, line in enumerate(lines, 1):
+        if i == len(lines) and not line:
+            continue
         try:
             found.append(_record(line))
         except BROKEN as error:
-            if i < len(lines) or not isinstance(error, StrictJsonError):
+            if i < len(lines) or isinstance(error, DamagedError):
                 wrong.append((i, error))
     if not wrong:
         return found, []
@@ -109,10 +112,10 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return found, [broken(f"Line {wrong[0][0]}{more} of {path.name}", wrong[0][1])]
 
 
-def _record(line: str) -> dict[str, Any]:
-    record = parse_json(line)
+def _record(line: bytes) -> dict[str, Any]:
+    record = parse_checked_line(line)
     if not isinstance(record, dict):
-        raise ValueError(f"found {line[:40]!r}, wanted an object")
+        raise ValueError(f"found {line[:40].decode(errors='replace')!r}, wanted an object")
     step = _numbers(record.get("step"), 0, "step")
     if step is None:
         raise ValueError("it has no step")

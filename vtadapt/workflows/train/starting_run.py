@@ -85,7 +85,7 @@ class Start:
             ConfigError: its weights are missing or broken.
         """
         tensors, about = checkpoint.read_tensors(self.path / files.MODEL)
-        write_json(run / FOLDER / files.CONFIG, self.config.content)
+        write_json(run / FOLDER / files.CONFIG, self.config.content, checked=True)
         checkpoint.write_tensors(run / FOLDER / files.MODEL, tensors, about)
 
 

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from vtadapt.atomic import remove_leftovers, write_json
-from vtadapt.errors import ConfigError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.workflows.evaluate.evaluate import Evaluation, Metrics, evaluate, score, summary
+from vtadapt.workflows.evaluate.evaluate import Evaluation, by_set, evaluate, score, summary
 from vtadapt.workflows.evaluate.pictures import draw_panel
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.affinity_file import write_history
+from vtadapt.workflows.run.data.same_packs import noted_packs
 from vtadapt.workflows.run.loaders import TrainData, build_eval
 from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.run.settings import TrainSettings
-from vtadapt.workflows.terminal.interrupt import uninterrupted
+from vtadapt.workflows.terminal.interrupt import Signals
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cached.features import batches_of
@@ -31,13 +31,11 @@ from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
 from vtadapt.workflows.train.lessons import Lessons
 from vtadapt.workflows.train.methods import build_objective
+from vtadapt.workflows.train.state import BEST, Position, RunState
 from vtadapt.workflows.train.troa import TroaUpdates
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
-
-LAST = Path("checkpoints") / "last" / files.STATE
-BEST = Path("checkpoints") / "best" / files.MODEL
 
 
 class Trainer:
@@ -51,6 +49,7 @@ class Trainer:
         config: dict[str, Any],
         data: TrainData,
         fabric: Fabric,
+        packs: Mapping[str, str] | None = None,
     ) -> None:
         """Build what trains a network.
 
@@ -61,9 +60,10 @@ class Trainer:
             config: what its ``config.json`` will hold.
             data: what it reads.
             fabric: where it computes.
+            packs: digests of what it reads, by data set.
         """
         self.settings, self.data, self.fabric, self.core = settings, data, fabric, model
-        self.lessons = lessons
+        self.lessons, self.packs = lessons, dict(packs or {})
         # A held task is evaluated at the end but gives no loss: its labels on the new data must not be seen.
         self.tasks, self.trained = dict(lessons.tasks), dict(lessons.trained)
         self.config = {**config, "size": list(data.size)}
@@ -85,7 +85,11 @@ class Trainer:
             self.model.mark_forward_method("levels")
         self.loader: Any = batches_of(data, self.core, fabric)
         self.clock, self.stopwatch, self.prepared = Clock(), Stopwatch(), dict[str, Any]()
+        self.state = RunState(model, self.optimiser, self.troa, self.objective, fabric, self.config["backbone"])
+        self.signals = Signals(self._together if fabric.world_size > 1 else None)
         self.step, self.best, self.waited = 0, -math.inf, 0  # waited: evaluations since the best
+        self.pending = False
+        """Whether the steps of an epoch are taken, but not evaluated."""
 
     def run(self, path: Path, resume: bool, quiet: bool) -> dict[str, Any]:
         """Train to the end and write the run's results into ``path``."""
@@ -101,17 +105,21 @@ class Trainer:
         if not self.step:  # a session that was cut while preparing left no checkpoint of the loop
             self.clock.before = max(0.0, self.prepared.get("seconds", 0.0) - self.clock.session)
         with Progress(self.total, self.step, f"train {settings.data}", quiet) as bar:
-            for epoch in range(self.step // batches, self.epochs):
-                if self.step >= self.total or self.waited >= (settings.patience or sys.maxsize):  # within an epoch
+            patience = settings.patience or sys.maxsize
+            for epoch in range((self.step - self.pending) // batches, self.epochs):
+                if not self.pending and (self.step >= self.total or self.waited >= patience):  # within an epoch
                     break
                 try:
-                    self._epoch(epoch, bar)
+                    if not self.pending:
+                        self._epoch(epoch, bar)
+                        self.pending = True
+                    if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
+                        self._validate(epoch, bar)
+                    self.pending = False
+                    self._checkpoint()
                 except KeyboardInterrupt:
                     self._keep_steps()
                     raise
-                if (epoch + 1) % every == 0 or epoch + 1 == self.epochs or self.step == self.total:
-                    self._validate(epoch, bar)
-                self._checkpoint()
         return self._finish(self.clock.seconds)
 
     def measure(self, path: Path) -> dict[str, Any]:
@@ -135,8 +143,8 @@ class Trainer:
         self.data.sampler.set(epoch, first)
         self.model.train()
         self.stopwatch.start()
-        for batch in self.loader:
-            with uninterrupted():  # a step and its record, whole or not at all
+        for batch in self.signals.watched(self.loader):
+            with self.signals.held():  # a step and its record, whole or not at all
                 losses = self._advance(batch)
                 if self.step % self.settings.log_steps == 0:
                     rate = self.rates.at(self.step)
@@ -196,8 +204,9 @@ class Trainer:
         return results
 
     def _validate(self, epoch: int, bar: Progress) -> None:
+        self.state.need_finite(self.path, self.step)
         # Labels of held tasks are not looked at, not even to choose the best weights.
-        results = _metrics(self._evaluate(self.settings.val_images, self.trained, scaled=True))
+        results = by_set(self._evaluate(self.settings.val_images, self.trained, scaled=True))["metrics"]
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self.log.write({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
@@ -209,51 +218,39 @@ class Trainer:
         self.best = max(self.best, value)
 
     def _keep_steps(self) -> None:
-        """Keep the steps of an epoch that is interrupted.
+        """Keep the steps that were taken since the last checkpoint, when the run is interrupted.
 
-        Not at its end: what a checkpoint says is finished has been evaluated, too. And not of several processes, which
-        may have been reached by the signal at different steps.
+        Nobody is waited for: other processes have ended after the same step, or are about to.
         """
-        if self.step % self.data.sampler.batches and self.step < self.total and self.fabric.world_size == 1:
-            with uninterrupted():
-                self._checkpoint()
+        at_the_end = self.step == self.total or (self.step > 0 and self.step % self.data.sampler.batches == 0)
+        if self.step > self.state.saved.step:
+            self.pending = self.pending or at_the_end
+            self.state.write(self.path, self._position())
+
+    def _together(self, number: int) -> int:
+        """The largest of a number that all processes call this with."""
+        found = torch.tensor(number, device=self.fabric.device)
+        return int(cast(torch.Tensor, self.fabric.all_reduce(found, reduce_op="max")))
+
+    def _position(self) -> Position:
+        # What an evaluation said that is made again does not count yet.
+        best, waited = (self.best, self.waited) if not self.pending else self.state.saved[1:3]
+        return Position(self.step, best, waited, self.clock.seconds, self.pending)
 
     def _checkpoint(self) -> None:
-        if self.fabric.is_global_zero:
-            best, seconds = None if self.best == -math.inf else self.best, round(self.clock.seconds, 3)
-            about = {"step": self.step, "best": best, "seconds": seconds, "backbone": self.config["backbone"]}
-            about["waited"] = self.waited
-            optimiser = self.optimiser.optimizer.state_dict()
-            troa, method = self.troa.state.state(), self.objective.state()
-            checkpoint.save_state(self.path / LAST, self.core.saved_state(), optimiser, troa, about, method)
+        self.state.write(self.path, self._position())
         self.fabric.barrier()
 
     def _restore(self) -> None:
         """Go back to the last checkpoint, or to the beginning where there is none yet; forget what came after it."""
-        if (self.path / LAST).is_file():
-            self._load_last()
+        self.step, self.best, self.waited, self.clock.before, pending = self.state.read(self.path)
+        # A run that is lengthened since goes on within the epoch that was its last.
+        self.pending = pending and (self.step % self.data.sampler.batches == 0 or self.step == self.total)
         if self.fabric.is_global_zero:
-            files.cut_lines(self.path / files.METRICS, self.step)
-            for folder in {self.path, (self.path / LAST).parent, (self.path / BEST).parent}:
+            files.cut_lines(self.path / files.METRICS, self.step, evaluated=not self.pending)
+            for folder in (self.path, *self.path.glob("checkpoints/*")):
                 remove_leftovers(folder)
         self.fabric.barrier()
-
-    def _load_last(self) -> None:
-        model, state, troa, about, method = checkpoint.load_state(self.path / LAST)
-        checkpoint.load_into(self.core, model, self.path / LAST)
-        full = self.optimiser.optimizer.state_dict()
-        # AdamW's state is by number, so one of another architecture would load in silence, onto other weights.
-        if set(state) - set(range(sum(len(g["params"]) for g in full["param_groups"]))):
-            raise ConfigError(f"{self.path / LAST} has an optimiser of another architecture; train again")
-        full["state"] = state
-        self.optimiser.optimizer.load_state_dict(full)
-        if troa:
-            self.troa.state.load_state(troa)
-        if method:
-            self.objective.load_state(method)
-        self.step, self.waited = int(about["step"]), int(about.get("waited", 0))
-        self.best = -math.inf if about["best"] is None else float(about["best"])
-        self.clock.before = float(about.get("seconds", 0.0))  # checkpoints of old did not count
 
     def _finish(self, seconds: float) -> dict[str, Any]:
         """Evaluate the best weights on the whole validation split; write model, results and a panel."""
@@ -262,29 +259,12 @@ class Trainer:
         tensors, about = checkpoint.read_tensors(self.path / BEST)
         checkpoint.load_into(self.core, tensors, self.path / BEST)
         # In metres as stored, unlike the evaluations in between, which see distances as training does.
-        measured = self._evaluate(None, self.tasks)
-        trained = sum(p.numel() for p in self.core.trained_parameters())
-        results = {
-            "run": str(self.path),
-            "data": self.settings.data,
-            "split": "val",
-            "seed": self.settings.seed,
-            "steps": self.step,
-            "train_seconds": round(seconds, 1),
-            "seconds_per_step": self.stopwatch.mean,
-            "peak_memory": peak_memory(self.fabric.device),
-            **({"prepared": self.prepared} if self.prepared else {}),
-            **({"distance_factors": factors} if (factors := dict(self.data.distance_factors)) else {}),
-            "trained_parameters": trained,
-            "total_parameters": sum(p.numel() for p in self.core.parameters()),
-            "metrics": _metrics(measured),
-            "counts": {name: result.counts for name, result in measured.items()},
-            "thresholds": {name: result.thresholds for name, result in measured.items()},
-        }
+        results = {**self._cost(seconds), **by_set(self._evaluate(None, self.tasks))}
         if self.fabric.is_global_zero:
             checkpoint.write_tensors(self.path / files.MODEL, tensors)
-            write_json(self.path / files.CONFIG, self.config)
-            write_json(self.path / files.RESULTS, results)
+            packs = noted_packs(self.path)  # none in runs of before
+            write_json(self.path / files.CONFIG, self.config | ({"packs": packs} if packs else {}), checked=True)
+            write_json(self.path / files.RESULTS, results, checked=True)
             write_history(self.path, self.config, int(about["step"]), self.troa.conditioning)
             if complaint := self.troa.complaint(self.total):
                 warn(complaint)
@@ -294,6 +274,20 @@ class Trainer:
         self.log.close()
         return results
 
-
-def _metrics(results: Mapping[str, Evaluation]) -> dict[str, Metrics]:
-    return {name: result.metrics for name, result in results.items()}
+    def _cost(self, seconds: float) -> dict[str, Any]:
+        """What the results tell of the run itself."""
+        factors = dict(self.data.distance_factors)
+        return {
+            "run": str(self.path),
+            "data": self.settings.data,
+            "split": "val",
+            "seed": self.settings.seed,
+            "steps": self.step,
+            "train_seconds": round(seconds, 1),
+            "seconds_per_step": self.stopwatch.mean,
+            "peak_memory": peak_memory(self.fabric.device),
+            **({"prepared": self.prepared} if self.prepared else {}),
+            **({"distance_factors": factors} if factors else {}),
+            "trained_parameters": sum(p.numel() for p in self.core.trained_parameters()),
+            "total_parameters": sum(p.numel() for p in self.core.parameters()),
+        }

@@ -14,12 +14,12 @@ from vtadapt.workflows.evaluate.evaluate import Metrics, evaluate, summary
 from vtadapt.workflows.evaluate.trivial import Asked, trivial_metrics
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.devices import open_fabric
+from vtadapt.workflows.run.folder import alone
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader
 from vtadapt.workflows.run.methods import METHODS
 from vtadapt.workflows.run.settings import validate
 from vtadapt.workflows.sweep.spread import headlines
-from vtadapt.workflows.sweep.start import alone
 from vtadapt.workflows.sweep.trials import Trial, begin, failures, run_trials
 from vtadapt.workflows.train.starting_run import FOLDER, open_start
 from vtadapt.workflows.zero_shot.picture import draw_zero_shot

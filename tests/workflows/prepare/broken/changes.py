@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from vtadapt.checked import parse_json
+
 Change = Callable[[Path], object]
 Spoil = Callable[[Path], Path]
 
@@ -142,7 +144,7 @@ def without(*keys: str) -> Change:
     """Remove a key of a JSON file."""
 
     def change(path: Path) -> None:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_bytes())
         inner = content
         for key in keys[:-1]:
             inner = inner[key]

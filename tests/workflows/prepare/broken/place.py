@@ -84,9 +84,9 @@ def prepare_good(place: Place, data: str) -> Path:
     return place.folder
 
 
-def refused(ran: Any, names: object, says: str) -> None:
+def refused(ran: Any, names: object, says: str, code: int = 3) -> None:
     """One line on stderr, which names the offender and says what is wrong."""
-    assert ran.code == 3, ran.err
+    assert ran.code == code, ran.err
     assert len(ran.err.splitlines()) == 1, ran.err
     assert ran.err.startswith("vtadapt: error: ")
     assert str(names) in ran.err, ran.err

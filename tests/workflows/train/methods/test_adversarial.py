@@ -30,8 +30,8 @@ from vtadapt.workflows.train.methods.adversarial import SOURCE, TARGET, Adversar
 from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.second_data import TargetStream
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST
 
 BASE: dict[str, Any] = {"target": "shape", "discriminator_width": 4, "discriminator_lr": 1e-2}
 

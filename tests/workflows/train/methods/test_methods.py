@@ -29,8 +29,8 @@ from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.methods.cross_training import STATE, CrossTraining
+from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
-from vtadapt.workflows.train.trainer import LAST
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from vtadapt.workflows.predict.video.drawing import Drawing, Over
 from vtadapt.workflows.predict.video.frames import VideoOptions, announced, no_frame, open_video, rate_of, read_frames
 from vtadapt.workflows.predict.video.steady import Steady
 from vtadapt.workflows.predict.video.writer import Writer
+from vtadapt.workflows.sizing.finite import NotFiniteError
 from vtadapt.workflows.terminal.interrupt import uninterrupted
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import say, warn
@@ -64,6 +65,7 @@ class Film:
 
         Raises:
             BrokenVideoError: no frame can be read.
+            NotFiniteError: what the network says of a frame is no number.
             VtadaptError: the result cannot be written.
         """
         capture = open_video(path)
@@ -141,7 +143,10 @@ class _Made:
         if self.steady is not None:
             self.steady.begin(frame)
         alone = self.panel is not None and len(self.writers) == 1 and self.others is None
-        predicted = self.predictor(frame, self.panel.cell if alone and self.panel is not None else None)
+        try:
+            predicted = self.predictor(frame, self.panel.cell if alone and self.panel is not None else None)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{name}, frame {self.count + 1}: {error}") from error
         self.plan_report = predicted.plan.report
         for writer, draw in self.writers.values():
             writer.add(draw(frame, predicted.maps))

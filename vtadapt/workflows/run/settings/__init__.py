@@ -2,7 +2,7 @@
 
 from vtadapt.workflows.run.settings.fields import TrainSettings
 from vtadapt.workflows.run.settings.parse import parse_assignments, parse_by_method, parse_list, parse_size
-from vtadapt.workflows.run.settings.resolve import load, resolve, validate
+from vtadapt.workflows.run.settings.resolve import load, resolve, save, validate
 
 __all__ = [
     "TrainSettings",
@@ -12,5 +12,6 @@ __all__ = [
     "parse_list",
     "parse_size",
     "resolve",
+    "save",
     "validate",
 ]

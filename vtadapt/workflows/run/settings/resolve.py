@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
+from vtadapt.atomic import write_text
+from vtadapt.checked import DamagedError, check_yaml, yaml_text
 from vtadapt.errors import ConfigError, UsageError, clipped, near_matches, quoted
 from vtadapt.models.backbones.bundled import CNN, HYBRID, OLD_CNN, OLD_SWIN
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
@@ -160,12 +162,28 @@ def validate(values: Mapping[str, Any], where: str, places: Mapping[str, str] | 
         raise ConfigError(f"{place}: {clipped(key, 200)} = {quoted(first.get('input'))}: {reason}") from error
 
 
+def save(path: Path, settings: TrainSettings) -> None:
+    """Write the ``settings.yaml`` of a run, with a checksum (see :mod:`vtadapt.checked`).
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    write_text(path, yaml_text(settings.to_yaml()))
+
+
 def load(path: Path) -> TrainSettings:
     """Read the ``settings.yaml`` of a run; what it does not name is what was done before there was a setting for it.
 
     A run made before settings that it does not read were refused may have some: they had no effect, and have none.
+
+    Raises:
+        ConfigError: missing, broken or damaged.
     """
     found = _read(path)
+    try:
+        check_yaml(path.read_bytes())
+    except (OSError, DamagedError) as error:
+        raise ConfigError(f"settings {os.fspath(path)!r}: {error}") from error
     before = {"affinity": "identity", **(PAPERS_ADAPTATION if found.get("target") else {})}
     if isinstance(method := found.get("method", DEFAULT), str) and method in METHODS:
         before |= {key: value for key, value in BEFORE.items() if reads(method, key)}

@@ -131,8 +131,26 @@ class Objective:
         return cast(Tensor, self.fabric.all_reduce(error.clone(), reduce_op="max"))
 
     def clip(self, model: Any, optimiser: Any) -> None:
-        """Bound the norm of the gradients, all together; arguments as Fabric gives them."""
-        self.fabric.clip_gradients(model, optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
+        """Bound the norm of the gradients, all together; arguments as Fabric gives them.
+
+        Raises:
+            VtadaptError: it is not finite.
+        """
+        norm = self.fabric.clip_gradients(model, optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
+        self.need_finite_norm(norm)
+
+    def need_finite_norm(self, norm: Tensor | None) -> None:
+        """Refuse an update that would make all weights NaN: those from before it are kept.
+
+        Raises:
+            VtadaptError: ``norm``, of the gradients, is not finite. That of half precision may be now and then: its
+                scaler leaves such a step out.
+        """
+        if norm is not None and self.fabric.strategy.precision.precision != "16-mixed" and not norm.isfinite():
+            raise VtadaptError(
+                f"the gradients are {float(norm)}: the run diverges; what was saved before is kept, train again with a "
+                "lower --lr"
+            )
 
     def state(self) -> dict[str, Tensor]:
         """All that resuming needs besides network and optimiser."""

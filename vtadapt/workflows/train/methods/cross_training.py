@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ from vtadapt.tasks.losses import Loss
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.loaders import TrainData
 from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.terminal.interrupt import uninterrupted
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.train.methods.base import over_processes
 from vtadapt.workflows.train.methods.maps import label_map
@@ -76,13 +78,14 @@ class CrossTraining:
         batches = data.sampler.batches
         started, before = time.perf_counter(), self.seconds
         title = f"train {len(self.networks.pairs)} cross-task networks"
-        with Progress(self.steps, self.step, title, quiet or not self.fabric.is_global_zero) as bar:
+        with Progress(self.steps, self.step, title, quiet or not self.fabric.is_global_zero) as bar, self._kept(path):
             while self.step < self.steps:
                 epoch = self.step // batches
                 data.train.set_epoch(epoch)
                 data.sampler.set(epoch, self.step - epoch * batches)
                 for batch in loader:
-                    self._step(batch)
+                    with uninterrupted():
+                        self._step(batch)
                     self.seconds = before + time.perf_counter() - started
                     bar.update(self.step, {})
                     if self.step == self.steps:
@@ -92,6 +95,16 @@ class CrossTraining:
         if self.seconds > before:
             self._save(path / STATE)
         self.networks.requires_grad_(False).eval()
+
+    @contextlib.contextmanager
+    def _kept(self, path: Path) -> Iterator[None]:
+        """Keep the steps that were taken where the block is interrupted; several processes may be at different ones."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.step and self.fabric.world_size == 1:
+                self._save(path / STATE)
+            raise
 
     def _step(self, batch: Mapping[str, Any]) -> None:
         for group in self.optimiser.param_groups:
@@ -128,7 +141,8 @@ class CrossTraining:
     def _save(self, path: Path) -> None:
         if self.fabric.is_global_zero:
             about = {"step": self.step, "seconds": self.seconds, "losses": self.losses}
-            checkpoint.save_state(path, self.networks.state_dict(), self.optimiser.state_dict(), {}, about)
+            with uninterrupted():
+                checkpoint.save_state(path, self.networks.state_dict(), self.optimiser.state_dict(), {}, about)
         self.fabric.barrier()
 
     def _restore(self, path: Path) -> None:
@@ -136,10 +150,9 @@ class CrossTraining:
             return
         saved = checkpoint.load_state(path)
         checkpoint.load_into(self.networks, saved.model, path)
-        full = self.optimiser.state_dict()
-        full["state"] = saved.optimiser
-        self.optimiser.load_state_dict(full)
-        self.step, self.seconds = int(saved.about["step"]), float(saved.about["seconds"])
-        self.losses = dict(saved.about["losses"])
+        checkpoint.load_optimiser(self.optimiser, saved.optimiser, path)
+        with checkpoint.fitting(path):
+            self.step, self.seconds = int(saved.about["step"]), float(saved.about["seconds"])
+            self.losses = dict(saved.about["losses"])
         if self.step > self.steps:
             raise ConfigError(f"{path} was trained for {self.step} steps, wanted {self.steps}; train again")

@@ -24,4 +24,4 @@ class Stl(Objective):
         for task in networks.tasks:
             encoder = cast(Any, networks.encoder_of(task))
             own = [*encoder.parameters(), *networks.branches[task].parameters()]
-            clip_grad_norm_(own, self.settings.clip_norm)
+            self.need_finite_norm(clip_grad_norm_(own, self.settings.clip_norm))
