@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtadapt.atomic import disk_error, temporary_name
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.folder import alone_in, is_bundled
+from vtadapt.workflows.run.folder import alone_in, is_bundled, refuse_trained
 from vtadapt.workflows.runs.survey import is_run
 
 
@@ -24,8 +24,7 @@ def need_removable(path: Path) -> None:
         raise ConfigError(f"{os.fspath(path)!r} is no run; only folders of runs are removed")
     if is_bundled(path):
         raise ConfigError("the bundled demo run is a part of vtadapt and stays")
-    with alone_in(path):
-        pass
+    refuse_trained(path)
 
 
 def remove_run(path: Path) -> None:

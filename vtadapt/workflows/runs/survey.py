@@ -13,7 +13,7 @@ from vtadapt.errors import ConfigError, VtadaptError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import files
-from vtadapt.workflows.run.folder import alone_in, is_bundled
+from vtadapt.workflows.run.folder import is_bundled, refuse_trained
 
 TRAINING, FINISHED, INTERRUPTED, BROKEN = "training", "finished", "interrupted", "broken"
 """States of a run: a process is at it; done; cut off (``train --resume`` goes on); its files cannot be read."""
@@ -67,10 +67,10 @@ def is_trained(path: Path) -> bool:
     if is_bundled(path) or not os.access(path, os.W_OK):
         return False
     try:
-        with alone_in(path):
-            return False
+        refuse_trained(path)
     except ConfigError:
         return True
+    return False
 
 
 def settings_of(path: Path) -> dict[str, Any]:
