@@ -59,6 +59,7 @@ def test_affinity_is_the_learned_one(cli: Cli, empty: Path) -> None:
     assert "rooms is not prepared here" in ran.err
     folder = empty / "runs" / "bundled-demo" / "affinity" / "learned"
     assert {path.name for path in folder.iterdir()} == {
+        ".lock",
         "affinity.json",
         "affinity.npz",
         "affinity.png",

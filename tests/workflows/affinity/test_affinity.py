@@ -71,7 +71,7 @@ def test_keys_and_shapes(measure: Callable[..., dict[str, Any]], runs: Callable[
     assert -1 <= result["split_half"] <= 1
     assert result["history"] == json.loads((runs() / "affinity.json").read_text())["history"]
     assert result["files"] == {"npz": str(tmp_path / "affinity.npz"), "json": str(tmp_path / "affinity.json")}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["affinity.json", "affinity.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "affinity.json", "affinity.npz"]
 
 
 def test_rows_are_sources_and_columns_are_targets(

@@ -282,7 +282,7 @@ def test_the_command(tiny: Any, source: Path, tmp_path: Path, cli: Callable[...,
     found = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file() and "tensorboard" not in p.parts}
     files = ["settings.yaml", "start/config.json", "start/model.safetensors", "log.txt", "metrics.jsonl", "config.json"]
     files += ["checkpoints/last/state.safetensors", "checkpoints/best/model.safetensors", "model.safetensors"]
-    files += ["results.json", "panel-tiny.png", ".lock"]
+    files += ["results.json", "panel-tiny.png", "packs.json", ".lock"]
     wanted = {f"{trial}-seed0/{file}" for trial in ("zero-shot", "oracle") for file in files}
     assert found == wanted | {"zero_shot.json", "table.md", "panel-tiny-normals.png", ".lock"}
     assert not (tmp_path / "runs").exists()

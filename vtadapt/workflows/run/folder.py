@@ -73,16 +73,25 @@ def _training(run: Path) -> Refusal:
 def alone(folder: Path, what: str, again: str = "the same command again: what is finished is kept") -> Iterator[None]:
     """Make and hold the folder: of two comparisons (or ``what`` it is) at once in one folder the second is refused.
 
-    ``again``: how to go on with one that is interrupted.
+    ``again``: how to go on with one that is interrupted. A folder that was made for what failed is removed.
     """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
     def busy(who: str) -> ConfigError:
         return ConfigError(f"another {what} is running in {folder}; wait for it, or name another --out ({who})")
 
-    with folder_lock(folder / LOCK, busy, say), going_on(again):
-        yield
+    try:
+        with folder_lock(folder / LOCK, busy, say), going_on(again):
+            yield
+    except BaseException:
+        if missing and {path.name for path in folder.iterdir()} == {LOCK}:
+            (folder / LOCK).unlink()
+            with contextlib.suppress(OSError):
+                for path in missing:
+                    path.rmdir()
+        raise
 
 
 @contextlib.contextmanager
