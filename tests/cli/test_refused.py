@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.edited import edit
 from vtadapt.checked import parse_json
 from vtadapt.workflows.run.folder import alone_in
+from vtadapt.workflows.train.trainer import Trainer
 
 WRONG: list[tuple[str, int, str]] = [
     ("train roms", 2, "unknown data set 'roms'. Did you mean 'rooms'"),
@@ -172,8 +174,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(cli: Callable[..., Any], proj
     assert (ran.code, "another process is training 'runs/tiny-0001'" in ran.err) == (4, True)
 
 
-def test_a_loss_that_is_no_number(cli: Callable[..., Any], project: Path) -> None:
-    ran = cli("train", "tiny", "--epochs", 2, "--lr", "1e30", "--quiet")
+def test_a_loss_that_is_no_number(cli: Callable[..., Any], project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer._step
+
+    def diverging(self: Trainer, batch: Any) -> Any:
+        found = step(self, batch)
+        for parameter in self.core.trained_parameters():
+            parameter.data.fill_(torch.nan)
+        return found
+
+    monkeypatch.setattr(Trainer, "_step", diverging)
+    ran = cli("train", "tiny", "--epochs", 2, "--quiet")
     assert (ran.code, ran.out) == (5, "")
     assert len(ran.err.splitlines()) == 1
     assert "loss of task '" in ran.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -191,10 +190,10 @@ def run_affinity(
     options = chosen(run, options)
     place = out or output_folder(run, folder) / "affinity" / options.measure
     need_writable(place)
-    with alone(place, "measurement", "the same command again") if is_first_rank() else contextlib.nullcontext():
-        result = affinity_of_run(run, options, quiet=quiet)
-        if not is_first_rank():
-            return None
+    result = affinity_of_run(run, options, quiet=quiet)
+    if not is_first_rank():
+        return None
+    with alone(place, "measurement", "the same command again"):  # its files belong together
         save(result, place, plot)
     for line in warnings_of(result):
         warn(line)
