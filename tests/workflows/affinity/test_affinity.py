@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from vtadapt.checked import parse_json
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.workflows.affinity.run_affinity import warnings_of
+from vtadapt.workflows.run.files import read_lines
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import open_reader
 from vtadapt.workflows.train.troa import batch_cosines
@@ -39,7 +39,7 @@ def not_blank(path: Path) -> bool:
 def test_what_training_leaves(runs: Callable[..., Path], tiny: Any) -> None:
     run = runs()
     learned = parse_json((run / "affinity.json").read_bytes())
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = read_lines(run / "metrics.jsonl")
     history = [{k: v for k, v in line.items() if k != "split"} for line in lines if line["split"] == "troa"]
     assert learned["history"] == history
     assert [record["step"] for record in history] == [1, 2, 3]
@@ -69,7 +69,7 @@ def test_keys_and_shapes(measure: Callable[..., dict[str, Any]], runs: Callable[
     assert error == pytest.approx(array(result["sd"]) / np.sqrt(12), abs=1e-6)
     assert result["marked"] == (~(np.abs(C) >= 2 * error)).tolist()
     assert -1 <= result["split_half"] <= 1
-    assert result["history"] == json.loads((runs() / "affinity.json").read_text())["history"]
+    assert result["history"] == parse_json((runs() / "affinity.json").read_bytes())["history"]
     assert result["files"] == {"npz": str(tmp_path / "affinity.npz"), "json": str(tmp_path / "affinity.json")}
     assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "affinity.json", "affinity.npz"]
 
@@ -174,7 +174,7 @@ def test_permuted_labels_are_a_floor(measure: Callable[..., dict[str, Any]]) -> 
 
 def test_learned_is_what_training_arrived_at(measure: Callable[..., dict[str, Any]], runs: Callable[..., Path]) -> None:
     result = measure("--measure", "learned", "--groups", 2)
-    wanted = {**json.loads((runs() / "affinity.json").read_text()), "measure": "learned"}
+    wanted = {**parse_json((runs() / "affinity.json").read_bytes()), "measure": "learned"}
     assert {key: result[key] for key in wanted} == wanted
     assert sorted(sum(result["groups"]["groups"], [])) == sorted(TASKS)
 

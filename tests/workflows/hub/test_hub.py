@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 import vtadapt
+from vtadapt.checked import json_text, parse_json
 from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
 from vtadapt.workflows.hub.pull import WANTED, pull
 from vtadapt.workflows.hub.push import push
@@ -110,6 +111,18 @@ def test_there_and_back(cli: Callable[..., Any], tiny: Any, hub: StandIn, tmp_pa
     assert sorted(path.name for path in Path(found["folder"]).iterdir()) == before
 
 
+@pytest.mark.parametrize("name", ["config.json", "settings.yaml", "model.safetensors"])
+def test_a_changed_byte_is_told(tiny: Any, hub: StandIn, name: str) -> None:
+    push(tiny.run, "jane/rooms")
+    content = hub.commits["jane/rooms"][0]
+    place = content[name].index(b"tiny") if name != "model.safetensors" else -1
+    changed = bytearray(content[name])
+    changed[place] ^= 1
+    content[name] = bytes(changed)
+    with pytest.raises(ConfigError, match=f"{name}.*damaged"):
+        pull("jane/rooms")
+
+
 def test_revisions(tiny: Any, hub: StandIn, tmp_path: Path) -> None:
     push(tiny.run, "jane/rooms", private=True)
     push(vtadapt.create(["depth"], size=(64, 64)).save(tmp_path / "other"), "jane/rooms")
@@ -125,10 +138,10 @@ def test_nothing_of_this_machine_is_uploaded(tiny: Any, hub: StandIn, tmp_path: 
     run = Path(shutil.copytree(tiny.run, tmp_path / "run"))
     (run / "checkpoints").mkdir(exist_ok=True)
     (run / "secret.txt").write_text("x")
-    config = json.loads((run / "config.json").read_text())
+    config = parse_json((run / "config.json").read_bytes())
     place = {"path": "/home/jane/secret/w.pth", "bytes": 1, "mtime_ns": 1, "sha256": "0" * 64}
     config["backbone"] |= {"file": place}
-    (run / "config.json").write_text(json.dumps(config))
+    (run / "config.json").write_text(json_text(config))
     push(run, "jane/rooms")
     (stored,) = hub.commits["jane/rooms"]
     for name, content in stored.items():

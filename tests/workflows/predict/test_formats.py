@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ def test_predictions_are_labels_that_a_recipe_reads(tiny: Any, photos: Path, tmp
     }  # fmt: skip
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(recipe))
     vtadapt.prepare_data(tmp_path / "again.yaml", tmp_path / "source", data_dir=tmp_path / "data")
-    measured = vtadapt.load(tiny.run).evaluate("again", data_dir=tmp_path / "data")["metrics"]["again"]
+    run = shutil.copytree(tiny.run, tmp_path / "run")  # what is measured is written into it
+    measured = vtadapt.load(run).evaluate("again", data_dir=tmp_path / "data")["metrics"]["again"]
     arrays = np.load(entry["raw"])
     assert arrays["semseg"].shape == (40, 56)
     assert measured.keys() == tasks.keys()

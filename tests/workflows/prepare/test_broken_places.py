@@ -81,7 +81,7 @@ def test_a_limit_on_the_size_of_files(place_of: Callable[[str], Place]) -> None:
     place = place_of("camvid")
     before = place.pack()
     larger(place)
-    refused(run_alone(place.asked(), most=200_000), ".camvid.building/train.h5", "File too large")
+    refused(run_alone(place.asked(), most=200_000), ".camvid.building/train.h5", "File too large", 5)
     assert place.pack() == before
     tidy(place)
 

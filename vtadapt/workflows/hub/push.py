@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from vtadapt.atomic import need_writable, temporary_folder, whole_file, write_json, write_text
+from vtadapt.checked import yaml_text
 from vtadapt.errors import UsageError
 from vtadapt.workflows.hub.card import card, facts_of
 from vtadapt.workflows.hub.client import library, need_repository, told
@@ -85,14 +86,14 @@ def write_layout(run: Loaded, repository: str, licence: str | None, folder: Path
         place = dict(config["backbone"]["file"])
         config["backbone"]["file"] = {**place, "path": Path(str(place["path"])).name}
         config["backbone"]["weights"] = _bare(str(config["backbone"]["weights"]))
-    write_json(folder / files.CONFIG, config)
-    write_text(folder / files.SETTINGS, _settings(run.path / files.SETTINGS))
+    write_json(folder / files.CONFIG, config, checked=True)
+    write_text(folder / files.SETTINGS, yaml_text(_settings(run.path / files.SETTINGS)))
     for name in (files.RESULTS, files.AFFINITY):
         if (run.path / name).is_file():
             content = files.read_json(run.path / name)
             for key in ("run", "panels"):
                 content.pop(key, None)
-            write_json(folder / name, content)
+            write_json(folder / name, content, checked=True)
     with whole_file(folder / files.MODEL) as temporary:
         shutil.copyfile(run.path / files.MODEL, temporary)
     write_text(folder / CARD, card(facts_of(run, repository, licence)))

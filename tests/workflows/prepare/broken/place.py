@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.workflows.prepare.broken.sources import GOOD
+from vtadapt.checked import parse_json
 from vtadapt.data.pack.manifest import open_manifest, open_pack, verify
 from vtadapt.data.prepare.options import PrepareOptions
 from vtadapt.workflows.prepare.prepare_data import prepare_data
@@ -62,7 +63,7 @@ class Place:
         for split in open_manifest(self.data, self.name)["splits"]:
             assert "image" in open_pack(self.data, self.name, split).read(0)
         found = {p.name: p.read_bytes() for p in sorted((self.data / self.name).iterdir())}
-        manifest = json.loads(found["manifest.json"])
+        manifest = parse_json(found["manifest.json"])  # its checksum is of the places, too
         places = {key: manifest.pop(key, None) for key in ("source", "source_from_here")}  # of this copy
         assert None not in places.values()
         return found | {"manifest.json": json.dumps(manifest).encode()}
