@@ -100,7 +100,7 @@ def test_losses_that_are_none(tiny, tmp_path, changes, words):
 
 
 def test_rare_classes_weigh_more():
-    weights = balanced(torch.tensor([1000.0, 100.0, 10.0, 0.0, 0.001], dtype=torch.float64))
+    weights = balanced(torch.tensor([1000.0, 100.0, 10.0, 0.0, 1.0, 5000.0], dtype=torch.float64))
     assert weights[0] < 1 <= weights[1] < weights[2] <= 10
     assert weights[3] == 1
     assert weights.max() <= 10

@@ -30,10 +30,10 @@ from vtadapt.workflows.train.trainer import Trainer
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 whole = Trainer.METHOD
-def guarded(self, *given):
+def guarded(self, *given, **named):
     if self.step == AT:
         os.kill(os.getpid(), NUMBER)
-    return whole(self, *given)
+    return whole(self, *given, **named)
 Trainer.METHOD = guarded
 sys.argv = ["vtadapt", "train", "--config", sys.argv[1], "--quiet"]
 cli.main()
