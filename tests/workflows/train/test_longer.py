@@ -50,7 +50,7 @@ def test_what_cannot_lengthen_a_run(tiny):
     assert lengthened(tiny.run, settings, None, 50).epochs == 50
 
 
-def test_training_ends_when_it_gets_no_better(tiny, tmp_path, cli):
+def test_training_ends_when_it_gets_no_better(tiny, tmp_path):
     # A rate so small that nothing changes: no evaluation after the first is better.
     settings = tiny.other(tmp_path, epochs=8, evals=8, patience=2, lr=1e-12, steps=None)
     results = train(settings, quiet=True, trivial=False)
@@ -59,8 +59,6 @@ def test_training_ends_when_it_gets_no_better(tiny, tmp_path, cli):
     assert results["steps"] == 3 * per_epoch > 0  # the first, and two that were no better
     again = train(settings, resume=run, quiet=True, trivial=False)
     assert again["steps"] == results["steps"]
-    more = cli("train", "--resume", run, "--steps", results["steps"] + 1, "--data-dir", tiny.data_dir)
-    assert (more.code, json.loads((run / "results.json").read_text())["steps"]) == (0, results["steps"] + 1), more.err
 
 
 @pytest.mark.parametrize(

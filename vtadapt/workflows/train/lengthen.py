@@ -16,8 +16,7 @@ def lengthened(folder: Path, settings: TrainSettings, steps: int | None, epochs:
     """The settings of a run with more steps, or more epochs; the other of both follows from it.
 
     The learning rate goes on where the step lies in the longer schedule. What was evaluated stays, also the best
-    weights: a longer run is never worse on its validation set. A patience that ended the run has no say any more:
-    whoever asks for more steps has decided.
+    weights: a longer run is never worse on its validation set.
 
     Args:
         folder: of the run.
@@ -35,4 +34,4 @@ def lengthened(folder: Path, settings: TrainSettings, steps: int | None, epochs:
         raise UsageError(f"{os.fspath(folder)!r} has {done} steps already; wanted more of them in --steps")
     if epochs is not None and epochs <= (settings.epochs or 0):
         raise UsageError(f"{os.fspath(folder)!r} has {settings.epochs} epochs already; wanted more of them in --epochs")
-    return settings.model_copy(update={"steps": steps, "epochs": epochs, "patience": None})
+    return settings.model_copy(update={"steps": steps, "epochs": epochs})
