@@ -134,7 +134,9 @@ def mirror_step(weights: Tensor, cosines: Tensor, eta: float, floor: float = 1e-
     grown = torch.where(seen, weights * torch.exp(eta * cosines.nan_to_num(0.0)), 0.0)
     share = torch.where(seen, weights, 0.0).sum(0)
     # Only what the observed pairs hold is divided anew: a task without labels in a batch must not lose weight by that.
-    scaled = torch.where(seen, grown * share / grown.sum(0).clamp_min(1e-300), weights).clamp_min(floor)
+    divided = grown * share / grown.sum(0).clamp_min(1e-300)
+    # Nor may the floor move it: after normalising, a weight lies a little below it.
+    scaled = torch.where(seen, divided.clamp_min(floor), weights)
     return scaled / scaled.sum(0)
 
 

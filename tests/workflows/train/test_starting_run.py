@@ -22,7 +22,6 @@ from vtadapt.workflows.evaluate.evaluate import evaluate_run
 from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model
-from vtadapt.workflows.run.folder import bundled_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.train.held_weights import HeldWeights
@@ -234,9 +233,12 @@ def test_what_a_start_refuses(tiny: Any, tmp_path: Path, source: Path, changes: 
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_network_is_that_of_the_start_where_nothing_else_is_named(tmp_path: Path) -> None:
-    """The bundled run is of before the order of the adapters could be chosen, and another is the default now."""
-    named = {"data": "rooms", "data_dir": tmp_path, "run_dir": tmp_path / "runs", "start": bundled_run()}
+def test_the_network_is_that_of_the_start_where_nothing_else_is_named(
+    tiny: Any, tmp_path: Path, runs: Callable[..., Path]
+) -> None:
+    """Such as the order of the adapters of a run of before that could be chosen: another is the default now."""
+    named = transfer(tiny, tmp_path / "runs", runs(adapter="slides")).model_dump(exclude_unset=True)
+    del named["adapter"], named["head"]
     planned = plan_run(TrainSettings(**named))
     assert (planned.settings.adapter, planned.settings.head) == ("slides", "subpixel")
     assert planned.config["adapters"]["adapter"] == "slides"
