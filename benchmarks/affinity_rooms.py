@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vtadapt.viz.affinity.heatmap import heatmap
+from vtadapt.viz.matrices.heatmap import heatmap
 from vtadapt.viz.panels import save_png
 from vtadapt.workflows.affinity.measure import AffinityOptions
 from vtadapt.workflows.affinity.run_affinity import affinity_of_run

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.data.training.transforms import train_transform
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbones.families import family_of
+from vtadapt.models.backbones.families.table import family_of
 from vtadapt.models.backbones.load import load_backbone
 from vtadapt.tasks import Task, make_task
 from vtadapt.workflows.train.learning_rates import make_optimiser

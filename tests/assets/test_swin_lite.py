@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from vtadapt.assets.swin_lite import crops, pretrain, teacher
 from vtadapt.data.recipe.recipe import load_recipe
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
 
 FOLDER = resources.files("vtadapt") / "assets" / "swin_lite"
 

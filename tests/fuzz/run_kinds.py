@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tests.fuzz.data_kinds import _text as changed_text
 from tests.fuzz.mutate import damaged
 from vtadapt.errors import VtadaptError
-from vtadapt.models.backbones import state_dict
+from vtadapt.models.backbones.weights import state_dict
 from vtadapt.workflows.report.report import ReportOptions, report
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.folder import find_run

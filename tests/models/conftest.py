@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
 
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3}
 

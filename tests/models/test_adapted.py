@@ -8,8 +8,8 @@ import torch
 from tests.models.model_contract import CHANNELS, ConfiguredContract, disturb
 from vtadapt.errors import ConfigError
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.decoder import fuse_skip
 
 

@@ -11,9 +11,9 @@ from tests.models.model_contract import CHANNELS, disturb
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.block import Grid
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.families.windows import MASKED, fit_shift
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.windows import MASKED, fit_shift
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vtadapt.viz.affinity.matrix import scale_of
-from vtadapt.viz.affinity.page import MARGIN
+from vtadapt.viz.matrices.matrix import scale_of
+from vtadapt.viz.matrices.page import MARGIN
 from vtadapt.viz.style import PAPER
 
 SDNE = ["semseg", "depth", "normals", "edges"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.viz.pixels import LONG, colour_of, frame_is_paper, where
-from vtadapt.viz.affinity.evolution import LINES, evolution
+from vtadapt.viz.matrices.evolution import LINES, evolution
 
 
 def course(count: int, tasks: int = 4) -> np.ndarray:

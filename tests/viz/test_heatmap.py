@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.viz.pixels import LONG, SDNE, colour_of, frame_is_paper, middle, where
-from vtadapt.viz.affinity.evolution import evolution
-from vtadapt.viz.affinity.heatmap import heatmap, heatmaps
-from vtadapt.viz.affinity.matrix import INKS, UNMEASURED, ink_on, number_text, scale_of
-from vtadapt.viz.affinity.page import MARGIN, filled, one_line, plain_look, text_width
+from vtadapt.viz.matrices.evolution import evolution
+from vtadapt.viz.matrices.heatmap import heatmap, heatmaps
+from vtadapt.viz.matrices.matrix import INKS, UNMEASURED, ink_on, number_text, scale_of
+from vtadapt.viz.matrices.page import MARGIN, filled, one_line, plain_look, text_width
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_users_settings_of_matplotlib_are_neither_used_nor_changed():
 
 def test_matplotlib_is_imported_late_and_never_pyplot():
     code = (
-        "import sys, vtadapt.viz.affinity.evolution as e; assert 'matplotlib' not in sys.modules; "
+        "import sys, vtadapt.viz.matrices.evolution as e; assert 'matplotlib' not in sys.modules; "
         "e.heatmaps([('a', [[1.0]])], ['a']); e.evolution([1], [[[1.0]]], ['a']); "
         "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -14,8 +14,8 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
 
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
-from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.tasks import Task, make_task
 from vtadapt.workflows.train.train import train
 

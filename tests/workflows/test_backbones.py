@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from vtadapt.models.backbones import store
 from vtadapt.models.backbones.catalogue import CATALOGUE
+from vtadapt.models.backbones.weights import store
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ def backbones(
 ) -> None:
     """List encoders worth taking: parameters, patch, licence, published figures, what to type; or describe one."""
     from vtadapt.models.backbones.catalogue import CATALOGUE, known
-    from vtadapt.models.backbones.store import entries
-    from vtadapt.models.backbones.store import forget as strike
+    from vtadapt.models.backbones.weights.store import entries
+    from vtadapt.models.backbones.weights.store import forget as strike
     from vtadapt.workflows.backbones import catalogue_pages, description, entry_dict, store_pages
     from vtadapt.workflows.terminal.tables import show_result
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
+from vtadapt.models.backbones.plain.swin import PatchMerging
 from vtadapt.models.conditioning import TaskScaledNorm
-from vtadapt.models.plain_swin import PatchMerging
 
 
 class Bottleneck(nn.Module):

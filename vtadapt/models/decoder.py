@@ -7,7 +7,7 @@ from typing import Literal, Protocol, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.backbones.windows import keep_mask
+from vtadapt.models.backbones.families.windows import keep_mask
 
 
 class WindowedEncoder(Protocol):

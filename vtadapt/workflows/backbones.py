@@ -8,8 +8,8 @@ from typing import Any
 
 from rich import box
 
-from vtadapt.models.backbones import store
 from vtadapt.models.backbones.catalogue import CONDITIONS, Figure, Known
+from vtadapt.models.backbones.weights import store
 from vtadapt.workflows.terminal.tables import Table
 
 

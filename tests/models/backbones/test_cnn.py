@@ -15,9 +15,9 @@ from torch import nn
 from vtadapt.assets.resnet_pico.pretrain import resnet_pico
 from vtadapt.assets.swin_pico import pretrain
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.backbones.families.cnn import CnnBackbone
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
 
 
 def test_names_that_timm_calls_resnets_become_cnns_and_swins_stay_swins():

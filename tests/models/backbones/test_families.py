@@ -16,8 +16,8 @@ from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.attention import TaskAdaptedAttention
 from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.backbones.block import AdaptedBlock, Grid
-from vtadapt.models.backbones.families import family_of, wrap
-from vtadapt.models.backbones.vit import ViTBlock
+from vtadapt.models.backbones.families.table import family_of, wrap
+from vtadapt.models.backbones.families.vit import ViTBlock
 from vtadapt.models.capture import find_block, regular_attention, task_attention
 
 SIZES = [(8, 8), (9, 5)]

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from vtadapt.errors import ConfigError
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.state_dict import load_weights
-from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.weights.state_dict import load_weights
 
 
 def test_random_weights_depend_on_the_seed_only():

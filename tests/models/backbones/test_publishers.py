@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from tests.models.backbones.layouts import LAYOUTS, as_dinov2, as_dinov3, as_swin, dinov2, dinov3, spread, swin
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.publishers import unwrap
-from vtadapt.models.backbones.state_dict import load_weights
+from vtadapt.models.backbones.weights.publishers import unwrap
+from vtadapt.models.backbones.weights.state_dict import load_weights
 
 SIZES = {"dinov2": 518, "dinov2-reg4": 518, "eva02": 56}
 

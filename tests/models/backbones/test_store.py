@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vtadapt.errors import UsageError
-from vtadapt.models.backbones import store
+from vtadapt.models.backbones.weights import store
 
 A, B = "a" * 64, "b" * 64
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tests.models.backbones.layouts import spread
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.weights import HUB, NAMES, locate
+from vtadapt.models.backbones.weights.find import HUB, NAMES, locate
 
 SWIN = "swin_tiny_patch4_window7_224"
 

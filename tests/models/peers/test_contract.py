@@ -11,9 +11,9 @@ from torch import nn
 from tests.models.model_contract import CHANNELS, ModelContract
 from tests.models.peers.networks import build_peer
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.cnn import CnnBackbone
+from vtadapt.models.backbones.families.cnn import CnnBackbone
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.swin import SwinBackbone
 from vtadapt.models.peers.base import Peer, PeerConfig
 from vtadapt.workflows.run.methods import METHODS
 

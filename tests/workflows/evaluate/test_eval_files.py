@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vtadapt.viz.affinity.confusion import confusion_picture
+from vtadapt.viz.matrices.confusion import confusion_picture
 from vtadapt.workflows.evaluate.evaluate import EvalOptions, evaluate_run
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import build_eval, open_reader

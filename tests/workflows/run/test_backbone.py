@@ -16,8 +16,8 @@ from tests.edited import edit
 from tests.workflows.train.cutting import CutError, cut
 from vtadapt.checked import parse_json
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones import store
 from vtadapt.models.backbones.load import load_backbone
+from vtadapt.models.backbones.weights import store
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.sweep.trials import Trial, begin, disagreement

@@ -20,7 +20,7 @@ from tests.fuzz.data_kinds import RECIPE, write_source
 from vtadapt.atomic import write_json
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import VtadaptError
-from vtadapt.viz.affinity.page import one_line
+from vtadapt.viz.matrices.page import one_line
 from vtadapt.viz.report.page import environment
 from vtadapt.viz.style import typeset
 from vtadapt.workflows.terminal import exported, tables, text

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from vtadapt.assets.swin_pico.pretrain import main
 from vtadapt.models.backbones.bundled import OLD_CNN, build_resnet_pico, config_of
-from vtadapt.models.backbones.cnn import CnnBackbone
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
+from vtadapt.models.backbones.families.cnn import CnnBackbone
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 
 
 def resnet_pico() -> CnnBackbone:

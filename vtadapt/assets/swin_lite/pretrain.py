@@ -43,9 +43,9 @@ from vtadapt.assets.swin_lite.crops import (
 from vtadapt.assets.swin_lite.teacher import copy_stem, load_teacher
 from vtadapt.atomic import whole_file, write_json
 from vtadapt.models.backbones.bundled import HYBRID, config_of
-from vtadapt.models.backbones.windows import fit_shift
-from vtadapt.models.plain_hybrid import PlainHybrid
-from vtadapt.models.plain_swin import initialise
+from vtadapt.models.backbones.families.windows import fit_shift
+from vtadapt.models.backbones.plain.hybrid import PlainHybrid
+from vtadapt.models.backbones.plain.swin import initialise
 from vtadapt.synthetic.rooms.rooms import KINDS
 
 SOURCES = {"photographs": 0.5, "rooms": 0.3, "streets": 0.2}  # shares of a batch

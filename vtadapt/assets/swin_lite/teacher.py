@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.plain_hybrid import STEM, PlainHybrid, SameConv, inverted_residuals
+from vtadapt.models.backbones.plain.hybrid import STEM, PlainHybrid, SameConv, inverted_residuals
 
 PARTS = (
     (1, 3, 1, 1, 16),

@@ -33,8 +33,8 @@ from torchvision.ops import roi_align
 from vtadapt.atomic import whole_file
 from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import OLD_SWIN, build_pico, config_of
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
-from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.decoder import LightDecoder
 from vtadapt.synthetic.rooms.rooms import KINDS, generate_rooms
 

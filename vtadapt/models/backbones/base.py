@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from vtadapt.errors import ConfigError
 from vtadapt.models.backbones.block import AdaptedStage, Grid
-from vtadapt.models.backbones.state_dict import digest_of
+from vtadapt.models.backbones.weights.state_dict import digest_of
 
 
 class Encoded(NamedTuple):

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from vtadapt.models.backbones.cnn import OUTPUT_STRIDE
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
-from vtadapt.models.plain_hybrid import PlainHybrid
-from vtadapt.models.plain_swin import PlainSwin
+from vtadapt.models.backbones.families.cnn import OUTPUT_STRIDE
+from vtadapt.models.backbones.plain.hybrid import PlainHybrid
+from vtadapt.models.backbones.plain.swin import PlainSwin
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
 
 HYBRID, CNN = "swin_lite", "cnn_lite"
 OLD_SWIN, OLD_CNN = "swin_pico", "resnet_pico"

@@ -17,10 +17,10 @@ from vtadapt.models.backbones.bundled import (
     load_bundled,
     statistics_of,
 )
-from vtadapt.models.backbones.state_dict import load_weights
-from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.weights import AUTO, RANDOM, TIMM, locate
-from vtadapt.models.plain_swin import initialise
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.plain.swin import initialise
+from vtadapt.models.backbones.weights.find import AUTO, RANDOM, TIMM, locate
+from vtadapt.models.backbones.weights.state_dict import load_weights
 
 
 def load_backbone(name: str = HYBRID, weights: str = AUTO, *, seed: int = 0) -> Encoder:
@@ -41,20 +41,20 @@ def load_backbone(name: str = HYBRID, weights: str = AUTO, *, seed: int = 0) -> 
         raise ConfigError(f"timm has no weights for {name!r}; use --weights auto (bundled), random or FILE")
     if name == HYBRID or (name, weights) == (OLD_SWIN, AUTO):
         return _plain(name, weights, seed)
-    from vtadapt.models.backbones import families  # here, since timm takes seconds to import
+    from vtadapt.models.backbones.families import table  # here, since timm takes seconds to import
 
     if name not in BUNDLED:
-        families.check_name(name, weights)
+        table.check_name(name, weights)
     if weights != AUTO and (path := locate(name, weights)) is not None:
         weights = str(path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = families.build(name, weights, seed) if name not in BUNDLED else build_bundled(name, weights)
+        net = table.build(name, weights, seed) if name not in BUNDLED else build_bundled(name, weights)
     if weights == AUTO:
         load_bundled(name, net)
     elif weights != RANDOM:
         load_weights(net, Path(weights))
-    return families.wrap(name, net, weights, seed)
+    return table.wrap(name, net, weights, seed)
 
 
 def _plain(name: str, weights: str, seed: int) -> SwinBackbone:

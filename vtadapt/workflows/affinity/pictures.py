@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vtadapt.viz.affinity.evolution import evolution
-from vtadapt.viz.affinity.heatmap import heatmap, heatmaps
+from vtadapt.viz.matrices.evolution import evolution
+from vtadapt.viz.matrices.heatmap import heatmap, heatmaps
 from vtadapt.viz.panels import save_png
 
 

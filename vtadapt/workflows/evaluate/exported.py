@@ -12,7 +12,7 @@ from torch import Tensor
 from vtadapt.atomic import write_text
 from vtadapt.digits import amount
 from vtadapt.tasks import Task
-from vtadapt.viz.affinity.confusion import confusion_picture
+from vtadapt.viz.matrices.confusion import confusion_picture
 from vtadapt.viz.panels import save_png
 from vtadapt.workflows.terminal.exported import CSV, LATEX, csv_text, latex_table, latex_text, write_tables
 

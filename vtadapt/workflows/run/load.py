@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import nn
 
 from vtadapt.errors import ConfigError, UsageError, clipped, quoted
-from vtadapt.models.backbones import store
-from vtadapt.models.backbones.weights import AUTO, RANDOM, find_backbone, need_digest
+from vtadapt.models.backbones.weights import store
+from vtadapt.models.backbones.weights.find import AUTO, RANDOM, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
@@ -42,7 +42,7 @@ def describe(
         recipes: of its data sets.
         tasks: that its network has.
         model: its network.
-        backbone: what :func:`vtadapt.models.backbones.weights.about_backbone` tells.
+        backbone: what :func:`vtadapt.models.backbones.weights.find.about_backbone` tells.
     """
     return {
         "format": FORMAT,

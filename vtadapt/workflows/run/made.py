@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vtadapt.atomic import need_writable, write_json
 from vtadapt.errors import DataError
-from vtadapt.models.backbones.weights import about_backbone
+from vtadapt.models.backbones.weights.find import about_backbone
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.build import build_model

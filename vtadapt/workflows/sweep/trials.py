@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from vtadapt.atomic import disk_error
 from vtadapt.errors import ConfigError, UsageError, near_matches
-from vtadapt.models.backbones.weights import recognise
+from vtadapt.models.backbones.weights.find import recognise
 from vtadapt.strict_json import parse_json
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.data.same_packs import changed_pack, digests_of, noted_packs

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vtadapt.atomic import need_writable
-from vtadapt.models.backbones.weights import about_backbone, find_backbone, need_digest
+from vtadapt.models.backbones.weights.find import about_backbone, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import checkpoint, files

@@ -11,8 +11,8 @@ from timm.layers import GroupNorm
 from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
-from vtadapt.models.backbones.cnn import CnnBackbone
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
+from vtadapt.models.backbones.families.cnn import CnnBackbone
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.workflows.run.methods import METHODS
 
 PEERS = ("stl", "mtl-cnn", "consistency", "xtam", "tawt", "mult", "dpt", "lora")

@@ -13,7 +13,7 @@ from typing import Any
 from vtadapt.atomic import disk_error, make_folder, write_json
 from vtadapt.digits import amount
 from vtadapt.errors import ConfigError, DataError
-from vtadapt.models.backbones.store import caches
+from vtadapt.models.backbones.weights.store import caches
 from vtadapt.workflows.train.cached.form import Form
 from vtadapt.workflows.train.cached.locks import turn, unused
 from vtadapt.workflows.train.cached.slots import Slots, file_size

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtadapt.tasks.spec import Colour
-from vtadapt.viz.affinity.page import ratio, text_width
+from vtadapt.viz.matrices.page import ratio, text_width
 from vtadapt.viz.style import PAPER
 
 if TYPE_CHECKING:

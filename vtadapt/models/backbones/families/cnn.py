@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from vtadapt.models.backbones.pyramid import PyramidBackbone
+from vtadapt.models.backbones.families.pyramid import PyramidBackbone
 
 OUTPUT_STRIDE = 16  # as DeepLab: the last stage is dilated instead of strided
 

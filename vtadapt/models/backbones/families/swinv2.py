@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from vtadapt.models.backbones.block import Grid
-from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.windows import WindowBlock
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.families.windows import WindowBlock
 
 
 class SwinV2Block(WindowBlock):

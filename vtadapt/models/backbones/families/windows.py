@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.backbones.block import AdaptedBlock, Grid
-from vtadapt.models.backbones.listening import probabilities
-from vtadapt.models.plain_swin import MASKED, join, padded, partition
+from vtadapt.models.backbones.families.listening import probabilities
+from vtadapt.models.backbones.plain.swin import MASKED, join, padded, partition
 
 CAPTURED_AT_ONCE = 64  # windows whose probabilities of all heads are in memory together
 

@@ -2,7 +2,7 @@
 
 The networks of timm are imported with all of timm and torchvision, which takes longer than predicting a photograph.
 This one has timm's names of weights and timm's order of operations: it takes the same state dicts and gives the same
-features to the bit, which ``tests/models/test_plain_swin.py`` holds. All other encoders are timm's own.
+features to the bit, which ``tests/models/backbones/test_plain_swin.py`` holds. All other encoders are timm's own.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class PatchEmbed(nn.Module):
 
 
 class PlainSwin(nn.Module):
-    """The modules of a Swin, which :class:`vtadapt.models.backbones.swin.SwinBackbone` runs; no classifier.
+    """The modules of a Swin, which :class:`vtadapt.models.backbones.families.swin.SwinBackbone` runs; no classifier.
 
     Attributes:
         feature_info: of every stage {"num_chs", "reduction"}: its channels, and pixels per token and side.

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones.publishers import WrongLayoutError, to_timm, unwrap
+from vtadapt.models.backbones.weights.publishers import WrongLayoutError, to_timm, unwrap
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

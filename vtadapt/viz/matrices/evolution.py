@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtadapt.tasks.spec import Colour
-from vtadapt.viz.affinity import page
-from vtadapt.viz.affinity.heatmap import heatmaps, numbers_of
-from vtadapt.viz.affinity.matrix import Scale, scale_of
+from vtadapt.viz.matrices import page
+from vtadapt.viz.matrices.heatmap import heatmaps, numbers_of
+from vtadapt.viz.matrices.matrix import Scale, scale_of
 from vtadapt.viz.style import MUTED, PAPER, RULE
 
 if TYPE_CHECKING:

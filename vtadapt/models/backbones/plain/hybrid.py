@@ -2,7 +2,7 @@
 
 Levels at strides 4 and 8, and the way to stride 16, are convolutions; attention begins at stride 16, where it is cheap
 and where the adapters are. Convolutions have no batch norm: its statistics and scale are folded into their weights, as
-all who run a network do. No library is imported, see :mod:`vtadapt.models.plain_swin`.
+all who run a network do. No library is imported, see :mod:`vtadapt.models.backbones.plain.swin`.
 
 Sources: EfficientNet (Tan and Le, ICML 2019, arXiv 1905.11946) in its Lite form (ReLU6, no squeeze and excitation);
 hybrids of convolutions and attention as in ViT (Dosovitskiy et al., ICLR 2021, arXiv 2010.11929, section 3.1).
@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.models.plain_swin import Stage
+from vtadapt.models.backbones.plain.swin import Stage
 
 STEM = 32  # channels after the first convolution
 Part = tuple[int, int, int, int, int]
@@ -113,7 +113,7 @@ class ConvStage(nn.Module):
 
 
 class PlainHybrid(nn.Module):
-    """The modules of a hybrid, which :class:`vtadapt.models.backbones.swin.SwinBackbone` runs; no classifier.
+    """The modules of a hybrid, which :class:`vtadapt.models.backbones.families.swin.SwinBackbone` runs; no classifier.
 
     Attributes:
         feature_info: of every stage {"num_chs", "reduction"}: its channels, and pixels per token and side.
@@ -129,7 +129,7 @@ class PlainHybrid(nn.Module):
         num_heads: Sequence[int],
         window_size: int,
     ) -> None:
-        """Create; weights wait for a state dict, or for :func:`vtadapt.models.plain_swin.initialise`.
+        """Create; weights wait for a state dict, or for :func:`vtadapt.models.backbones.plain.swin.initialise`.
 
         Args:
             img_size: side in pixels of the images whose maps bound the windows; others may be of any size.

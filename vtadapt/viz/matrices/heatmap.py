@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtadapt.viz.affinity.matrix import FRAME, UNMEASURED, Block, Scale, draw_cells, scale_of
-from vtadapt.viz.affinity.page import (
+from vtadapt.viz.matrices.matrix import FRAME, UNMEASURED, Block, Scale, draw_cells, scale_of
+from vtadapt.viz.matrices.page import (
     NOTE,
     PAD,
     add_legend,

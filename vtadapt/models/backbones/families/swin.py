@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.backbones.block import AdaptedStage, Grid
-from vtadapt.models.backbones.windows import WindowBlock, fit_shift, keep_mask
+from vtadapt.models.backbones.families.windows import WindowBlock, fit_shift, keep_mask
 
 # 18-block stages adapt their last 4 blocks (slides); other depths keep that share.
 ADAPTED_SHARE = 4 / 18

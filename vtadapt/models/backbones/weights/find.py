@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vtadapt.errors import ConfigError
-from vtadapt.models.backbones import store
+from vtadapt.models.backbones.weights import store
 
 AUTO, RANDOM, TIMM, HUB = "auto", "random", "timm", "hf-hub:"
 ACCEPTED = "--weights FILE, --weights timm (downloads), --weights hf-hub:ORG/NAME (downloads) or --weights random"

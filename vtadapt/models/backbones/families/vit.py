@@ -17,8 +17,8 @@ from vtadapt.errors import ConfigError
 from vtadapt.models.attention_maps import AttentionMaps, Head
 from vtadapt.models.backbones.base import Backbone
 from vtadapt.models.backbones.block import AdaptedBlock, AdaptedStage, Grid
-from vtadapt.models.backbones.listening import probabilities
-from vtadapt.models.backbones.simple_pyramid import SimplePyramid, even
+from vtadapt.models.backbones.families.listening import probabilities
+from vtadapt.models.backbones.families.simple_pyramid import SimplePyramid, even
 
 WINDOW = 7  # side of the windows on which the task-adapted bias lies; with it E = 7^3 = 343, the slides' size
 TAPS = 4  # blocks whose outputs are read as levels, at equal distances, as DPT reads 3, 6, 9 and 12 of 12

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.bundled import OLD_SWIN, build_pico, build_plain, config_of, load_bundled
+from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.load import load_backbone
-from vtadapt.models.backbones.state_dict import IMAGENET_MEAN, IMAGENET_STD
-from vtadapt.models.backbones.swin import SwinBackbone
+from vtadapt.models.backbones.plain.swin import PatchMerging, PlainSwin, join, partition
+from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.models.capture import regular_attention
-from vtadapt.models.plain_swin import PatchMerging, PlainSwin, join, partition
 
 # Whole windows; several of them, shifted; all stages padded; higher than wide, one stage shifted one way only.
 SIZES = [(128, 128), (160, 224), (105, 157), (256, 64)]

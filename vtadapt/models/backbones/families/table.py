@@ -16,12 +16,12 @@ from torch import nn
 from vtadapt.errors import ConfigError, near_matches
 from vtadapt.models.backbones.base import Encoder
 from vtadapt.models.backbones.bundled import BUNDLED, CNN, HYBRID, initialisation, statistics_of
-from vtadapt.models.backbones.cnn import CnnBackbone
-from vtadapt.models.backbones.pyramid import PyramidBackbone
-from vtadapt.models.backbones.swin import SwinBackbone
-from vtadapt.models.backbones.swinv2 import SwinV2Backbone
-from vtadapt.models.backbones.vit import EvaBackbone, ViTBackbone
-from vtadapt.models.backbones.weights import ACCEPTED
+from vtadapt.models.backbones.families.cnn import CnnBackbone
+from vtadapt.models.backbones.families.pyramid import PyramidBackbone
+from vtadapt.models.backbones.families.swin import SwinBackbone
+from vtadapt.models.backbones.families.swinv2 import SwinV2Backbone
+from vtadapt.models.backbones.families.vit import EvaBackbone, ViTBackbone
+from vtadapt.models.backbones.weights.find import ACCEPTED
 
 FAMILIES: dict[type[nn.Module], type[Encoder]] = {
     SwinTransformer: SwinBackbone,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vtadapt.viz.affinity.page import (
+from vtadapt.viz.matrices.page import (
     NOTE,
     add_legend,
     filled,

@@ -1,0 +1,1 @@
+"""The bundled encoders in plain PyTorch: importing timm takes longer than a small picture."""
