@@ -36,7 +36,7 @@ TASK_NAMES = {"semseg", "depth", "normals", "edges"}
 KIND_NAMES = {path.stem for path in (PACKAGE / "tasks" / "kinds").glob("*.py")} - {"__init__", "base"}
 # Those who wrap timm; two decoders build on its Swin blocks.
 MODELS_WITH_TIMM = {
-    *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "models" / "backbones").glob("*.py")),
+    *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "models" / "backbones").rglob("*.py")),
     "models/decoder.py",
     "models/peers/mult.py",
 }

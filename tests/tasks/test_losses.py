@@ -132,6 +132,20 @@ def test_cross_entropy_by_hand() -> None:
     assert loss.value.item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
 
 
+def test_cross_entropy_with_weights_by_hand() -> None:
+    task = make_task("parts", "classes", classes=["a", "b"])
+    logits = torch.tensor([[[[0.0, math.log(3.0), 9.0]], [[0.0, 0.0, -9.0]]]])
+    labels, weights = torch.tensor([[[1, 0, 255]]]), torch.tensor([3.0, 1.0])
+    wanted = (math.log(2) + 3 * math.log(4 / 3)) / 4
+    assert task.loss_fn(logits, labels, weights).value.item() == pytest.approx(wanted)
+    logits.requires_grad_()
+    loss = task.loss_fn(logits, torch.tensor([[[1, 1, 255]]]), torch.tensor([3.0, 0.0])).value
+    loss.backward()
+    assert loss.item() == 0  # labels that count nothing teach nothing, and give no NaN
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_a_label_without_a_channel_is_named() -> None:
     task = make_task("parts", "classes", classes=["a", "b"])
     with pytest.raises(DataError, match=r"'parts' has 2 classes, found label ids -1, 2, 7;"):

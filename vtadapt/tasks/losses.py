@@ -92,8 +92,15 @@ def berhu(prediction: Tensor, target: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Mean over the pixels whose label is not 255 of -log softmax(logits)[label]; (B, K, H, W), (B, H, W).
 
-    With ``class_weights`` (K,) the mean is weighted: sum of w[label] times the loss over the sum of w[label].
+    With ``class_weights`` (K,) the mean is weighted: sum of w[label] times the loss over the sum of w[label];
+    0 where that is 0.
     """
+    import torch
     import torch.nn.functional as F  # noqa: N812
 
-    return F.cross_entropy(logits, labels, class_weights, ignore_index=VOID)
+    if class_weights is None:
+        return F.cross_entropy(logits, labels, ignore_index=VOID)
+    # PyTorch's own mean is NaN where all labelled pixels of a batch are of classes that count nothing.
+    each = F.cross_entropy(logits, labels, class_weights, ignore_index=VOID, reduction="sum")
+    weight = class_weights[labels.where(labels != VOID, 0).long()].where(labels != VOID, 0.0)
+    return each / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)

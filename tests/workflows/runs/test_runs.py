@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.folder import alone_in, bundled_run
+from vtadapt.workflows.run import files
+from vtadapt.workflows.run.folder import alone_in, bundled_run, refuse_trained
+from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.runs.remove import remove_run
 from vtadapt.workflows.runs.survey import age, describe_run, list_runs
 from vtadapt.workflows.runs.tables import compare_runs, size
@@ -67,6 +69,21 @@ def test_a_run_that_is_trained_is_told_apart_and_stays(runs):
     assert sorted(path.name for path in runs.iterdir()) == ["done", "notes", "odd"]
 
 
+def test_a_run_that_was_cut_while_it_was_lengthened_is_not_done(runs, capsys):
+    """Its results and its weights are those of before, and who uses them is told so."""
+    done = describe_run(runs / "done")["steps"]
+    load_run(runs / "done")
+    assert capsys.readouterr().err == ""
+    files.append_line(runs / "done" / "metrics.jsonl", {"step": done + 7, "split": "train", "loss": 1.0})
+    about = describe_run(runs / "done")
+    assert (about["state"], about["steps"]) == ("interrupted", done + 7)
+    load_run(runs / "done")
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"cut then, at step {done + 7}: these are its weights of step {done};" in told
+    with alone_in(runs / "done"):
+        assert describe_run(runs / "done")["state"] == "training"
+
+
 def test_what_is_no_run_is_never_removed(runs, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(runs / "done")
@@ -101,7 +118,9 @@ def test_ages_have_one_unit(past, text):
 
 def test_one_process_may_look_while_it_trains_itself(runs):
     with alone_in(runs / "done"):
-        assert describe_run(runs / "done")["state"] == "finished"
+        assert describe_run(runs / "done")["state"] == "training"
+        with pytest.raises(ConfigError, match="another process is training"):  # and it still holds it
+            refuse_trained(runs / "done")
 
 
 class Terminal(io.StringIO):

@@ -10,12 +10,16 @@ import pytest
 import torch
 import yaml
 
+from vtadapt.data.recipe.common_tasks import build_tasks
+from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.settings import load
 from vtadapt.workflows.train.class_weights import balanced
 from vtadapt.workflows.train.lengthen import LAST, lengthened
 from vtadapt.workflows.train.train import train
+
+ROOMS = build_tasks([load_recipe("rooms")], None)
 
 
 def records(run: Path) -> list[dict]:
@@ -59,6 +63,11 @@ def test_training_ends_when_it_gets_no_better(tiny, tmp_path):
     assert results["steps"] == 3 * per_epoch > 0  # the first, and two that were no better
     again = train(settings, resume=run, quiet=True, trivial=False)
     assert again["steps"] == results["steps"]
+    # Who asks for more of it gets all of them, and patience no longer ends it, when it is cut neither.
+    settings = lengthened(run, load(run / "settings.yaml"), results["steps"] + 2 * per_epoch, None)
+    longer = train(settings, resume=run, quiet=True, trivial=False, longer=True)
+    assert longer["steps"] == results["steps"] + 2 * per_epoch
+    assert load(run / "settings.yaml").patience is None
 
 
 @pytest.mark.parametrize(
@@ -92,11 +101,15 @@ def test_losses_and_weights_of_classes(tiny, tmp_path):
         ({"losses": {"colour": "focal"}}, "not trained"),
         ({"losses": {"depth": "dice"}}, "has no loss 'dice'"),
         ({"class_weights": {"wal": 2.0}}, "is no class"),
+        ({"class_weights": dict.fromkeys(ROOMS["semseg"].classes, 0.0)}, "all classes of 'semseg' are 0"),
     ],
 )
 def test_losses_that_are_none(tiny, tmp_path, changes, words):
+    """Before any data is prepared: there is none in that folder."""
+    settings = tiny.other(tmp_path / "runs", data="rooms", steps=1, data_dir=tmp_path / "data", **changes)
     with pytest.raises(ConfigError, match=words):
-        train(tiny.other(tmp_path, steps=1, **changes), quiet=True)
+        train(settings, quiet=True)
+    assert not (tmp_path / "data").exists()
 
 
 def test_rare_classes_weigh_more():

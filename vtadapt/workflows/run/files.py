@@ -88,6 +88,29 @@ def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     return found
 
 
+def last_step(path: Path) -> int | None:
+    """The step of the last whole line of ``metrics.jsonl``, from its end; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            return int(strict_json.parse_json(line)["step"])
+        except (ValueError, KeyError, TypeError, OverflowError):
+            continue
+    return None
+
+
+def step_beyond_results(run: Path, results: Mapping[str, Any]) -> int | None:
+    """The last step that a run has logged where its results are of an earlier one: lengthened, and not done yet."""
+    reached, told = last_step(run / METRICS), results.get("steps")
+    return reached if reached is not None and isinstance(told, int) and reached > told else None
+
+
 def cut_lines(path: Path, step: int, evaluated: bool = True) -> None:
     """Drop the records of ``metrics.jsonl`` after ``step``, and a last line that a killed run left half-written.
 

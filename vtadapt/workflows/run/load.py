@@ -142,10 +142,24 @@ def load_run(path: Path, device: str = "cpu", *, weights: str | None = None) -> 
         need_digest(path, found.backbone, place, digest)
     if digest == found.backbone["sha256"] and place not in (AUTO, RANDOM):
         store.remember(Path(place), digest, settings.encoder)
+    _tell_cut(path)
     tensors, _ = checkpoint.read_tensors(path / files.MODEL)
     checkpoint.load_into(model, tensors, path / files.MODEL)
     bring(model.eval(), device)
     return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, _thresholds(path, found.tasks))
+
+
+def _tell_cut(path: Path) -> None:
+    """Say which weights these are, of a run that is lengthened and not done yet."""
+    try:
+        results = files.read_json(path / files.RESULTS) if (path / files.RESULTS).is_file() else {}
+    except ConfigError:  # a damaged file of results ends no prediction
+        return
+    if (reached := files.step_beyond_results(path, results)) is not None:
+        warn(
+            f"run {path.name!r} is being lengthened, or was cut then, at step {reached}: these are its weights of step "
+            f"{results['steps']}; vtadapt train --resume {path} goes on"
+        )
 
 
 def bring(model: nn.Module, device: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -57,7 +56,7 @@ def describe_run(path: Path) -> dict[str, Any]:
         _read(path, about)
     except (VtadaptError, StrictYamlError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         about |= {"state": BROKEN, "problem": " ".join(str(error).split())[:200]}
-    if about["state"] != FINISHED and is_trained(path):
+    if is_trained(path):  # also one that has results already: it is being lengthened
         about |= {"state": TRAINING, "problem": None}
     return about
 
@@ -95,16 +94,18 @@ def _read(path: Path, about: dict[str, Any]) -> None:
     about |= {key: settings.get(key) for key in ("data", "method", "seed")}
     about["of"] = settings.get("steps")
     about["tasks"] = list(settings.get("tasks") or [])
-    done, logged = (path / files.RESULTS).is_file(), _last_record(path / files.METRICS)
-    about["steps"] = logged.get("step")
+    about["steps"] = files.last_step(path / files.METRICS)
     if (path / files.CONFIG).is_file():
         config = files.read_json(path / files.CONFIG)
         about["tasks"] = list(config["tasks"])
         about |= {"data": config.get("data", about["data"]), "method": config.get("method", about["method"])}
-    if done:
+    if (path / files.RESULTS).is_file():
         results = files.read_json(path / files.RESULTS)
-        about |= {"steps": results.get("steps"), "of": results.get("steps"), "seconds": results.get("train_seconds")}
-        about["metrics"] = headlines(path, results)
+        about |= {"seconds": results.get("train_seconds"), "metrics": headlines(path, results)}
+        if files.step_beyond_results(path, results) is not None:
+            about["state"] = INTERRUPTED
+        else:
+            about |= {"steps": results.get("steps"), "of": results.get("steps")}
     if not ((path / files.MODEL).is_file() and (path / files.CONFIG).is_file()):
         about["state"] = INTERRUPTED
 
@@ -121,25 +122,6 @@ def headlines(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 key = name if len(by_data) == 1 else f"{data}/{name}"
                 found[key] = {"metric": tasks[name].headline, "value": metrics[tasks[name].headline]}
     return found
-
-
-def _last_record(path: Path) -> dict[str, Any]:
-    """The last whole line of ``metrics.jsonl``."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 65536))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return {}
-    for line in reversed(lines):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "step" in record:
-            return record
-    return {}
 
 
 def _changed(path: Path) -> float:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from vtadapt.data.pack.manifest import open_manifest
-from vtadapt.errors import ConfigError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.workflows.run.settings import TrainSettings
@@ -24,8 +23,7 @@ def class_weights(settings: TrainSettings, lessons: Lessons) -> dict[str, Tensor
     "auto" is median frequency balancing (Eigen and Fergus, ICCV 2015): the median of the classes' shares of the
     labelled training pixels by the class' own, at most 10; 1 for a class without a pixel.
 
-    Raises:
-        ConfigError: a class that no task has.
+    Names of classes were checked with the tasks, before any data was prepared.
     """
     wanted = settings.class_weights
     if wanted is None:
@@ -34,11 +32,6 @@ def class_weights(settings: TrainSettings, lessons: Lessons) -> dict[str, Tensor
     if wanted == AUTO:
         return {name: balanced(_pixels(task, settings, lessons)) for name, task in tasks.items()}
     assert not isinstance(wanted, str), "checked by the settings"
-    known = [name for task in tasks.values() for name in task.classes]
-    if lost := next((name for name in wanted if name not in known), None):
-        raise ConfigError(
-            f"class_weights: {lost!r} is no class of {', '.join(tasks) or 'any task'}.{near_matches(lost, known)}"
-        )
     found = {name: [wanted.get(one, 1.0) for one in task.classes] for name, task in tasks.items()}
     return {name: torch.tensor(of) for name, of in found.items() if any(weight != 1 for weight in of)}
 

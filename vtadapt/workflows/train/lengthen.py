@@ -10,13 +10,15 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.settings import TrainSettings
 
 LAST = Path("checkpoints") / "last" / files.STATE
+LENGTH = ("steps", "epochs", "patience")
+"""The settings that say how long a run is."""
 
 
 def lengthened(folder: Path, settings: TrainSettings, steps: int | None, epochs: int | None) -> TrainSettings:
     """The settings of a run with more steps, or more epochs; the other of both follows from it.
 
-    The learning rate goes on where the step lies in the longer schedule. What was evaluated stays, also the best
-    weights: a longer run is never worse on its validation set.
+    It has no ``patience`` any more. The learning rate goes on where the step lies in the longer schedule. What was
+    evaluated stays, also the best weights: a longer run is never worse on its validation set.
 
     Args:
         folder: of the run.
@@ -34,4 +36,5 @@ def lengthened(folder: Path, settings: TrainSettings, steps: int | None, epochs:
         raise UsageError(f"{os.fspath(folder)!r} has {done} steps already; wanted more of them in --steps")
     if epochs is not None and epochs <= (settings.epochs or 0):
         raise UsageError(f"{os.fspath(folder)!r} has {settings.epochs} epochs already; wanted more of them in --epochs")
-    return settings.model_copy(update={"steps": steps, "epochs": epochs})
+    # Who asks for more steps has them, also of a run that patience has ended.
+    return settings.model_copy(update={"steps": steps, "epochs": epochs, "patience": None})

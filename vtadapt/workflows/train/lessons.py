@@ -63,6 +63,8 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
         tasks = build_tasks(recipes, settings.tasks)
         lessons = Lessons(recipes, tasks, tasks, maps)
     lessons = _with_losses(lessons, settings.losses)
+    if isinstance(settings.class_weights, Mapping):
+        _need_classes(lessons.trained, settings.class_weights)
     for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
         raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
     least, found = METHODS[settings.method].fewest_tasks, lessons.trained
@@ -73,6 +75,23 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
     if settings.rehearse is not None and not lessons.kept[0]:
         raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
     return lessons
+
+
+def _need_classes(trained: Mapping[str, Task], wanted: Mapping[str, float]) -> None:
+    """Check the names of ``class_weights``, and that they leave something to be learned.
+
+    Raises:
+        ConfigError: a class that no task has, or a task whose classes all have weight 0.
+    """
+    tasks = {name: task for name, task in trained.items() if task.classes}
+    known = [one for task in tasks.values() for one in task.classes]
+    if lost := next((name for name in wanted if name not in known), None):
+        raise ConfigError(
+            f"class_weights: {lost!r} is no class of {', '.join(tasks) or 'any task'}.{near_matches(lost, known)}"
+        )
+    for name, task in tasks.items():
+        if all(wanted.get(one) == 0 for one in task.classes):
+            raise ConfigError(f"class_weights of all classes of {name!r} are 0, so it learns nothing; leave it out")
 
 
 def _with_losses(lessons: Lessons, losses: Mapping[str, str]) -> Lessons:

@@ -18,6 +18,7 @@ from vtadapt.workflows.run.settings import TrainSettings, load, save
 from vtadapt.workflows.run.settings.reading import check_method
 from vtadapt.workflows.terminal.interrupt import going_on
 from vtadapt.workflows.terminal.text import warn
+from vtadapt.workflows.train.lengthen import LENGTH
 from vtadapt.workflows.train.plan import build_trainer
 from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.trainer import Trainer
@@ -41,8 +42,7 @@ def train(
         trivial: also measure the trivial predictors at the end, see
             :func:`vtadapt.workflows.evaluate.trivial.with_trivial`.
         weights: when resuming, where those of the backbone are now, see :func:`vtadapt.workflows.run.load.load_run`.
-
-        longer: when resuming, take ``steps`` and ``epochs`` of ``settings``, too; see
+        longer: when resuming, take how long ``settings`` say that a run is, too; see
             :func:`vtadapt.workflows.train.lengthen.lengthened`.
 
     Raises:
@@ -50,7 +50,7 @@ def train(
     """
     if resume:
         refuse_trained(resume)
-        keys = ("data_dir", "steps", "epochs") if longer else ("data_dir",)
+        keys = ("data_dir", *LENGTH) if longer else ("data_dir",)
         taken = {key: getattr(settings, key) for key in keys}
         settings = load(resume / files.SETTINGS).model_copy(update=taken)
     else:
