@@ -47,6 +47,7 @@ def predict(
     let_waiting_threads_sleep()
     with importing():
         from vtadapt.workflows.predict.inputs import failure_of
+        from vtadapt.workflows.predict.outputs.formats import parse_formats
         from vtadapt.workflows.predict.predict import predict as work
         from vtadapt.workflows.predict.tables import show_pictures
         from vtadapt.workflows.predict.video.frames import VideoOptions
@@ -55,6 +56,7 @@ def predict(
 
     refuse_more_than(1)
     chosen = VideoOptions(every, limit, smooth)
+    parse_formats(format_)  # before a run is looked for, of which something is said
     found = find_run(run, run_dir or RUNS)
     shown: Any = {"formats": format_, "size": size, "tile": tile, "raw": raw, "panel": panel, "binary": binary}
     results = work(images, found, out, **shown, device=device, video=chosen, weights=weights)

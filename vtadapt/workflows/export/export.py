@@ -117,6 +117,7 @@ def _written(
 
     Raises:
         VtadaptError: none does.
+        OSError: the disk refuses.
     """
     kind, reasons = FORMATS[name], []
     for number, write in enumerate(kind.write, 1):
@@ -126,12 +127,15 @@ def _written(
             checked = _check(network, kind.open(path), example.is_floating_point())
             if number == len(kind.write) or all(share <= 1 for each in checked for share in each["relative"].values()):
                 return said, checked
+        except (OSError, MemoryError, VtadaptError):  # a full disk is none of the format's faults
+            raise
         except Exception as error:  # exporters and runtimes have errors of many kinds of their own
             reasons.append(" ".join(str(error).split())[:200])
         if number < len(kind.write):
             say("a faster way does not follow this network; torch's other exporter is tried, which takes minutes")
     network_name = type(network.network).__name__
-    raise VtadaptError(f"{network_name} cannot be exported as {name} ({reasons[-1]}); try another --format")
+    why = "; ".join(dict.fromkeys(reasons))
+    raise VtadaptError(f"{network_name} cannot be exported as {name} ({why}); try another --format")
 
 
 def _name(run: Path) -> str:

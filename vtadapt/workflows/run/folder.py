@@ -165,9 +165,7 @@ def find_run(run: str | None, folder: Path) -> Path:
         if path.is_dir():
             raise ConfigError(f"{os.fspath(path)!r} holds no finished run (no {CONFIG}); resume it or train again")
     close = near_matches(run, [p.name for p in runs])
-    raise ConfigError(
-        f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: ls ' + str(folder)}"
-    )
+    raise ConfigError(f"no run {run!r} here or in {os.fspath(folder)!r}.{close or ' List them with: vtadapt runs'}")
 
 
 def find_unfinished(run: str, folder: Path) -> Path:

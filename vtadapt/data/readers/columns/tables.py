@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
+from vtadapt import strict_json
 from vtadapt.data.readers.raw.picture import read_bytes
 from vtadapt.errors import ConfigError, DataError
 
@@ -145,8 +145,8 @@ def _listed(path: Path, state: tuple[int, int]) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = strict_json.parse_json(line)
+        except ValueError as error:
             raise DataError(f"{path}: line {number}: no JSON ({' '.join(str(error).split())[:80]})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}: line {number}: wanted an object with 'file_name'")
