@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from importlib import resources
 
@@ -91,7 +90,7 @@ def test_geometry_of_tokens_is_compared_cell_by_cell():
 
 
 @pytest.mark.slow
-def test_the_script_that_makes_them_runs(tmp_path):
+def test_the_script_that_makes_them_runs(tmp_path, monkeypatch):
     import timm
 
     torch.manual_seed(0)
@@ -103,12 +102,15 @@ def test_the_script_that_makes_them_runs(tmp_path):
     torch.save({"x0": torch.zeros(3)}, wrong)
     with pytest.raises(ValueError, match="not those of an EfficientNet-Lite0"):
         teacher.load_teacher(wrong)
-    run = [sys.executable, "-m", "vtadapt.assets.swin_lite.pretrain"]
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pretrain", *words, *cache])
+        pretrain.main()
+
     cache = ["--teacher", str(file), "--cache", str(tmp_path / "cache")]
     for source in ("rooms", "streets"):
-        subprocess.run([*run, "crops", source, "--count", "9", *cache], check=True, capture_output=True, timeout=300)
-    options = ["--steps", "3", "--batch", "4", "--out", str(tmp_path / "out")]
-    subprocess.run([*run, "train", *options, *cache], check=True, capture_output=True, timeout=300)
+        run("crops", source, "--count", "9")
+    run("train", "--steps", "3", "--batch", "4", "--out", str(tmp_path / "out"))
     state = load_file(tmp_path / "out" / "model.safetensors")
     assert state.keys() == load_backbone(weights="random").net.state_dict().keys()
     load_backbone(weights=str(tmp_path / "out" / "model.safetensors"))

@@ -66,12 +66,12 @@ def test_without_rounding_the_losses_are_those_of_a_run_without_a_cache(
 ) -> None:
     """Features kept in float32: what is left is how matrix products of one image and of four add up.
 
-    With a small learning rate, as a large one lets any two trainings drift apart, on some processors more than on others.
+    With a small learning rate, as a large one lets any two trainings drift apart, on some processors more than others.
     """
     changes = {**method, "lr": 1e-4}
     own = losses(run(tiny, tmp_path / "own", **changes))
     monkeypatch.setattr(form, "KEPT", torch.float32)
-    for kind in ("memory", "disk"):
+    for kind in ("memory", "disk") if method == {} else ("disk",):
         counted.clear()
         assert_close(losses(run(tiny, tmp_path / kind, cache_features=kind, **changes)), own, 5e-4)
         assert counted == every()
