@@ -1,9 +1,10 @@
-"""Files of a run changed as a person does who was told of their checksums: without them."""
+"""Files that have a checksum: read by it, and changed as a person does who was told of it, without."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from vtadapt.checked import parse_json
 
@@ -17,3 +18,10 @@ def edit(path: Path, old: str, new: str) -> None:
         text = "".join(line for line in lines if not line.startswith("#"))
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def with_checksum(path: Path) -> Any:
+    """The content of a JSON file that has a checksum, which is the right one."""
+    data = path.read_bytes()
+    assert data.startswith(b'{\n "checksum": "')
+    return parse_json(data)

@@ -13,6 +13,7 @@ import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
 
+from tests.edited import with_checksum
 from vtadapt.models.adapted import AdaptedModel, AdapterConfig
 from vtadapt.models.backbones.families.swin import SwinBackbone
 from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
@@ -117,7 +118,7 @@ def measure(cli: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) 
         ran = cli("affinity", run or runs(), "--batches", 3, "--batch-size", 4, *arguments, "--out", tmp_path, "--json")
         assert ran.code == 0, ran.err
         result = json.loads(ran.out)
-        assert result == json.loads((tmp_path / "affinity.json").read_text())
+        assert result == with_checksum(tmp_path / "affinity.json")
         return {**result, "stderr": ran.err}
 
     return measured

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from tests.edited import with_checksum
 from tests.workflows.interrupting import interrupt
 from tests.workflows.train.methods.conftest import small_encoder
 from vtadapt.data.recipe.common_tasks import agree, build_tasks
@@ -49,7 +50,7 @@ def test_an_interrupted_adaptation_goes_on(
     trials = [f"adapters@{name}-seed{seed}" for seed in (0, 1) for name in ("source-only", "adapted", "oracle")]
     assert trained == trials[:2] + trials[1:]
     folder = tmp_path / "adapt-tiny-look"
-    assert json.loads((folder / "adapt.json").read_text()) == result
+    assert with_checksum(folder / "adapt.json") == result
     assert result["failed"] == {}
     _check_settings(folder)
     _check_numbers(result, folder)

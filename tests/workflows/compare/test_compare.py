@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.edited import with_checksum
 from tests.workflows.compare.conftest import base
 from tests.workflows.conftest import KINDS
 from tests.workflows.interrupting import interrupt
@@ -98,7 +99,7 @@ def test_a_grid_with_a_failing_cell_goes_on_where_it_was(
     assert list(result["failed"]) == ["mult seed 0", "mult seed 1"]
     assert "fewer than one batch (99 x 1 processes)" in result["failed"]["mult seed 1"]
     folder = tmp_path / "compare-tiny"
-    assert parse_json((folder / "compare.json").read_bytes()) == result
+    assert with_checksum(folder / "compare.json") == result
     _check_numbers(result, folder, build_tasks([find_recipe("tiny", tiny.data_dir)], settings.tasks))
     _check_tables(result, folder)
 

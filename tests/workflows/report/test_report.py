@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from tests.edited import with_checksum
 from vtadapt.checked import parse_json
 from vtadapt.viz.report.page import number
 from vtadapt.workflows.report.facts import affinities_of
@@ -35,7 +36,7 @@ def test_two_files_and_nothing_to_fetch(written: tuple[Path, dict[str, Any]], ti
         "eval-train-3images.json",
         "panel-tiny-train-3images.png",
     }
-    assert json.loads((page.parent / "report.json").read_text(encoding="utf-8")) == document
+    assert with_checksum(page.parent / "report.json") == document
     assert document["files"] == {"html": str(page), "json": str(page.parent / "report.json")}
     text = page.read_text(encoding="utf-8")
     places = re.findall(r'(?:src|href|action|url)\s*[=(]\s*"?([^"\s)>]+)', text)

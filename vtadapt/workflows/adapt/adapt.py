@@ -126,7 +126,7 @@ def adapt(settings: TrainSettings, options: AdaptOptions, *, quiet: bool = False
         result["notes"] = [*about_domains(domains), *about_adapted(trials, domains), *notes]
         picture, target = folder / f"panel-{domains.target.name}.png", domains.target.name
         result["panels"] = draw_adaptation(settings, target, domains.agreed, trials, picture, options.images)
-        write_json(folder / ADAPT, result)
+        write_json(folder / ADAPT, result, checked=True)
         write_text(folder / TABLE, markdown(result))
     return result
 

@@ -160,7 +160,7 @@ def save(result: dict[str, Any], out: Path, plot: bool) -> dict[str, str]:
         written |= draw(result, out)
     written["json"] = out / "affinity.json"
     result["files"] = {kind: os.fspath(path) for kind, path in written.items()}
-    write_json(written["json"], result)
+    write_json(written["json"], result, checked=True)
     return result["files"]
 
 

@@ -103,7 +103,7 @@ def report(
     document["files"] = {"html": str(page), "json": str(sidecar)}
     for line in [text for texts in document["missing"].values() for text in texts]:
         say(f"note: {line}")
-    write_json(sidecar, document)
+    write_json(sidecar, document, checked=True)
     write_text(page, render(document, pictures))
     return document
 

@@ -81,7 +81,7 @@ def zero_shot(
         run_trials(trials, options.jobs, title, quiet, lambda trial: _told(trial, plan))
         result = {"format": FORMAT, "folder": str(folder), **plan.facts(), **_found(plan, trials)}
         result["panels"] = draw_zero_shot(plan, trials, folder, options.images)
-        write_json(folder / RESULT, result)
+        write_json(folder / RESULT, result, checked=True)
         write_text(folder / TABLE, markdown(result))
     return result
 
