@@ -17,8 +17,8 @@ from tests.workflows.train.cutting import assert_same
 from vtadapt.data.training.dataset import PackDataset
 from vtadapt.errors import DataError, VtadaptError
 from vtadapt.workflows.run import checkpoint
-from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.terminal.failures import explained, quiet_threads
+from vtadapt.workflows.train.log.metrics_log import MetricsLog
 from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.train import train
 from vtadapt.workflows.train.trainer import Trainer

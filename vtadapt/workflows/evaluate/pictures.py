@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from vtadapt.data.pack.pack import PackReader
 from vtadapt.tasks import Task
-from vtadapt.viz.panels import Cell, save_panel
+from vtadapt.viz.panels import Cell, panel, save_png
 from vtadapt.workflows.evaluate.cells import legends, prediction_cells, shared_range, truth_cells
 from vtadapt.workflows.run.loaders import build_eval
 
@@ -21,12 +22,22 @@ def draw_panel(
     reader: PackReader,
     tasks: Mapping[str, Task],
     path: Path,
+    **options: Any,
+) -> Path:
+    """Write :func:`panel_of` to a PNG file."""
+    return save_png(path, panel_of(model, reader, tasks, **options))
+
+
+def panel_of(
+    model: nn.Module,
+    reader: PackReader,
+    tasks: Mapping[str, Task],
     *,
     images: int = 4,
     label_maps: Mapping[str, Sequence[int]] | None = None,
     footer: str = "",
-) -> Path:
-    """Write a picture: per image one row of predictions over one row of ground truth."""
+) -> np.ndarray:
+    """A picture, (H, W, 3) uint8 RGB: per image one row of predictions over one row of ground truth."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()
@@ -48,4 +59,4 @@ def draw_panel(
             titles += ["prediction", "ground truth"]
     model.train(training)
     title = reader.path.parent.name
-    return save_panel(path, rows, row_titles=titles, title=title, footer=footer, strips=legends(tasks))
+    return panel(rows, row_titles=titles, title=title, footer=footer, strips=legends(tasks))

@@ -22,6 +22,7 @@ from vtadapt.workflows.terminal.text import say
 from vtadapt.workflows.train.cached.features import open_features
 from vtadapt.workflows.train.class_weights import class_weights
 from vtadapt.workflows.train.lessons import Lessons, plan_lessons
+from vtadapt.workflows.train.log.trackers import need_tracker
 from vtadapt.workflows.train.state import LAST
 from vtadapt.workflows.train.trainer import Trainer
 
@@ -40,6 +41,7 @@ def build_trainer(
         quiet: no progress.
     """
     asked = settings
+    need_tracker(settings.tracker)
     settings, data, lessons, model, config = plan_run(asked, folder, weights)
     for recipe in (one for one in data.trained if not one.source.synthetic):
         for task in (name for name in data.unlabelled.get(recipe.name, ()) if name in lessons.tasks):

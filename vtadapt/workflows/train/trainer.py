@@ -20,7 +20,6 @@ from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.run.affinity_file import write_history
 from vtadapt.workflows.run.data.same_packs import noted_packs
 from vtadapt.workflows.run.loaders import TrainData, build_eval
-from vtadapt.workflows.run.metrics_log import MetricsLog
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.interrupt import Signals
 from vtadapt.workflows.terminal.progress import Progress
@@ -30,6 +29,8 @@ from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
 from vtadapt.workflows.train.lessons import Lessons
+from vtadapt.workflows.train.log.drawn import draw_state
+from vtadapt.workflows.train.log.metrics_log import MetricsLog
 from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.state import BEST, Position, RunState
 from vtadapt.workflows.train.troa import TroaUpdates
@@ -96,8 +97,8 @@ class Trainer:
         self.path, self.clock = path, Clock()
         if resume:
             self._restore()
-        self.log = MetricsLog(path, self.step, self.fabric.is_global_zero)
         settings, batches = self.settings, self.data.sampler.batches
+        self.log = MetricsLog(path, self.step, self.fabric.is_global_zero, settings)
         # Rounded up: a run is evaluated at most as often as was asked for.
         every = math.ceil(self.epochs / settings.evals)
         quiet = quiet or not self.fabric.is_global_zero
@@ -210,6 +211,7 @@ class Trainer:
         value = score(results, self.tasks)
         if self.fabric.is_global_zero:
             self.log.write({"step": self.step, "epoch": epoch, "split": "val", "score": value, "metrics": results})
+            draw_state(self.log, self.step, self.core, self.trained, self.data, self.settings.log_pictures)
             bar.message(f"epoch {epoch + 1}/{self.epochs}  {summary(results, self.tasks)}")
             # The first evaluation counts whatever it says, NaN included: a run must end with weights to keep.
             if value > self.best or self.best == -math.inf:

@@ -143,6 +143,16 @@ class RunSettings(Group):
     evals: int = Field(6, ge=1, le=MOST, description="evaluations during training")
     val_images: int | None = Field(100, ge=1, le=MOST, description="images of the evaluation after each epoch")
     log_steps: int = Field(10, ge=1, le=MOST, description="steps between records of the losses")
+    log_pictures: int = Field(
+        2,
+        ge=0,
+        le=64,
+        description="images whose predictions are shown in TensorBoard or the tracker at each evaluation, beside the "
+        "distribution of the weights; 0: neither",
+    )
+    tracker: Literal["wandb", "trackio"] | None = Field(
+        None, description="also record with Weights & Biases (sends all to its server) or Trackio (on this machine)"
+    )
     checkpoint_steps: int = Field(200, ge=1, le=MOST, description="steps between checkpoints within an epoch")
 
 
