@@ -149,11 +149,14 @@ class AdaptedModel(MultitaskModel):
             task name -> logits (B, channels, H, W).
         """
         names = self.names(tasks)
-        index = [self.tasks.index(name) for name in names]
         # The frozen trunk keeps no activations for a backward that never comes: most of the memory that is saved.
         trunk = self.backbone.trunk(image, grad=self.config.train_blocks == "all")
-        skips, features = self._adapt(trunk, index)
-        return self._predict(self._decode(features, skips, index), names, trunk)
+        out: dict[str, Tensor] = {}
+        for part in self.together(names):
+            index = [self.tasks.index(name) for name in part]
+            skips, features = self._adapt(trunk, index)
+            out |= self._predict(self._decode(features, skips, index), part, trunk)
+        return {name: out[name] for name in names}
 
     def cross(
         self, trunk: TrunkFeatures, target: str, sources: Sequence[str]
@@ -213,15 +216,20 @@ class AdaptedModel(MultitaskModel):
 
     def owned(self, task: str) -> list[Owned]:
         """What is of one task alone: its row e_t of the embeddings, its head, its decoder where each task has one."""
-        index = self.tasks.index(task)
-        modules = [self.heads.heads[task], *([self.decoders[index]] if len(self.decoders) > 1 else [])]
-        rest = [Owned(parameter) for module in modules for parameter in module.parameters()]
-        return [Owned(self.embedding.weight, index), *rest]
+        rest = [Owned(parameter) for module in self.own_modules(task).values() for parameter in module.parameters()]
+        return [Owned(self.embedding.weight, self.tasks.index(task)), *rest]
+
+    def own_modules(self, task: str) -> dict[str, nn.Module]:
+        """Its head, and its decoder where each task has one."""
+        decoder = {"decoder": self.decoders[self.tasks.index(task)]} if len(self.decoders) > 1 else {}
+        return {"head": self.heads.heads[task], **decoder}
 
     def _adapt(self, trunk: TrunkFeatures, index: list[int]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """The levels that the decoder reads: of all tasks, and of each task."""
-        # Mixed over all tasks before some are chosen: a prediction must not depend on which others are asked for.
-        z = self.embedding(self.affinity)[index]  # (T, E)
+        # Mixed over all tasks before some are chosen: a prediction must not depend on which others are asked for. Nor
+        # on tasks that were added after these: a larger product may round otherwise.
+        known = max(len(self.tasks) - len(self.alone), max(index) + 1)
+        z = self.embedding(self.affinity[:known, :known].contiguous())[index]  # (T, E)
         # A view: the trunk's tokens are equal for all tasks, and are copied only once something changes them.
         x = trunk.tokens[:, None].expand(-1, len(index), -1, -1, -1)  # (B, T, h, w, C)
         found = self.adapters(self.backbone.adapted_stages, x, z, trunk.grids)

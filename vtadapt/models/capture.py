@@ -98,7 +98,8 @@ def task_attention(
         found = [stack.enter_context(_recording(adapted.blocks[i], adapters[i], grid, head)) for i in numbers]
         with torch.no_grad():
             logits = model(image, names)
-    maps = {name: [_framed(each[t], adapted.stride, image) for each in found] for t, name in enumerate(names)}
+    order = [name for part in model.together(names) for name in part]  # in which the block ran for them
+    maps = {n: [_framed(each[order.index(n)], adapted.stride, image) for each in found] for n in names}
     return logits, maps
 
 

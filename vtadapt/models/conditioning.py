@@ -27,7 +27,8 @@ class TaskEmbedding(nn.Module):
         """Mix the rows.
 
         Args:
-            affinity: (S, T), rows are sources, columns are targets, entries >= 0.
+            affinity: (S, T), rows are sources, columns are targets, entries >= 0; of the first S tasks where there are
+                more.
 
         Returns:
             (T, E) one conditioning vector per target.
@@ -36,7 +37,7 @@ class TaskEmbedding(nn.Module):
         eye = torch.eye(*affinity.shape, dtype=affinity.dtype, device=affinity.device)
         column = torch.where(total > 0, affinity / total.clamp_min(torch.finfo(affinity.dtype).tiny), eye)
         # A column speaks about its target (slides), hence the transpose.
-        return column.t() @ self.weight
+        return column.t() @ self.weight[: len(affinity)]
 
 
 class FiLM(nn.Module):

@@ -49,6 +49,7 @@ class MultitaskModel(nn.Module, ABC):
         tasks: names, in order.
         backbone: the encoder (of the first task, where each has its own); kept under this name by every network.
         config: the architecture.
+        alone: tasks that were added later, the last of ``tasks``; see :mod:`vtadapt.models.adding`.
     """
 
     Config: ClassVar[type] = NoConfig
@@ -79,6 +80,7 @@ class MultitaskModel(nn.Module, ABC):
         if not channels:
             raise ConfigError("no task given; wanted at least one")
         self.tasks, self.config = tuple(channels), config
+        self.alone: tuple[str, ...] = ()
         self.backbone = backbone
 
     @property
@@ -104,6 +106,14 @@ class MultitaskModel(nn.Module, ABC):
     def names(self, tasks: Sequence[str] | None) -> tuple[str, ...]:
         """The tasks asked for."""
         return self.tasks if tasks is None else tuple(tasks)
+
+    def together(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tasks named, cut into those that are computed in one batch, in the order of the batches.
+
+        Each added task has one of its own: in a larger batch the last bits of the others would not be what they were.
+        """
+        first = tuple(name for name in names if name not in self.alone)
+        return [*([first] if first else []), *((name,) for name in self.alone if name in names)]
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """What the part of the encoder that training never changes makes of images (B, 3, H, W) in 0..1; B first.
@@ -134,6 +144,10 @@ class MultitaskModel(nn.Module, ABC):
     def owned(self, task: str) -> list[Owned]:
         """What is of one task alone, for networks that :attr:`has_own_parts`."""
         raise NotImplementedError(f"{type(self).__name__} does not tell what is of {task!r} alone")
+
+    def own_modules(self, task: str) -> dict[str, nn.Module]:
+        """The modules of one task alone by what they are, for networks that tasks can be added to."""
+        raise NotImplementedError(f"{type(self).__name__} has no modules of {task!r} beside what stays as it is")
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What has the learning rate of a backbone where it is trained."""

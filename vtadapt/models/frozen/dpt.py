@@ -105,6 +105,10 @@ class DptModel(FrozenModel):
             ("decoders", "one DPT decoder and head per task", Group(list(self.decoders.parameters()), True)),
         ]
 
+    def own_modules(self, task: str) -> dict[str, nn.Module]:
+        """Its decoder, of which the head is a part."""
+        return {"decoder": self.decoders[task]}
+
     def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         levels, padded, (h, w) = self.encoder.levels_of(self.plain(image)), self.padded(image), size_of(image)

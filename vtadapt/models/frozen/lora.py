@@ -128,10 +128,13 @@ class LoraModel(FrozenModel):
         levels = self.features(image)
         first = len(levels) - len(self.backbone.adapted_stages)
         skips, adapted = tuple(levels[:first]), [x[:, None] for x in levels[first:]]
-        used = [0] if len(self.decoders) == 1 else [self.tasks.index(name) for name in names]
-        decoded = torch.cat([self.decoders[index](adapted, skips) for index in used], dim=1)
-        decoded = decoded.expand(-1, len(names), -1, -1, -1)
-        return self.heads(decoded, names, self.backbone.seen(image), size_of(image))
+        out: dict[str, Tensor] = {}
+        for part in self.together(names):
+            used = [0] if len(self.decoders) == 1 else [self.tasks.index(name) for name in part]
+            decoded = torch.cat([self.decoders[index](adapted, skips) for index in used], dim=1)
+            decoded = decoded.expand(-1, len(part), -1, -1, -1)
+            out |= self.heads(decoded, part, self.backbone.seen(image), size_of(image))
+        return {name: out[name] for name in names}
 
     def head_of(self, task: str) -> nn.Module:
         """The head of one task."""
@@ -139,8 +142,12 @@ class LoraModel(FrozenModel):
 
     def owned(self, task: str) -> list[Owned]:
         """What is of one task alone: its head, and its decoder where each task has one."""
-        own = [self.decoders[self.tasks.index(task)]] if len(self.decoders) > 1 else []
-        return [Owned(p) for module in (self.heads.heads[task], *own) for p in module.parameters()]
+        return [Owned(p) for module in self.own_modules(task).values() for p in module.parameters()]
+
+    def own_modules(self, task: str) -> dict[str, nn.Module]:
+        """Its head, and its decoder where each task has one."""
+        decoder = {"decoder": self.decoders[self.tasks.index(task)]} if len(self.decoders) > 1 else {}
+        return {"head": self.heads.heads[task], **decoder}
 
 
 def adapted_linears(backbone: Backbone) -> dict[str, nn.Linear]:

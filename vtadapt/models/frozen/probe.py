@@ -35,6 +35,10 @@ class LinearProbe(FrozenModel):
             ("heads", "one linear layer per task", Group(list(self.heads.parameters()), True)),
         ]
 
+    def own_modules(self, task: str) -> dict[str, nn.Module]:
+        """Its head."""
+        return {"head": self.heads.heads[task]}
+
     def forward(self, image: Tensor | Encoded, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) in 0..1 -> task name -> logits (B, channels, H, W), for all tasks or those named."""
         names = self.names(tasks)

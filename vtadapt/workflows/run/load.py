@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import nn
 
 from vtadapt.errors import ConfigError, UsageError, clipped, quoted
+from vtadapt.models.adding import set_apart
 from vtadapt.models.backbones.weights import store
 from vtadapt.models.backbones.weights.find import AUTO, RANDOM, find_backbone, need_digest
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.added import Added, load_with_added, need_same_weights, read_added
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.settings import TrainSettings, load
 from vtadapt.workflows.terminal.text import warn
@@ -103,6 +105,8 @@ class Loaded:
     size: tuple[int, int]
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Task -> from which probability on a pixel is "yes", as its validation split chose; none in runs of old."""
+    added: Mapping[str, Added] = field(default_factory=dict)
+    """Those of the tasks that were added to the run, see ``vtadapt train --add-task``."""
     cuts: Mapping[str, float] = field(default_factory=dict)
     """Task -> the threshold at which its predictions are made yes or no; others stay probabilities."""
 
@@ -119,34 +123,42 @@ class Loaded:
         return replace(self, cuts=self.thresholds)
 
 
-def load_run(path: Path, device: str = "cpu", *, weights: str | None = None) -> Loaded:
-    """Rebuild a run's model, load its best weights and bring it to a device.
+def load_run(
+    path: Path, device: str = "cpu", *, weights: str | None = None, more: Mapping[str, Task] | None = None
+) -> Loaded:
+    """Rebuild a run's model, load its best weights and those of its added tasks, and bring it to a device.
 
     Args:
         path: of the run.
         device: torch device.
         weights: where the weights of its backbone are now: a file, or "timm" or "hf-hub:ORG/NAME", which download.
             None: where they were last seen.
+        more: tasks that the network gets besides, whose own parts are new.
 
     Raises:
         ConfigError: the folder is not a finished run, its backbone changed or is gone, or its checkpoint does not fit.
         UsageError: a device that is not there.
     """
-    found, settings = read_config(path), load(path / files.SETTINGS)
+    found, settings, added = read_config(path), load(path / files.SETTINGS), read_added(path)
+    tensors, _ = checkpoint.read_tensors(path / files.MODEL)
+    need_same_weights(path, tensors, added)
     kept = settings.keeps_backbone
     place = find_backbone(path, found.backbone, settings.weights, weights, kept=kept)
     settings = settings.model_copy(update={"weights": place})
-    model = build_model(settings, found.tasks)
+    behind = {**{name: each.task for name, each in added.items()}, **(more or {})}
+    tasks = {**found.tasks, **behind}
+    model = build_model(settings, tasks)
+    set_apart(model, [*behind])
     digest = model.digest()
     if not kept:
         need_digest(path, found.backbone, place, digest)
     if digest == found.backbone["sha256"] and place not in (AUTO, RANDOM):
         store.remember(Path(place), digest, settings.encoder)
     _tell_cut(path)
-    tensors, _ = checkpoint.read_tensors(path / files.MODEL)
-    checkpoint.load_into(model, tensors, path / files.MODEL)
+    load_with_added(model, tensors, added, path / files.MODEL)
     bring(model.eval(), device)
-    return Loaded(path, settings, found.tasks, found.label_sets, model, found.size, _thresholds(path, found.tasks))
+    label_sets = {**found.label_sets, **{name: each.label_set for name, each in added.items()}}
+    return Loaded(path, settings, tasks, label_sets, model, found.size, _thresholds(path, tasks, added), added)
 
 
 def _tell_cut(path: Path) -> None:
@@ -175,14 +187,16 @@ def bring(model: nn.Module, device: str) -> None:
         raise UsageError(f"device {device!r} cannot be used ({reason}); wanted cpu, cuda, cuda:1, mps ...") from error
 
 
-def _thresholds(path: Path, tasks: Mapping[str, Task]) -> dict[str, float]:
+def _thresholds(path: Path, tasks: Mapping[str, Task], added: Mapping[str, Added]) -> dict[str, float]:
     """Those that the end of training chose, or else ``vtadapt eval``; of the first data set that has them."""
     found: dict[str, float] = {}
+    contents = [each.about.get("thresholds") for each in added.values()]
     for file in (path / files.RESULTS, path / "eval-val.json"):
         try:
-            content = files.read_json(file).get("thresholds") if file.is_file() else None
+            contents.append(files.read_json(file).get("thresholds") if file.is_file() else None)
         except ConfigError:  # a damaged file of results ends no prediction; commands that want it say so themselves
-            content = None
+            continue
+    for content in contents:
         for by_task in content.values() if isinstance(content, dict) else ():
             for name, value in by_task.items() if isinstance(by_task, dict) else ():
                 if name in tasks and isinstance(value, int | float):
