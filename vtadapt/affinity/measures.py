@@ -62,7 +62,7 @@ def cosine(u: Tensor | None, v: Tensor | None, like: Tensor) -> Tensor:
     return ((u * v).sum(1) / (u.norm(dim=1) * v.norm(dim=1))).clamp(-1, 1)  # rounding may exceed 1
 
 
-def troa(run: Run, tasks: Sequence[str]) -> Tensor:
+def troa(run: Run, tasks: Sequence[str], targets: Sequence[str] | None = None) -> Tensor:
     """Cosine of what two tasks want of the encoded features of an image, under the target's conditioning.
 
     u[s|t] = grad_f L_s and v[t] = grad_f L_t, both through z_t (our reading of the paper's task representations: f are
@@ -70,11 +70,16 @@ def troa(run: Run, tasks: Sequence[str]) -> Tensor:
     C_i[s, t] = <u[s|t], v[t]> / (|u[s|t]| |v[t]|) for image i. Asymmetric, as z_t is the target's; invariant to the
     scale of the losses. No more than three gradients are in memory, whatever T.
 
+    Args:
+        run: the batch by target.
+        tasks: the sources.
+        targets: those of them whose columns are wanted; None for all.
+
     Returns:
-        (places, B, T, T), NaN where the image lacks a label of s or t.
+        (places, B, T, T), or as many columns as there are targets; NaN where the image lacks a label of s or t.
     """
     columns = []
-    for target in tasks:
+    for target in tasks if targets is None else targets:
         batch = run(target)
         target_loss = batch.losses[target] if batch.own is None else batch.own
         # Kept for the whole column: all sources are compared with the same v[t].

@@ -51,20 +51,29 @@ def train(
     resume: Annotated[
         str | None, typer.Option(help="Go on with a run (path or name); with --steps or --epochs, lengthen it.")
     ] = None,
+    add_task: Annotated[
+        str | None, typer.Option(help="Train this task for a finished run (--from), of which nothing else changes.")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="With --add-task: the run, by path or name.")] = None,
+    data_: Annotated[str | None, typer.Option("--data", help="DATA by an option; --add-task: else the run's.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained: tasks, parameters, memory, time.")
     ] = False,
     common: Common = Common(),
 ) -> None:
     """Train adapters, or another system; writes a run folder: settings, metrics, checkpoints, model, pictures."""
-    given = {**locals(), "data_dir": common.data_dir, "run_dir": common.run_dir}
-    typed = {key: value for key, value in given.items() if key not in ("common", "dry_run") and value not in (None, [])}
+    given = {**locals(), "data_dir": common.data_dir, "run_dir": common.run_dir, "data": _one_of(data, data_)}
+    left_out = ("common", "dry_run", "data_")
+    typed = {key: value for key, value in given.items() if key not in left_out and value not in (None, [])}
     from vtadapt.workflows.evaluate.tables import show_results
     from vtadapt.workflows.run.devices import is_first_rank
     from vtadapt.workflows.run.settings import parse_assignments, resolve
     from vtadapt.workflows.train.train import train as work
 
-    flags = {key: value for key, value in typed.items() if key not in ("config", "set_", "resume")}
+    flags = {k: v for k, v in typed.items() if k not in ("config", "set_", "resume", "add_task", "from_")}
+    if add_task is not None or from_ is not None:
+        _add(flags, typed, dry_run, common)
+        return
     if dry_run:
         _say_only(flags, typed, parse_assignments(set_ or []), common)
         return
@@ -74,6 +83,46 @@ def train(
         folder, settings = _gone_on_with(resume, typed, common)
     longer = folder is not None and (steps or epochs) is not None
     results = work(settings, resume=folder, quiet=common.silent, weights=weights if folder else None, longer=longer)
+    if is_first_rank():
+        show_results(results, common.json_)
+
+
+def _one_of(data: str | None, option: str | None) -> str | None:
+    """The data set, by the argument or by ``--data``.
+
+    Raises:
+        UsageError: by both.
+    """
+    if data is not None and option is not None:
+        raise UsageError(f"the data set is named twice, {data!r} and --data {option!r}; keep one of them")
+    return option if data is None else data
+
+
+def _add(flags: Mapping[str, Any], typed: Mapping[str, Any], dry_run: bool, common: Common) -> None:
+    """Train a task for a finished run, and print how good it is.
+
+    Raises:
+        UsageError: one of ``--add-task`` and ``--from`` alone, or beside what makes another run.
+    """
+    from vtadapt.workflows.evaluate.tables import show_results
+    from vtadapt.workflows.run.devices import is_first_rank
+    from vtadapt.workflows.run.folder import find_run
+    from vtadapt.workflows.run.settings import parse_assignments
+    from vtadapt.workflows.run.settings.resolve import gather
+    from vtadapt.workflows.train.add_task import add_task
+    from vtadapt.workflows.train.adding import adding_settings, need_addable
+
+    task, name = typed.get("add_task"), typed.get("from_")
+    if task is None or name is None:
+        raise UsageError("--add-task TASK and --from RUN go together: the task to be added, and the run that gets it")
+    if "resume" in typed or dry_run:
+        other = "--resume" if "resume" in typed else "--dry-run"
+        raise UsageError(f"{other} is about a run of its own; leave it out beside --add-task")
+    run = find_run(name, common.runs)
+    need_addable(run, task)
+    given = gather(flags, typed.get("config"), assigned=parse_assignments(typed.get("set_", [])))
+    settings = adding_settings(run, given)
+    results = add_task(run, task, settings, quiet=common.silent, weights=typed.get("weights"))
     if is_first_rank():
         show_results(results, common.json_)
 

@@ -39,6 +39,7 @@ class Method:
         shares: whether all tasks train some parts, and have others of their own that can be told and held.
         adapts: whether ``vtadapt adapt`` may bring it to a target without labels.
         transfers: whether ``vtadapt zero-shot`` may go on with a run of it.
+        adds: whether a task may be added to a finished run of it, of which all else stays as it is.
         fewest_tasks: that it can be trained on.
     """
 
@@ -56,6 +57,7 @@ class Method:
     shares: bool = False
     adapts: bool = False
     transfers: bool = False
+    adds: bool = False
     fewest_tasks: int = 1
 
 
@@ -133,12 +135,14 @@ METHODS: dict[str, Method] = {
         shares=True,
         adapts=True,
         transfers=True,
+        adds=True,
     ),
     "linear": Method(
         what="a linear probe: one layer per task on a frozen backbone, the floor for adapters",
         network=_probe,
         decoders=(),
         trains_backbone=False,
+        adds=True,
     ),
     "dpt": Method(
         what="one DPT decoder per task on a frozen backbone, no adapters",
@@ -146,6 +150,7 @@ METHODS: dict[str, Method] = {
         decoders=(),
         own=("dpt_width",),
         trains_backbone=False,
+        adds=True,
     ),
     "lora": Method(
         what="low-rank changes of the adapted blocks' weights, shared by all tasks; the adapters' decoder",
@@ -155,6 +160,7 @@ METHODS: dict[str, Method] = {
         own=("lora_rank", "lora_alpha", "adapted_blocks", "decoder_sharing"),
         trains_backbone=False,
         shares=True,
+        adds=True,
     ),
     "stl": Method(
         what="single-task learning: one whole network per task, nothing shared",

@@ -9,6 +9,7 @@ from pathlib import Path
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, near_matches
+from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
 from vtadapt.workflows.run.data.data_sets import RunData
 from vtadapt.workflows.run.data.label_space import in_label_space
@@ -30,6 +31,8 @@ class Lessons:
         start: the run that it starts from.
         fresh: tasks of that run whose heads start anew.
         kept: the tasks that it rehearses, and the class of each class that the rehearsed data has.
+        added: the task that is added to a finished run, of which all else stays as it is; None for any other training.
+        sources: the run's other tasks whose labels are at hand: they tell the column of A of the added one.
     """
 
     recipes: Sequence[Recipe]
@@ -39,6 +42,14 @@ class Lessons:
     start: Start | None = None
     fresh: Sequence[str] = ()
     kept: Kept = field(default_factory=lambda: ({}, {}))
+    added: str | None = None
+    sources: Mapping[str, Task] = field(default_factory=dict)
+
+    def held(self, settings: TrainSettings, model: MultitaskModel) -> list[str]:
+        """The tasks of whose own parts none may move."""
+        if self.added is None:
+            return list(settings.held)
+        return [name for name in model.tasks if name != self.added] if model.has_own_parts else []
 
 
 def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = None) -> Lessons:
@@ -62,11 +73,7 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
     else:
         tasks = build_tasks(recipes, settings.tasks)
         lessons = Lessons(recipes, tasks, tasks, maps)
-    lessons = _with_losses(lessons, settings.losses)
-    if isinstance(settings.class_weights, Mapping):
-        _need_classes(lessons.trained, settings.class_weights)
-    for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
-        raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
+    lessons = with_losses(lessons, settings)
     least, found = METHODS[settings.method].fewest_tasks, lessons.trained
     if len(found) < least:
         raise ConfigError(
@@ -74,6 +81,20 @@ def plan_lessons(settings: TrainSettings, data: RunData, folder: Path | None = N
         )
     if settings.rehearse is not None and not lessons.kept[0]:
         raise ConfigError(f"rehearse = {settings.rehearse!r} has no label of a task whose head is kept")
+    return lessons
+
+
+def with_losses(lessons: Lessons, settings: TrainSettings) -> Lessons:
+    """The same with the losses that the settings name, whose weights of tasks and classes are checked.
+
+    Raises:
+        ConfigError: a task that is not trained, a loss that its kind does not have, or a class that none has.
+    """
+    lessons = _with_kinds(lessons, settings.losses)
+    if isinstance(settings.class_weights, Mapping):
+        _need_classes(lessons.trained, settings.class_weights)
+    for name in sorted(settings.loss_weights.keys() - lessons.tasks.keys()):
+        raise ConfigError(f"loss weight for {name!r}, which is not trained; tasks are {', '.join(lessons.tasks)}")
     return lessons
 
 
@@ -94,7 +115,7 @@ def _need_classes(trained: Mapping[str, Task], wanted: Mapping[str, float]) -> N
             raise ConfigError(f"class_weights of all classes of {name!r} are 0, so it learns nothing; leave it out")
 
 
-def _with_losses(lessons: Lessons, losses: Mapping[str, str]) -> Lessons:
+def _with_kinds(lessons: Lessons, losses: Mapping[str, str]) -> Lessons:
     """The same with the losses that the settings name.
 
     Raises:

@@ -25,6 +25,7 @@ from vtadapt.workflows.terminal.interrupt import Signals
 from vtadapt.workflows.terminal.progress import Progress
 from vtadapt.workflows.terminal.text import warn
 from vtadapt.workflows.train.cached.features import batches_of
+from vtadapt.workflows.train.column import updates_of
 from vtadapt.workflows.train.cost import Clock, Stopwatch, peak_memory
 from vtadapt.workflows.train.held_weights import HeldWeights
 from vtadapt.workflows.train.learning_rates import Rates, make_optimiser
@@ -33,7 +34,6 @@ from vtadapt.workflows.train.log.drawn import draw_state
 from vtadapt.workflows.train.log.metrics_log import MetricsLog
 from vtadapt.workflows.train.methods import build_objective
 from vtadapt.workflows.train.state import BEST, Position, RunState
-from vtadapt.workflows.train.troa import TroaUpdates
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes more than a second to import
@@ -68,7 +68,7 @@ class Trainer:
         # A held task is evaluated at the end but gives no loss: its labels on the new data must not be seen.
         self.tasks, self.trained = dict(lessons.tasks), dict(lessons.trained)
         self.config = {**config, "size": list(data.size)}
-        self.troa = TroaUpdates(settings, self.core, self.trained, fabric)
+        self.troa = updates_of(settings, self.core, lessons, fabric)
         self.objective = build_objective(settings, self.core, self.trained, fabric, lessons.kept)
         if self.troa.every:
             self.objective.factors = self.troa.factors
@@ -81,7 +81,7 @@ class Trainer:
         # self.core stays the plain module: checkpoints, TROA and evaluation read its names, which compile prefixes.
         network = cast(nn.Module, torch.compile(self.core)) if settings.compile else self.core
         self.model, self.optimiser = fabric.setup(network, optimiser)
-        self.held = HeldWeights(self.core, settings.held)
+        self.held = HeldWeights(self.core, lessons.held(settings, self.core))
         if self.core.supervised_levels > 1:
             self.model.mark_forward_method("levels")
         self.loader: Any = batches_of(data, self.core, fabric)
@@ -142,7 +142,7 @@ class Trainer:
         first = self.step - epoch * self.data.sampler.batches
         self.data.train.set_epoch(epoch)
         self.data.sampler.set(epoch, first)
-        self.model.train()
+        self.model.train(self.lessons.added is None)  # beside an added task all is as it is when it is used
         self.stopwatch.start()
         for batch in self.signals.watched(self.loader):
             with self.signals.held():  # a step and its record, whole or not at all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -37,6 +37,7 @@ def batch_cosines(
     *,
     measure: str = "troa",
     blocks: bool = False,
+    targets: Sequence[str] | None = None,
 ) -> Tensor:
     """Cosines of the task gradients of every image of a batch, by what enters each adapted block.
 
@@ -45,14 +46,15 @@ def batch_cosines(
 
     Args:
         model: left in the mode it was in, without gradients in its parameters.
-        tasks: of the model, in its order.
+        tasks: of the model, in the order of the axes.
         batch: as the loader gives it, on the model's device.
         measure: "troa"; "cosine", plain gradients; "permuted", troa with the sources' labels of the next image: what
             is left when labels and image do not belong together.
         blocks: by what enters each adapted block, not the first alone, of which A is made.
+        targets: with "troa", the tasks whose columns are wanted; None for all.
 
     Returns:
-        (blocks or 1, B, T, T), NaN where the image lacks a label.
+        (blocks or 1, B, T, T or as many as targets), NaN where the image lacks a label.
     """
     device = batch["image"].device
     # TensorFloat-32, which convolutions use on a GPU unless told otherwise, has the mantissa of a half.
@@ -63,17 +65,19 @@ def batch_cosines(
         # f is where the gradients stop: the trunk is not differentiated, and cosines of half precision are noise.
         trunk = replace(trunk, tokens=_wide(trunk.tokens.detach()).requires_grad_())
         # Rolled by one, every image meets the label of another: what is then left of a cosine is not about the image.
-        targets, apart = batch["targets"], measure == "permuted"
-        other = {name: y.roll(1, 0) for name, y in targets.items()} if apart else targets
+        labels, apart = batch["targets"], measure == "permuted"
+        other = {name: y.roll(1, 0) for name, y in labels.items()} if apart else labels
 
         def run(target: str) -> measures.Conditioned:
             wanted = (target,) if measure == "cosine" else tuple(tasks)
             logits, entered = model.cross(trunk, target, wanted)
             losses = {name: _per_image(tasks[name], logits[name], other[name]) for name in wanted}
-            own = _per_image(tasks[target], logits[target], targets[target]) if apart else None
+            own = _per_image(tasks[target], logits[target], labels[target]) if apart else None
             return measures.Conditioned(entered if blocks else entered[:1], losses, own)
 
-        return (measures.plain_cosine if measure == "cosine" else measures.troa)(run, tuple(tasks))
+        if measure == "cosine":
+            return measures.plain_cosine(run, tuple(tasks))
+        return measures.troa(run, tuple(tasks), targets)
 
 
 @contextmanager
