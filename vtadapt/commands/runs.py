@@ -18,7 +18,10 @@ def runs(
         bool, typer.Option("--compare", help="Side by side: settings that differ, and results.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the runs that are named, after asking.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove: do not ask.")] = False,
+    remove_task: Annotated[
+        str | None, typer.Option(help="Remove a task that was added (train --add-task) from the run, after asking.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove and --remove-task: do not ask.")] = False,
     run_dir: RunDir = None,
     json_: Json = False,
 ) -> None:
@@ -28,13 +31,20 @@ def runs(
     from vtadapt.workflows.terminal.tables import show_result
 
     folder = run_dir or RUNS
-    if remove and compare:
-        raise UsageError("--remove and --compare exclude each other")
-    if yes and not remove:
-        raise UsageError("--yes goes with --remove")
+    if sum((remove, compare, remove_task is not None)) > 1:
+        raise UsageError("--remove, --remove-task and --compare exclude each other")
+    if yes and not remove and remove_task is None:
+        raise UsageError("--yes goes with --remove and --remove-task")
+    if remove_task is not None and len(names or []) != 1:
+        raise UsageError(
+            "--remove-task wants one run by its name, such as: vtadapt runs rooms-0001 --remove-task depth"
+        )
     if remove and not names:
         raise UsageError("--remove wants the runs by their names, such as: vtadapt runs rooms-0001 --remove")
     paths = chosen_runs(names, folder) if names else list_runs(folder)
+    if remove_task is not None:
+        _remove_task(paths[0], remove_task, yes, json_)
+        return
     found = [describe_run(path) for path in paths]
     if len({run["name"] for run in found}) < len(found):  # of several folders
         found = [{**run, "name": run["run"]} for run in found]
@@ -66,3 +76,17 @@ def _remove(found: Sequence[dict[str, Any]], yes: bool, json_: bool) -> None:
             remove_run(Path(run["run"]))
             removed.append(run["run"])
     show_result({"removed": removed}, json_, lambda: [f"removed {path}" for path in removed] or ["nothing removed"])
+
+
+def _remove_task(run: Path, task: str, yes: bool, json_: bool) -> None:
+    """Ask, then remove a task that was added."""
+    from vtadapt.workflows.runs.remove import need_removable_from, remove_task
+    from vtadapt.workflows.terminal.tables import show_result
+    from vtadapt.workflows.terminal.text import asked
+
+    need_removable_from(run, task)
+    done = yes or asked(f"remove the added task {task} from {run}?", "--yes removes without asking")
+    if done:
+        remove_task(run, task)
+    found = {"run": str(run), "removed_task": task if done else None}
+    show_result(found, json_, lambda: [f"removed {task} from {run}" if done else "nothing removed"])

@@ -156,7 +156,7 @@ def measure_affinity(run: Path, options: AffinityOptions, quiet: bool) -> dict[s
 def _history(run: Path, loaded: Loaded) -> dict[str, Any]:
     """How training arrived at its matrix, where its file can be read."""
     path = run / files.AFFINITY
-    if not path.is_file():
+    if not path.is_file() or loaded.added:  # the matrices of training are of fewer tasks than what is measured now
         return {}
     try:
         return {"history": read_affinity(path, tuple(loaded.tasks))["history"]}

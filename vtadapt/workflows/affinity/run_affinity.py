@@ -18,6 +18,7 @@ from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.affinity.measure import AUTO, LEARNED, AffinityOptions, measure_affinity
 from vtadapt.workflows.affinity.pictures import draw
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.added import names_of
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.devices import is_first_rank
 from vtadapt.workflows.run.folder import alone, output_folder
@@ -42,10 +43,13 @@ def affinity_of_run(run: Path, options: AffinityOptions, *, quiet: bool = False)
         DataError: no image has labels of two tasks.
     """
     options = chosen(run, options)
-    tasks = files.read_json(run / files.CONFIG).get("tasks", {})
-    if options.groups is not None and not 1 <= options.groups <= max(1, len(tasks)):
-        raise UsageError(f"--groups {options.groups}: wanted 1 to {len(tasks)}, the number of tasks of {run.name!r}")
+    tasks, added = files.read_json(run / files.CONFIG).get("tasks", {}), names_of(run)
     learned = options.measure == LEARNED
+    count = len(tasks) if learned else len(tasks) + len(added)
+    if options.groups is not None and not 1 <= options.groups <= max(1, count):
+        raise UsageError(f"--groups {options.groups}: wanted 1 to {count}, the number of tasks of {run.name!r}")
+    if learned and added:
+        say(f"note: {', '.join(added)} was added after the training of this matrix; --measure troa measures all tasks")
     result = _learned(run, options, list(tasks)) if learned else measure_affinity(run, options, quiet)
     if options.groups is not None:
         names = result["tasks"]

@@ -78,9 +78,9 @@ def label_maps_of(loaded: Loaded, recipe: Recipe) -> dict[str, list[int]]:
         try:
             maps[name] = recipe.class_ids(name, loaded.label_sets[name], task.classes)
         except ConfigError:
-            if name not in loaded.settings.held:
+            if name not in (*loaded.settings.held, *loaded.added):
                 raise
-            maps[name] = [VOID] * len(recipe.tasks[name].classes)  # held through a transfer to other classes
+            maps[name] = [VOID] * len(recipe.tasks[name].classes)  # held, or added, on other classes
     return maps
 
 

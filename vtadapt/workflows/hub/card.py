@@ -15,6 +15,7 @@ from vtadapt.models.backbones.catalogue import CATALOGUE, CONDITIONS, Known
 from vtadapt.tasks import Task
 from vtadapt.version import __version__
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.added import FOLDER
 from vtadapt.workflows.run.data.data_sets import find_recipe
 from vtadapt.workflows.run.load import Loaded
 from vtadapt.workflows.terminal.tables import markdown_table
@@ -43,12 +44,20 @@ class Facts:
 
 def facts_of(run: Loaded, repository: str, licence: str | None) -> Facts:
     """Gather what is known of a run; what is not is said to be unknown, never guessed."""
-    results = None
+    results: dict[str, Any] | None = None
     for name in (files.RESULTS, "eval-val.json"):
         if (run.path / name).is_file():
             results = files.read_json(run.path / name)
             break
-    return Facts(run, repository, results, [_data(name, run) for name in run.settings.data_names], licence)
+    if results is not None:
+        for each in run.added.values():  # measured as they were added; what the results tell themselves is newer
+            for data, by_task in each.about["metrics"].items():
+                known = results["metrics"].setdefault(data, {})
+                known |= {task: values for task, values in by_task.items() if task not in known}
+    names = [*run.settings.data_names]
+    for each in run.added.values():
+        names += [name.strip() for name in str(each.about.get("data", "")).split("+")]
+    return Facts(run, repository, results, [_data(name, run) for name in dict.fromkeys(names)], licence)
 
 
 def _data(name: str, run: Loaded) -> tuple[str, str, str]:
@@ -167,8 +176,14 @@ def _contents(facts: Facts) -> list[str]:
     inside = "all of the network" if run.settings.keeps_backbone else "what was trained, and not the frozen backbone"
     own = facts.licence or "its owner has not said"
     size = f"{run.size[0]} x {run.size[1]} (height x width)"
+    later = [
+        f"- Added later, without a change to the others: {name}, learned from {each.about.get('data', UNKNOWN)} "
+        f"(`{FOLDER}/{each.path.name}`)."
+        for name, each in run.added.items()
+    ]
     return [
         f"- {trained:,} trained parameters of {total:,}; `model.safetensors` holds {inside}.",
+        *later,
         f"- Backbone: `{run.settings.encoder}`, weights `{_typed_name(run)}`, licence: {_backbone_licence(run)}.",
         f"- Licence of what was trained: {own}. Those of the backbone and of the data above may bind its use, too.",
         f"- Trained on pictures of {size}, method `{run.settings.method}`, seed {run.settings.seed}.",

@@ -8,11 +8,15 @@ from typing import Any
 from vtadapt.errors import DataError
 from vtadapt.workflows.hub.client import library, need_repository, told
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.added import FOLDER, SUFFIX, need_same_weights, read_added
 from vtadapt.workflows.run.cached import parts
 from vtadapt.workflows.run.load import read_config
 from vtadapt.workflows.run.settings import load
 
-WANTED = ("README.md", files.CONFIG, files.SETTINGS, files.MODEL, files.RESULTS, files.AFFINITY)
+WANTED = (
+    *("README.md", files.CONFIG, files.SETTINGS, files.MODEL, files.RESULTS, files.AFFINITY),
+    f"{FOLDER}/*{SUFFIX}",
+)
 """All that is downloaded: nothing that could run."""
 
 
@@ -46,6 +50,14 @@ def pull(repository: str) -> dict[str, Any]:
         )
     found = read_config(folder)
     load(folder / files.SETTINGS)
-    checkpoint.read_tensors(folder / files.MODEL)
+    tensors, _ = checkpoint.read_tensors(folder / files.MODEL)
+    added = read_added(folder)
+    need_same_weights(folder, tensors, added)
     backbone = {"backbone": str(found.backbone["name"]), "weights": str(found.backbone["weights"])}
-    return {"repository": name, "revision": folder.name, "folder": str(folder), "tasks": [*found.tasks], **backbone}
+    return {
+        "repository": name,
+        "revision": folder.name,
+        "folder": str(folder),
+        "tasks": [*found.tasks, *added],
+        **backbone,
+    }

@@ -15,6 +15,7 @@ from vtadapt.errors import UsageError
 from vtadapt.workflows.hub.card import card, facts_of
 from vtadapt.workflows.hub.client import library, need_repository, told
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.added import FOLDER
 from vtadapt.workflows.run.load import Loaded, load_run
 from vtadapt.workflows.run.settings.fields import TrainSettings
 
@@ -94,8 +95,11 @@ def write_layout(run: Loaded, repository: str, licence: str | None, folder: Path
             for key in ("run", "panels"):
                 content.pop(key, None)
             write_json(folder / name, content, checked=True)
-    with whole_file(folder / files.MODEL) as temporary:
-        shutil.copyfile(run.path / files.MODEL, temporary)
+    for source in (run.path / files.MODEL, *(each.path for each in run.added.values())):
+        copy = folder / source.relative_to(run.path)
+        copy.parent.mkdir(exist_ok=True)
+        with whole_file(copy) as temporary:
+            shutil.copyfile(source, temporary)
     write_text(folder / CARD, card(facts_of(run, repository, licence)))
 
 
@@ -116,4 +120,6 @@ def _bare(text: str) -> str:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    found = [*folder.iterdir(), *(folder / FOLDER).glob("*")]
+    files_of = [path for path in sorted(found) if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files_of}

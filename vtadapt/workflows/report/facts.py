@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,22 +175,27 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
-def affinities_of(run: Path, more: Path, tasks: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def affinities_of(
+    run: Path, more: Path, tasks: Sequence[str], added: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The matrices that training learned and that ``vtadapt affinity`` measured, and what is missing.
 
     Args:
         run: folder of the run.
         more: folder that ``vtadapt affinity`` writes ``affinity/MEASURE`` into.
         tasks: of the run.
+        added: those of them that training did not know.
     """
     found, missing = [], []
+    trained = [name for name in tasks if name not in added]
     learned = run / files.AFFINITY
     measured = sorted((more / "affinity").glob(f"*/{files.AFFINITY}"))
     measured = [path for path in measured if path.parent.name != LEARNED]  # a copy of what stands in the run's folder
     paths = [*([learned] if learned.is_file() else []), *measured]
     for path in paths:
         try:
-            found.append(_affinity(read_affinity(path, tasks), learned=path == learned))
+            wanted = trained if path == learned else tasks
+            found.append(_affinity(read_affinity(path, wanted), learned=path == learned))
         except BROKEN as error:
             missing.append(broken(str(path.relative_to(path.parents[2 if path != learned else 0])), error))
     return found, missing

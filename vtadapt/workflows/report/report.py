@@ -147,7 +147,7 @@ def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
     measured, no_metrics = records.measured_of(run, more)
     lines, no_lines = records.read_records(run / files.METRICS)
     curves = records.curves_of(lines, settings.val_images)
-    affinity, no_affinity = facts.affinities_of(run, more, list(loaded.tasks))
+    affinity, no_affinity = facts.affinities_of(run, more, list(loaded.tasks), loaded.added)
     missing = {"run": no_totals, "metrics": no_metrics, "curves": no_lines, "affinity": no_affinity}
     _say_what_is_missing(missing, loaded, adapters, {"metrics": measured, "curves": lines, "affinity": affinity})
     keys: dict[str, set[str]] = {name: set(by_key) for name, by_key in curves["metrics"].items()}

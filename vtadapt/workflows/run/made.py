@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from vtadapt.errors import DataError
 from vtadapt.models.backbones.weights.find import about_backbone
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.added import FOLDER
 from vtadapt.workflows.run.build import build_model
 from vtadapt.workflows.run.load import Loaded, bring, describe
 from vtadapt.workflows.run.methods import METHODS
@@ -41,7 +43,7 @@ def create_run(settings: TrainSettings, tasks: Mapping[str, Task], device: str =
 def save_run(loaded: Loaded, folder: Path, *, overwrite: bool = False) -> Loaded:
     """Write a run's network, settings and description to a folder; returns the run as it is there.
 
-    Metrics are not written: nobody has measured the network as it is now.
+    Metrics are not written: nobody has measured the network as it is now. Tasks that were added become its own.
 
     Raises:
         DataError: the disk refuses, or a run is there and it is not to be overwritten.
@@ -58,4 +60,5 @@ def save_run(loaded: Loaded, folder: Path, *, overwrite: bool = False) -> Loaded
     write_json(folder / files.CONFIG, config, checked=True)
     for name in (files.RESULTS, files.AFFINITY, files.METRICS, files.PACKS):  # of the network that was here before
         (folder / name).unlink(missing_ok=True)
-    return replace(loaded, path=folder)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    return replace(loaded, path=folder, added={})

@@ -1,4 +1,4 @@
-"""Removing runs: only folders of runs, only those that nothing is at work on, whole or not at all."""
+"""Removing runs, and tasks that were added: only of runs that nothing is at work on, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vtadapt.atomic import disk_error, temporary_name
 from vtadapt.errors import ConfigError
+from vtadapt.workflows.run.added import need_removable_task, remove_added
 from vtadapt.workflows.run.folder import alone_in, is_bundled, refuse_trained
 from vtadapt.workflows.runs.survey import is_run
 
@@ -42,3 +43,25 @@ def remove_run(path: Path) -> None:
         path.rename(gone)
     with disk_error(path):
         shutil.rmtree(gone)
+
+
+def need_removable_from(path: Path, task: str) -> None:
+    """Refuse what :func:`need_removable` does, and a task that was not added or that a later one rests on.
+
+    Raises:
+        ConfigError: it is one of these.
+    """
+    need_removable(path)
+    need_removable_task(path, task)
+
+
+def remove_task(path: Path, task: str) -> None:
+    """Remove a task that was added to a run; the run is then what it was without it.
+
+    Raises:
+        ConfigError: see :func:`need_removable_from`.
+        DataError: the disk refuses.
+    """
+    need_removable_from(path, task)
+    with alone_in(path):
+        remove_added(path, task)

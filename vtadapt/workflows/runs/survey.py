@@ -12,6 +12,7 @@ from vtadapt.errors import ConfigError, VtadaptError, near_matches
 from vtadapt.strict_yaml import StrictYamlError, read_yaml
 from vtadapt.tasks import Task
 from vtadapt.workflows.run import files
+from vtadapt.workflows.run.added import Added, read_added
 from vtadapt.workflows.run.folder import is_bundled, refuse_trained
 
 TRAINING, FINISHED, INTERRUPTED, BROKEN = "training", "finished", "interrupted", "broken"
@@ -51,7 +52,7 @@ def describe_run(path: Path) -> dict[str, Any]:
     """What there is to say of a run; one whose files are broken has ``state`` "broken", and ``problem`` says why."""
     about: dict[str, Any] = {"run": str(path), "name": path.name, "problem": None}
     about |= {"state": FINISHED, "data": None, "method": None, "tasks": [], "seed": None, "steps": None, "of": None}
-    about |= {"metrics": {}, "changed": _changed(path), "bytes": _bytes(path)}
+    about |= {"metrics": {}, "added": [], "changed": _changed(path), "bytes": _bytes(path)}
     try:
         _read(path, about)
     except (VtadaptError, StrictYamlError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -108,6 +109,30 @@ def _read(path: Path, about: dict[str, Any]) -> None:
             about |= {"steps": results.get("steps"), "of": results.get("steps")}
     if not ((path / files.MODEL).is_file() and (path / files.CONFIG).is_file()):
         about["state"] = INTERRUPTED
+    about["added"] = [_added(each) for each in read_added(path).values()]
+    about["tasks"] += [each["task"] for each in about["added"]]
+    about["metrics"] |= {
+        each["task"] if each["data"] == about["data"] else f"{each['data']}/{each['task']}": {
+            "metric": each["metric"],
+            "value": each["value"],
+        }
+        for each in about["added"]
+        if each["metric"] is not None
+    }
+
+
+def _added(added: Added) -> dict[str, Any]:
+    """What there is to say of a task that was added: its headline metric is that of the data it learned from."""
+    task, told = added.task, added.about
+    values = [by_task.get(task.name, {}) for by_task in told["metrics"].values()]
+    value = next((each[task.headline] for each in values if task.headline in each), None)
+    found = {"task": task.name, "data": told.get("data"), "steps": told.get("steps"), "before": added.before}
+    return found | {
+        "metric": None if value is None else task.headline,
+        "value": value,
+        "bytes": added.path.stat().st_size,
+        "file": str(added.path),
+    }
 
 
 def headlines(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,7 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     for run in runs:
         found = run["metrics"]
         results = [f"{task} {each['metric'].partition('/')[0]} {_value(each['value'])}" for task, each in found.items()]
+        results += [_added(each) for each in run.get("added", [])]
         steps = "" if run["steps"] is None else str(run["steps"])
         if run["of"] not in (None, run["steps"]):
             steps += f"/{run['of']}"
@@ -38,6 +39,10 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         data = (run["data"] or "?") + (f"\n{run['method'] or '?'}" if methods else "")
         table.add_row(run["name"], run["state"], data, steps, shown, age(run["changed"]), size(run["bytes"]))
     return table
+
+
+def _added(added: Mapping[str, Any]) -> str:
+    return f"added: {added['task']}, {added['steps']} steps on {added['data']}, {size(added['bytes'])}"
 
 
 def _value(value: Any) -> str:

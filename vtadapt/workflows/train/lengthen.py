@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vtadapt.errors import UsageError
+from vtadapt.errors import ConfigError, UsageError
 from vtadapt.workflows.run import checkpoint, files
+from vtadapt.workflows.run.added import names_of
 from vtadapt.workflows.run.settings import TrainSettings
 
 LAST = Path("checkpoints") / "last" / files.STATE
@@ -28,7 +29,13 @@ def lengthened(folder: Path, settings: TrainSettings, steps: int | None, epochs:
 
     Raises:
         UsageError: both are given, or no more than is done.
+        ConfigError: tasks were added to it, which rest on its weights as they are.
     """
+    if added := names_of(folder):
+        raise ConfigError(
+            f"{', '.join(added)} was added to {os.fspath(folder)!r} and rests on its weights, which more steps change; "
+            f"remove it first (vtadapt runs {os.fspath(folder)} --remove-task {added[-1]}), or train a new run"
+        )
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs both say how long a run is; with --resume give one of them")
     done = int(checkpoint.read_tensors(folder / LAST)[1]["step"]) if (folder / LAST).is_file() else 0
