@@ -8,7 +8,7 @@ from typing import Any
 
 from vtadapt.digits import amount
 from vtadapt.workflows.runs.survey import age, settings_of
-from vtadapt.workflows.terminal.tables import Table
+from vtadapt.workflows.terminal.tables import Table, stacked
 
 NOT_COMPARED = ("run_dir", "data_dir")
 
@@ -35,8 +35,8 @@ def run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         steps = "" if run["steps"] is None else str(run["steps"])
         if run["of"] not in (None, run["steps"]):
             steps += f"/{run['of']}"
-        shown = "\n".join(results) or run["problem"] or ", ".join(run["tasks"])
-        data = (run["data"] or "?") + (f"\n{run['method'] or '?'}" if methods else "")
+        shown = stacked(results or [run["problem"] or ", ".join(run["tasks"])])
+        data = stacked([run["data"] or "?", *([run["method"] or "?"] if methods else [])])
         table.add_row(run["name"], run["state"], data, steps, shown, age(run["changed"]), size(run["bytes"]))
     return table
 

@@ -46,6 +46,11 @@ def _text(content: Any) -> Any:
     return Text(printable(content))
 
 
+def stacked(lines: Iterable[str]) -> Text:
+    """A cell of several lines."""
+    return Text("\n".join(map(printable, lines)))
+
+
 def mean_and_sd(cell: str) -> Text:
     """A cell "MEAN +- SD" on two lines."""
     return Text("\n+- ".join(map(printable, cell.split(" +- "))))
