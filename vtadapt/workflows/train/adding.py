@@ -104,8 +104,11 @@ def need_addable(run: Path, task: str) -> None:
             f"vtadapt.load({('demo' if is_bundled(run) else repository_of(run))!r}).save('runs/mine')"
         )
     config = read_config(run)
-    if not (run / files.MODEL).is_file():
-        raise ConfigError(f"run {name!r} is not finished (no {files.MODEL}); vtadapt train --resume {name} goes on")
+    results = files.read_json(run / files.RESULTS) if (run / files.RESULTS).is_file() else {}
+    reached = files.step_beyond_results(run, results)
+    if not (run / files.MODEL).is_file() or reached is not None:
+        why = f"no {files.MODEL}" if reached is None else f"it is being lengthened, at step {reached}"
+        raise ConfigError(f"run {name!r} is not finished ({why}); vtadapt train --resume {name} goes on")
     method = load(run / files.SETTINGS).method
     if not METHODS[method].adds:
         raise ConfigError(
