@@ -29,12 +29,13 @@ from vtadapt.workflows.run.settings.fields import TransferSettings
 from vtadapt.workflows.run.settings.reading import check_read
 from vtadapt.workflows.run.settings.resolve import Given, to_check
 from vtadapt.workflows.train.lessons import Lessons, with_losses
+from vtadapt.workflows.train.log.trackers import need_tracker
 from vtadapt.workflows.train.old_tasks import KEPT, LabelMaps, OldTasks
 
 ANEW = (
     *TransferSettings.model_fields,
     *("tasks", "loss_weights", "losses", "class_weights", "patience", "compile", "cache_features"),
-    *("troa_weights", "shared_lr_scale", "own_first", "devices", "num_nodes"),
+    *("troa_weights", "shared_lr_scale", "own_first", "devices", "num_nodes", "tracker", "log_pictures"),
 )
 """Settings that an added task has not from its run: they were about other tasks, or about a machine."""
 
@@ -170,6 +171,7 @@ def plan_adding(run: Path, task: str, settings: TrainSettings, weights: str | No
     """
     need_addable(run, task)
     refuse_trained(run)
+    need_tracker(settings.tracker)
     settings = with_packs(settings)
     data = find_data(settings)
     settings = data.named(settings)
