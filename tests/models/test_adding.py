@@ -107,3 +107,11 @@ def test_what_is_of_another_network_is_told() -> None:
     one, other = adapted(["semseg", "depth"]), adapted(["semseg", "depth"], embedding_dim=12)
     with pytest.raises(ConfigError, match=r"row of the added task 'depth' has \(12,\), and the network wants \(8,\)"):
         load_own_state(one, "depth", own_state(other, "depth"), ["semseg"])
+
+
+def test_weights_of_another_network_are_not_filled_up() -> None:
+    model = with_added(adapted, adapted(["semseg", "depth"]), ["normals"])
+    for name, shape in (("embedding.weight", (2, 7)), ("embedding.weight", (1, 8)), ("affinity", (3, 2))):
+        broken = {**adapted(["semseg", "depth"]).saved_state(), name: torch.zeros(shape)}
+        with pytest.raises(ConfigError, match=rf"another architecture: {name} found \({shape[0]}, {shape[1]}\)"):
+            checkpoint.load_into(model, grown(model, broken), Path("model"))

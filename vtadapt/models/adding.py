@@ -99,15 +99,14 @@ def grown(model: MultitaskModel, tensors: Mapping[str, Tensor]) -> dict[str, Ten
         for value in module.state_dict(keep_vars=True).values()
     }
     out = {name: value.detach() for name, value in own.items() if id(value) in added}
+    first = len(model.tasks) - len(model.alone)
     for name, value in tensors.items():
-        at = tuple(slice(0, length) for length in value.shape)
-        fits = name in ("embedding.weight", "affinity") and name in own and value.dim() == own[name].dim()
-        if fits and all(a <= b for a, b in zip(value.shape, own[name].shape, strict=True)):
-            whole = own[name].detach().clone()
-            whole[at] = value
-            out[name] = whole
-        else:
-            out[name] = value
+        out[name] = value
+        # By its very shape: what is of another network must be told, and not be filled up.
+        tasks = {"embedding.weight": (first, *own[name].shape[1:]), "affinity": (first, first)} if name in own else {}
+        if model.alone and tuple(value.shape) == tasks.get(name):
+            out[name] = own[name].detach().clone()
+            out[name][tuple(slice(0, length) for length in value.shape)] = value
     return out
 
 
