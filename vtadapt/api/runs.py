@@ -142,7 +142,8 @@ def prepare_data(
         source: the folder or the archives that it reads; None for synthetic sets.
         data_dir: the pack is written to ``data_dir/NAME``.
         quiet: no progress on stderr.
-        options: splits, size, tasks, label_set, limit, workers, skip_broken, force, shard_size.
+        options: splits, size, tasks, label_set, limit, workers, skip_broken, force, shard_size,
+            follow_links.
 
     Returns:
         The pack's manifest: what is in it, split by split.

@@ -18,6 +18,9 @@ RunDir = Annotated[Path | None, typer.Option(help="Folder of the runs [default: 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Write the numbers as CSV, too; alone it is printed.")]
 Latex = Annotated[bool, typer.Option("--latex", help="Write the table as LaTeX, too; alone it is printed.")]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Read what links in the folder lead to outside of it, too.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Run = Annotated[str | None, typer.Argument(help="A run: its path or name; default: the newest, else the bundled demo.")]
 Seeds = Annotated[str, typer.Option(help="How many (0, 1, ...), or which, as 0,4,7 or 4,.")]

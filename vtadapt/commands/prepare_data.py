@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vtadapt.commands.options import DATA, DataDir, Json, Quiet
+from vtadapt.commands.options import DATA, DataDir, FollowLinks, Json, Quiet
 from vtadapt.errors import DataError, UsageError
 
 
@@ -38,6 +38,7 @@ def prepare_data(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what was found and what is missing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Read the pack again, test it, draw a contact sheet.")] = False,
     force: Annotated[bool, typer.Option(help="Prepare again even if the pack is there.")] = False,
+    follow_links: FollowLinks = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +51,7 @@ def prepare_data(
         reader["buildings"] = parse_list(buildings)
     wanted = size if size in (None, "native") else parse_size(size)
     only = (parse_list(splits), wanted, parse_list(tasks), label_set, limit)
-    chosen = PrepareOptions(*only, workers, skip_broken, force, shard_size, reader)
+    chosen = PrepareOptions(*only, workers, skip_broken, force, shard_size, reader, follow_links)
     given, folder = tuple(source or ()), data_dir or DATA
     if check and (given or dry_run or download):
         raise UsageError("--check reads a pack that is prepared; leave --source, --download and --dry-run out")

@@ -21,10 +21,10 @@ SHAPE = (12, 16)  # of every picture
 ABOUT = {"name": "mine", "title": "t", "licence": "own", "reader": "folder"}
 
 
-def prepared(recipe: Path, source: Path, out: Path) -> tuple[dict[str, Any], Labels]:
+def prepared(recipe: Path, source: Path, out: Path, follow_links: bool = False) -> tuple[dict[str, Any], Labels]:
     """Manifest of the pack that is made, and what it holds: name of the sample -> task -> label."""
     known = load_recipe(recipe)
-    manifest = prepare(known, source, out, PrepareOptions(workers=0, force=True))
+    manifest = prepare(known, source, out, PrepareOptions(workers=0, force=True, follow_links=follow_links))
     held: Labels = {}
     for split in manifest["splits"]:
         reader = open_pack(out, known.name, split)
@@ -53,6 +53,7 @@ class OwnSet:
         **options: Any,
     ) -> None:
         self.root, self.source, self.suffix = root, root / "src", suffix
+        self.follow_links = False
         labels = {"x": {"files": f"labels/{{path}}{suffix}", **(how or {})}}
         split = {"fractions": {"train": 1.0}}
         own = {"image": "images/**/*.png", "labels": labels, "split": split, **options}
@@ -83,7 +84,7 @@ class OwnSet:
         path = self.root / "mine.yaml"
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # long lists take PyYAML alone many seconds
         path.write_text(yaml.dump(self.recipe, Dumper=dumper, sort_keys=False), encoding="utf-8")
-        return prepared(path, self.source, self.root / "data")
+        return prepared(path, self.source, self.root / "data", self.follow_links)
 
     def found(self) -> list[np.ndarray]:
         """The labels of task ``x`` in the pack, by name of their sample."""

@@ -15,6 +15,8 @@ from tests.data.formats.nyud_mt import write_nyud_mt
 from tests.fuzz.data_kinds import RECIPE, write_source
 from tests.fuzz.mutate import TEXTS
 from vtadapt.data.pack.manifest import open_pack
+from vtadapt.data.prepare.dry_run import survey
+from vtadapt.data.prepare.options import resolve
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import load_recipe
 from vtadapt.errors import LONGEST, ConfigError, DataError, VtadaptError
@@ -155,11 +157,17 @@ def test_published_lists_do_not_leave_the_source(tmp_path: Path) -> None:
         assert name in str(caught.value)
 
 
-def test_files_to_which_links_lead_outside_are_named(tmp_path: Path) -> None:
+def test_links_that_lead_outside_are_refused_or_followed_and_named(tmp_path: Path) -> None:
     source = write_source(tmp_path / "src")
     (source / "images" / "p0.png").rename(tmp_path / "elsewhere.png")
     (source / "images" / "p0.png").symlink_to(tmp_path / "elsewhere.png")
-    manifest = prepare(load_recipe(written(tmp_path, RECIPE)), source, tmp_path / "data", PrepareOptions())
+    recipe, follow = load_recipe(written(tmp_path, RECIPE)), PrepareOptions(follow_links=True)
+    with pytest.raises(DataError, match=r"p0\.png -> .*elsewhere\.png: a link that leads out .* --follow-links"):
+        prepare(recipe, source, tmp_path / "data", PrepareOptions())
+    problems = survey(resolve(recipe, PrepareOptions()), source)["problems"]
+    assert [line for line in problems if "elsewhere.png" in line and "--follow-links" in line]
+    assert not survey(resolve(recipe, follow), source)["problems"]
+    manifest = prepare(recipe, source, tmp_path / "data", follow)
     [line] = manifest["outside"]
     assert line.startswith("1 files outside the source")
     assert str(tmp_path / "elsewhere.png") in line

@@ -36,8 +36,8 @@ def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def opened(sources: list[Path], cache: Path) -> dict[str, bytes]:
-    with open_source(sources, cache) as path:
+def opened(sources: list[Path], cache: Path, **options: Any) -> dict[str, bytes]:
+    with open_source(sources, cache, **options) as path:
         return tree(path)
 
 
@@ -208,7 +208,8 @@ def test_folders_are_joined_without_copies(tmp_path: Path, archives: list[Path])
     (own / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "circle").symlink_to(own)
     wanted = IMAGES | {"root/labels/new ü.png": b"mine", "link/linked.png": b"linked"}
-    assert opened([archives[0], own], tmp_path / "cache") == wanted
+    fails([archives[0], own], tmp_path / "cache", "a link that leads out of the source")
+    assert opened([archives[0], own], tmp_path / "cache", follow_links=True) == wanted
     joined = tmp_path / "cache" / "files" / "root" / "labels" / "new ü.png"
     assert joined.samefile(own / "root" / "labels" / "new ü.png")
     discard(tmp_path / "cache")

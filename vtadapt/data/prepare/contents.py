@@ -15,7 +15,7 @@ from vtadapt.data.pack.labels import LabelStats
 from vtadapt.data.pack.manifest import write_manifest
 from vtadapt.data.prepare.aspect import joined
 from vtadapt.data.prepare.find_samples import absent_labels, find_splits, labelled_tasks
-from vtadapt.data.prepare.inside import led_outside
+from vtadapt.data.prepare.inside import led_outside, need_not_led_outside
 from vtadapt.data.prepare.options import Plan
 from vtadapt.data.prepare.place import Site
 from vtadapt.data.prepare.shard_jobs import Job, Part, cut, write_parts
@@ -69,6 +69,8 @@ def find_contents(plan: Plan, source: Path | None, state: str | None, archives: 
     """
     reader = make_reader(plan.recipe, plan.size, plan.tasks)
     items = find_splits(reader, source, plan.splits, plan.limit, plan.skip_broken)
+    if source is not None and not archives and not plan.follow_links:
+        need_not_led_outside((item for found in items.values() for item in found), source)
     tasks, left_out = labelled_tasks(reader, items, plan.tasks, plan.asked)
     parts = cut(items, source, plan.shard_size)
     key = plan.key(state or {part.file: part.files for part in parts})

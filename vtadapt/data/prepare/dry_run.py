@@ -14,6 +14,7 @@ from vtadapt.data.readers.base import is_there
 from vtadapt.data.readers.table import Item, Reader, make_reader
 from vtadapt.data.recipe.files import ExpectedFile
 from vtadapt.data.recipe.recipe import Recipe
+from vtadapt.data.source.links import HOW
 from vtadapt.errors import DataError, VtadaptError
 from vtadapt.tasks.class_ids import RESERVED
 
@@ -65,6 +66,8 @@ def survey(plan: Plan, source: Path | None, listed: Mapping[str, int] | None = N
     result["passed_over"] = reader.passed_over.lines()
     if source is not None:
         result["outside"] = led_outside((item for items in found.values() for item in items), source)
+        if not plan.follow_links:
+            result["problems"] += [f"{line}; {HOW}" for line in result["outside"]]
     return result
 
 

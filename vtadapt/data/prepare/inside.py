@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vtadapt.data.readers.files.links import RealPaths
 from vtadapt.data.readers.item import Item
+from vtadapt.data.source.links import HOW, is_below, source_roots
 from vtadapt.errors import DataError
 
 
 def need_inside(items: Iterable[Item], source: Path) -> None:
     """Raise a DataError where a list or a recipe, which may come from anybody, leads out of the source by its names.
 
-    Links are another matter: whoever made the folder put them there (see :func:`led_outside`).
+    Links are another matter, see :func:`need_not_led_outside`.
 
     Args:
         items: as a reader found them.
@@ -34,14 +35,29 @@ def need_inside(items: Iterable[Item], source: Path) -> None:
 
 def led_outside(items: Iterable[Item], source: Path) -> list[str]:
     """A line on the files that lie outside the source, to which links in it lead; none where there are none."""
-    real, root = RealPaths(), os.path.realpath(source)
-    count, first = 0, ("", "")
+    found = list(_outside(items, source))
+    first = " -> ".join(found[0]) if found else ""
+    return [f"{len(found)} files outside the source, to which links lead, the first: {first}"] * bool(found)
+
+
+def need_not_led_outside(items: Iterable[Item], source: Path) -> None:
+    """Raise a DataError where a link leads out of the source, or out of its parent where files there were found.
+
+    The door of sources (:mod:`vtadapt.data.source.links`) has seen all links but hidden ones and those in the parent.
+    """
+    for path, where in _outside(items, source):
+        raise DataError(f"{path} -> {where}: a link that leads out of the source {source}; {HOW}")
+
+
+def _outside(items: Iterable[Item], source: Path) -> Iterator[tuple[str, str]]:
+    """Paths of files, and where they lie, that is outside."""
+    real, below = RealPaths(), str(source)
+    own, parent = source_roots(source), source_roots(source.absolute().parent)
     for item in items:
         for path in item.paths.values():
             where = real.of(path)
-            if not _below(where, root):
-                count, first = count + 1, first if count else (str(path), where)
-    return [f"{count} files outside the source, to which links lead, the first: {first[0]} -> {first[1]}"] * bool(count)
+            if not is_below(where, own if _below(str(path), below) else parent):
+                yield str(path), where
 
 
 def _below(path: str, root: str) -> bool:

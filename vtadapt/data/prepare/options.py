@@ -30,6 +30,7 @@ class PrepareOptions:
         force: prepare again even if the same pack is there.
         shard_size: samples per file of a split; default 2000.
         reader: options of the reader that replace the recipe's.
+        follow_links: read what links in the source lead to outside of it, too; else they are refused.
     """
 
     splits: Sequence[str] | None = None
@@ -42,6 +43,7 @@ class PrepareOptions:
     force: bool = False
     shard_size: int | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Plan:
         shipped: the recipe before the user's choices.
         recipe: with the label set and the reader's options that were chosen.
         asked: whether the user named the tasks: one without any label is then an error, else it is left out.
+        follow_links: see ``PrepareOptions``.
     """
 
     shipped: Recipe
@@ -63,6 +66,7 @@ class Plan:
     limit: int | None
     skip_broken: bool
     shard_size: int
+    follow_links: bool = False
 
     def key(self, files: Any = None) -> str:
         """Equal keys make equal packs; without ``files`` (which tells the source's state) only from equal files."""
@@ -95,6 +99,7 @@ def resolve(recipe: Recipe, options: PrepareOptions) -> Plan:
         limit=options.limit,
         skip_broken=options.skip_broken,
         shard_size=options.shard_size or SHARD,
+        follow_links=options.follow_links,
     )
 
 

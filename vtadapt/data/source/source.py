@@ -19,6 +19,7 @@ from vtadapt.data.source.archive_checks import Limits
 from vtadapt.data.source.archive_kind import reading
 from vtadapt.data.source.archives import content_of, contents
 from vtadapt.data.source.cache import fill
+from vtadapt.data.source.links import need_no_way_out
 from vtadapt.data.source.parts import OnSource, Part, files_below, is_paperwork, mixed, names_of, parts_of
 from vtadapt.lock import folder_lock
 
@@ -30,7 +31,12 @@ _ALL_LISTS = 1 << 30
 
 @contextlib.contextmanager
 def open_source(
-    sources: Sequence[Path], cache: Path, *, limits: Limits | None = None, on_progress: OnSource | None = None
+    sources: Sequence[Path],
+    cache: Path,
+    *,
+    limits: Limits | None = None,
+    on_progress: OnSource | None = None,
+    follow_links: bool = False,
 ) -> Iterator[Path]:
     """The folder or file that a reader is given; archives are unpacked first, each only once.
 
@@ -40,11 +46,15 @@ def open_source(
             ``cache.discard``), so that a later run need not unpack again.
         limits: what archives may hold.
         on_progress: called with (name of the archive, done, total) while unpacking.
+        follow_links: read what links in folders lead to outside of them, too.
 
     Raises:
         DataError: a source is missing, empty, unreadable or of no use beside the others; an archive is damaged or
-            unsafe; two sources hold different files of one name; the disk is full; another run uses the cache.
+            unsafe; two sources hold different files of one name; the disk is full; another run uses the cache; a link
+            leads out of a folder.
     """
+    if not follow_links:
+        need_no_way_out(sources)
     parts = parts_of(sources)
     if len(parts) == 1 and parts[0].kind != "archive":
         yield parts[0].path
@@ -61,7 +71,9 @@ def names(sources: Sequence[Path]) -> Iterator[tuple[str, int]]:
         yield from names_of(part)
 
 
-def skeleton(sources: Sequence[Path], folder: Path, *, on_progress: OnSource | None = None) -> Path:
+def skeleton(
+    sources: Sequence[Path], folder: Path, *, on_progress: OnSource | None = None, follow_links: bool = False
+) -> Path:
     """A folder with the names of all files, for a dry run: enough for ``Reader.find``, not for loading.
 
     Lists (text, CSV, JSON and the like) have their content, all else is empty. A single folder or file comes back as it
@@ -71,10 +83,13 @@ def skeleton(sources: Sequence[Path], folder: Path, *, on_progress: OnSource | N
         sources: as for ``open_source``.
         folder: an empty folder that the caller removes.
         on_progress: called with (name of the archive, done, total) bytes of the archive.
+        follow_links: as for ``open_source``.
 
     Raises:
         DataError: as ``open_source``; names that two sources give different sizes count as different content.
     """
+    if not follow_links:
+        need_no_way_out(sources)
     parts = parts_of(sources)
     if len(parts) == 1 and parts[0].kind != "archive":
         return parts[0].path

@@ -96,7 +96,10 @@ def _prepare(
     need_place(out_dir, recipe)  # this and what follows before hours of unpacking
     if state is not None and not options.force:
         need_same(there, origin_of(given, out_dir))
-    with _Shown("unpack", quiet, "bytes") as unpacking, open_source(given, cache, on_progress=unpacking.move) as source:
+    with (
+        _Shown("unpack", quiet, "bytes") as unpacking,
+        open_source(given, cache, on_progress=unpacking.move, follow_links=options.follow_links) as source,
+    ):
         unpacking.close()
         with _Shown(f"prepare {recipe.name}", quiet) as show, _naming(source, given):
             unpacked = () if source in given else given
@@ -189,7 +192,7 @@ def dry_run(name: str, sources: Sequence[Path], options: PrepareOptions, *, quie
     if not sources or plan.recipe.source.synthetic:
         return survey(plan, None)
     with temporary_folder("dry-run") as folder, _Shown("look into", quiet, "bytes") as reading:
-        source = skeleton(sources, folder, on_progress=reading.move)
+        source = skeleton(sources, folder, on_progress=reading.move, follow_links=options.follow_links)
         given = {path.name: path.stat().st_size for path in sources if path.is_file()}
         for part in parts_of(sources):
             given |= {part.path.name: part.path.stat().st_size} if part.kind == "archive" else {}

@@ -12,10 +12,13 @@ from vtadapt.data.guess.guess import guess_recipe
 from vtadapt.data.prepare.dry_run import survey
 from vtadapt.data.prepare.options import PrepareOptions, resolve
 from vtadapt.data.recipe.recipe import read_recipe
+from vtadapt.data.source.links import need_no_way_out
 from vtadapt.errors import UsageError
 
 
-def write_recipe(folder: Path, out: Path | None, name: str | None, *, force: bool = False) -> dict[str, Any]:
+def write_recipe(
+    folder: Path, out: Path | None, name: str | None, *, force: bool = False, follow_links: bool = False
+) -> dict[str, Any]:
     """Look at a folder and write a recipe for it.
 
     Args:
@@ -23,6 +26,7 @@ def write_recipe(folder: Path, out: Path | None, name: str | None, *, force: boo
         out: the file; default: NAME.yaml here.
         name: of the data set; default: the folder's.
         force: replace a file that is there.
+        follow_links: look at what links lead to outside of the folder, too.
 
     Returns:
         ``recipe`` (the file), ``name``, ``found`` (lines), ``problems`` (why it cannot be prepared yet) and ``next``
@@ -30,8 +34,10 @@ def write_recipe(folder: Path, out: Path | None, name: str | None, *, force: boo
 
     Raises:
         UsageError: the file is there already.
-        DataError: no pictures or no labels in the folder.
+        DataError: no pictures or no labels in the folder, or a link that leads out of it.
     """
+    if not follow_links:
+        need_no_way_out([folder])
     wanted = out or Path(f"{guess_recipe_name(folder, name)}.yaml")
     if wanted.exists() and not force:
         raise UsageError(f"{wanted} is there already; --force replaces it, --out writes another")
@@ -39,8 +45,8 @@ def write_recipe(folder: Path, out: Path | None, name: str | None, *, force: boo
     guess = guess_recipe(folder, name, _seen_from(folder, wanted))
     write_text(wanted, guess.text)
     recipe = read_recipe(wanted)
-    found = survey(resolve(recipe, PrepareOptions()), folder)
-    typed = shlex.quote(str(wanted))
+    found = survey(resolve(recipe, PrepareOptions(follow_links=follow_links)), folder)
+    typed = shlex.quote(str(wanted)) + (" --follow-links" if follow_links else "")
     return {
         "recipe": str(wanted),
         "name": guess.name,

@@ -55,6 +55,8 @@ def test_linked_files_and_folders_are_followed(own: OwnSet, tmp_path: Path) -> N
     for folder in ("images", "labels"):
         (own.source / folder / "seq").symlink_to(other / folder)
         (own.source / folder / "q.png").symlink_to(other / folder / "z.png")
+    own.refused("q.png -> ", "--follow-links")
+    own.follow_links = True
     assert samples(own) == [*NAMES, "q", "seq/z"]
 
 
