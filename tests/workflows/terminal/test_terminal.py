@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +153,31 @@ def test_a_signal_waits_for_the_end_of_a_step(number: int) -> None:
         assert "outer" in interrupt.told(caught.value)
         assert "inner" not in interrupt.told(caught.value)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+IMPORTED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGTERM)
+loaded = sum(range(1000))
+"""
+
+
+def test_a_module_is_loaded_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries in C++ abort the process where a signal raises while they are loaded."""
+    (tmp_path / "interrupted_module.py").write_text(IMPORTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    with interrupt.ended_by_signals(), pytest.raises(interrupt.Ended) as caught:
+        loaded = importlib.import_module("interrupted_module").loaded
+        threading.Event().wait(60)  # until the signal comes again
+    assert (loaded, caught.value.exit_code) == (499500, 143)
+
+
+def test_who_stays_in_a_module_for_ever_is_ended_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless_module.py").write_text(IMPORTED + "import threading\nthreading.Event().wait(60)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(interrupt, "MOST", 2)
+    with interrupt.ended_by_signals(), pytest.raises(interrupt.Ended):
+        importlib.import_module("endless_module")
 
 
 def test_a_signal_that_was_ignored_stays_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 from vtadapt.errors import DiskFullError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+AGAIN = 0.05  # seconds after which a signal that came while a module was loaded is looked at again
+MOST = 1200  # such looks: who imports a program that works all its life stays in there
 
 
 class Ended(KeyboardInterrupt):
@@ -23,9 +26,36 @@ class Ended(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+_looks = itertools.count()
+
+
 def _end(number: int, frame: FrameType | None) -> None:
-    del frame
-    raise Ended(number)
+    global _looks
+    if not _importing(frame) or next(_looks) >= MOST:
+        _looks = itertools.count()
+        raise Ended(number)
+    # Libraries in C++ do not bear an exception while they are loaded: the process would abort with a traceback.
+    later = threading.Timer(AGAIN, _send_again, [number])
+    later.daemon = True
+    later.start()
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded."""
+    while frame is not None:
+        if frame.f_code.co_name == "_find_and_load" and "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    if signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
+        return  # nobody is there any more who would understand it
+    if hasattr(signal, "pthread_kill"):  # also ends what the thread waits for
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager
