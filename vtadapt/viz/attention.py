@@ -151,26 +151,76 @@ def attention_panel(
     Returns:
         The page, (H, W, 3) uint8; all maps are on one scale, all differences on another.
     """
+    found = attention_cells(rgb, regular, tasks, alpha=alpha, query=query)
+    sources = (("windows (TAA)", next(iter(tasks.values()))), ("windows (regular)", regular))
+    windows = [_windows(_at_drawing_size(rgb), rgb, each, caption) for caption, each in sources]
+    rows: list[list[Cell | None]] = [[found.image, found.regular, *found.tasks], [*windows, *found.gaps]]
+    return panel(rows, title=title, footer=words[1], strips=[lambda w: _bars(w, found.high, found.limit, words[0])])
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionCells:
+    """The pictures of a photograph and of where a block looks, see :func:`attention_cells`.
+
+    Attributes:
+        image: the photograph.
+        regular: attention of the frozen block.
+        tasks: that of each task.
+        gaps: that of each task less the frozen block's.
+        high: of the scale of all maps, from 0.
+        limit: of the scale of all differences, from -limit.
+    """
+
+    image: Cell
+    regular: Cell
+    tasks: Sequence[Cell]
+    gaps: Sequence[Cell]
+    high: float
+    limit: float
+
+
+def attention_cells(
+    rgb: np.ndarray,
+    regular: TokenMap,
+    tasks: Mapping[str, TokenMap],
+    *,
+    alpha: float = 0.6,
+    query: tuple[int, int] | None = None,
+) -> AttentionCells:
+    """Draw the pictures of :func:`attention_panel`, whose arguments these are."""
     picture = _at_drawing_size(rgb)
-    maps = {"regular": regular, **{f" {name}": each for name, each in tasks.items()}}
-    drawn = {name: _pixels(each, rgb, picture) for name, each in maps.items()}
-    high = max((float(np.nanmax(v)) for v, _ in drawn.values() if np.isfinite(v).any()), default=0.0)
-    gaps = {name: _gap(drawn[f" {name}"][0], drawn["regular"][0]) for name in tasks}
-    limit = max((float(np.nanmax(np.abs(v))) for v in gaps.values() if np.isfinite(v).any()), default=0.0)
+    around = _pixels(regular, rgb, picture)
+    drawn = {name: _pixels(each, rgb, picture) for name, each in tasks.items()}
+    gaps = {name: _gap(values, around[0]) for name, (values, _) in drawn.items()}
+    high = _largest([around[0], *(values for values, _ in drawn.values())])
+    limit = _largest([np.abs(values) for values in gaps.values()])
     scale = picture.shape[0] / rgb.shape[0], picture.shape[1] / rgb.shape[1]
     finish = partial(_finished, query=query, scale=scale)
     note = f"{rgb.shape[1]} x {rgb.shape[0]}" + (f", pixel {query[0]},{query[1]}" if query else "")
-    top: list[Cell | None] = [Cell(finish(picture), "image", note)]
-    for name, (values, inside) in drawn.items():
-        caption = "regular self-attention" if name == "regular" else f"{name.strip()} (TAA)"
-        top.append(Cell(finish(heat(picture, values, high, alpha=alpha), inside), caption, _range(values)))
-    sources = (("windows (TAA)", next(iter(tasks.values()))), ("windows (regular)", regular))
-    below: list[Cell | None] = [_windows(picture, rgb, each, caption) for caption, each in sources]
-    for name, values in gaps.items():
-        page = difference(picture, values, limit, alpha=alpha)
-        below.append(Cell(finish(page, drawn[f" {name}"][1]), f"{name} - regular", _range(values)))
 
-    return panel([top, below], title=title, footer=words[1], strips=[lambda w: _bars(w, high, limit, words[0])])
+    def hot(values: np.ndarray, inside: np.ndarray | None, caption: str) -> Cell:
+        return Cell(finish(heat(picture, values, high, alpha=alpha), inside), caption, _range(values))
+
+    return AttentionCells(
+        Cell(finish(picture), "image", note),
+        hot(*around, "regular self-attention"),
+        [hot(*each, f"{name} (TAA)") for name, each in drawn.items()],
+        [
+            Cell(
+                finish(difference(picture, values, limit, alpha=alpha), drawn[name][1]),
+                f"{name} - regular",
+                _range(values),
+            )
+            for name, values in gaps.items()
+        ],
+        high,
+        limit,
+    )
+
+
+def _largest(maps: Sequence[np.ndarray]) -> float:
+    """The largest number of some maps; 0 where they hold none."""
+    return max((float(np.nanmax(values)) for values in maps if np.isfinite(values).any()), default=0.0)
 
 
 def _finished(

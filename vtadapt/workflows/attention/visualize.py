@@ -9,15 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from vtadapt.atomic import disk_error
-from vtadapt.errors import ConfigError, DataError, UsageError
+from vtadapt.errors import DataError, UsageError
 from vtadapt.models.adapted import AdaptedModel
-from vtadapt.models.backbones.base import Backbone
-from vtadapt.models.capture import find_block
 from vtadapt.viz.panels import save_png
-from vtadapt.workflows.attention.choice import chosen_block
 from vtadapt.workflows.attention.hint import finer
-from vtadapt.workflows.attention.options import Asked, AttentionOptions, Plan, check, find_tasks
+from vtadapt.workflows.attention.options import AttentionOptions, check
 from vtadapt.workflows.attention.page import show
+from vtadapt.workflows.attention.ready import make_ready
 from vtadapt.workflows.predict.image import read_image
 from vtadapt.workflows.predict.inputs import (
     BrokenImageError,
@@ -27,10 +25,8 @@ from vtadapt.workflows.predict.inputs import (
     leave_out,
     unique_stems,
 )
-from vtadapt.workflows.run.build import load_encoder
 from vtadapt.workflows.run.files import write_arrays
-from vtadapt.workflows.run.load import Loaded, load_run
-from vtadapt.workflows.run.methods import listed, those
+from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.sizing.size import parse_run_size
 from vtadapt.workflows.terminal.text import say
 
@@ -68,9 +64,8 @@ def visualize_attention(
     asked, files = check(options), list(find_images(images))
     check_out(files, out)
     loaded = load_run(run, weights=options.weights)
-    plan = _plan(options, asked, loaded)
-    _check_query(plan.query, files)
-    backbone = _frozen_backbone(loaded)
+    ready = make_ready(loaded, options, asked)
+    _check_query(asked[1], files)
     with disk_error(out):
         out.mkdir(parents=True, exist_ok=True)
     results, hint = [], ""  # the hint is that of the first photograph that calls for one
@@ -82,22 +77,11 @@ def visualize_attention(
                 raise
             results.append(leave_out(file, error))
             continue
-        entry, page, arrays = show(file, rgb, loaded, backbone, plan)
+        entry, page, arrays = show(file, rgb, ready)
         results.append(_write(file, out / f"{stem}_attention", page, arrays) | entry)
-        if not hint and (hint := finer(cast(AdaptedModel, loaded.model), plan.block, entry)):
+        if not hint and (hint := finer(cast(AdaptedModel, loaded.model), ready.plan.block, entry)):
             say(f"{file.name}: {hint}")
     return results
-
-
-def _plan(options: AttentionOptions, asked: Asked, loaded: Loaded) -> Plan:
-    """The options, checked against the run."""
-    mode, query, head = asked
-    model = _adapted(loaded)
-    block = chosen_block(model) if options.block is None else options.block
-    name, heads = find_block(model, block, head)
-    tasks = find_tasks(options.tasks, loaded)
-    given = options.block is not None
-    return Plan(tasks, block, name, head, heads, mode, query, options.alpha, options.size, given)
 
 
 def _write(file: Path, place: Path, page: np.ndarray, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -107,16 +91,6 @@ def _write(file: Path, place: Path, page: np.ndarray, arrays: dict[str, Any]) ->
     write_arrays(raw, arrays)
     say(f"{file} -> {path}")
     return {"image": str(file), "panel": str(path), "raw": str(raw)}
-
-
-def _adapted(loaded: Loaded) -> AdaptedModel:
-    """The network of a run whose attention can be shown."""
-    if not loaded.model.has_attention:
-        known, method = listed(those(lambda m: m.attention)), loaded.settings.method
-        raise ConfigError(
-            f"run {loaded.path} is of method {method!r}, which has no adapters to look at; name one of --method {known}"
-        )
-    return cast(AdaptedModel, loaded.model)
 
 
 def _read(file: Path) -> np.ndarray:
@@ -140,10 +114,3 @@ def _check_query(query: tuple[int, int] | str | None, files: Sequence[Path]) -> 
                 f"query {x},{y} is outside {file.name}, which is {w} x {h}; "
                 f"wanted X from 0 to {w - 1} and Y from 0 to {h - 1}"
             )
-
-
-def _frozen_backbone(loaded: Loaded) -> Backbone:
-    """The backbone as it was before training, which only some runs have changed."""
-    if loaded.settings.train_blocks == "adapters":
-        return cast(Backbone, loaded.model.backbone)
-    return cast(Backbone, load_encoder(loaded.settings)).eval()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from vtadapt.data.readers.raw.picture import is_there
-from vtadapt.data.readers.raw.rgb import read_rgb
+from vtadapt.data.readers.raw.rgb import read_rgb, rgb_of
 from vtadapt.errors import DataError
 from vtadapt.workflows.predict.inputs import PHOTOGRAPHS, BrokenImageError, LargeImageError
 from vtadapt.workflows.run.load import Loaded
@@ -32,12 +33,27 @@ def read_image(path: Path) -> np.ndarray:
         raise BrokenImageError(
             f"{found} at {os.fspath(path)!r}; wanted a file ({', '.join(PHOTOGRAPHS)}) or a folder of them"
         )
-    try:
+    with _told(path):
         return read_rgb(path)
+
+
+def image_of(data: bytes, name: str) -> np.ndarray:
+    """The content of a file that came by other ways than the disk, as :func:`read_image` gives it, errors likewise.
+
+    ``name`` is for messages alone: no file of that name is opened.
+    """
+    with _told(name):
+        return rgb_of(data, name)
+
+
+@contextlib.contextmanager
+def _told(name: Path | str) -> Iterator[None]:
+    try:
+        yield
     except DataError as error:
         raise BrokenImageError(str(error)) from error
     except MemoryError as error:
-        raise LargeImageError(f"{path}: not enough memory to open the picture; make it smaller first") from error
+        raise LargeImageError(f"{name}: not enough memory to open the picture; make it smaller first") from error
 
 
 class Predicted(NamedTuple):

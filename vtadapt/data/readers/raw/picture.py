@@ -66,8 +66,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a parser of pictures raises for broken bytes into a DataError that names ``path``."""
+def decoding(path: Path, data: bytes = b"") -> Iterator[None]:
+    """Turn whatever a parser of pictures raises for broken bytes into a DataError that names ``path``.
+
+    ``data``: the bytes, for a word on what else they are.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on details that are no part of the pixels
@@ -78,7 +81,7 @@ def decoding(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: picture too large to be opened safely ({error})") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: broken picture (no picture of a known format{what_it_is(path)})") from error
+        raise DataError(f"{path}: broken picture (no picture of a known format{what_it_is(data)})") from error
     except Exception as error:  # parsers raise what the bytes lead them to, from IndexError to struct.error
         raise DataError(f"{path}: broken picture ({_short(error)})") from error
 
@@ -103,7 +106,7 @@ def open_picture(path: Path, data: bytes | None = None) -> Opened:
     heif = data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS
     if heif:
         _register_heif()
-    with decoding(path):
+    with decoding(path, data):
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError as error:
@@ -136,13 +139,9 @@ def turned(array: NDArray[T], orientation: int) -> NDArray[T]:
     return np.ascontiguousarray(array[:, ::-1] if orientation in (2, 4) else array)
 
 
-def what_it_is(path: Path) -> str:
-    """What else a file is than a picture, by its first bytes, for the end of a message; "" where that is not known."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError:
-        return ""
+def what_it_is(data: bytes) -> str:
+    """What else bytes are than a picture, for the end of a message; "" where the first of them do not tell."""
+    start = data[:512]
     found = next((what for mark, what in OTHERS.items() if start.startswith(mark)), None)
     if found is None and start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         found = "a page of HTML or XML, as some servers send in place of a file"

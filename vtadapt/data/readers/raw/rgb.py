@@ -25,8 +25,15 @@ WANTED = f"wanted {ADVICE}"
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W, 3) RGB, upright as its EXIF orientation says; see :func:`read_picture`."""
-    stored, orientation = read_picture(path)
-    return turned(stored, orientation)
+    return turned(*read_picture(path))
+
+
+def rgb_of(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The content of a file that came by other ways than the disk, as :func:`read_rgb` gives it.
+
+    ``name`` is for messages alone: no file of that name is opened.
+    """
+    return turned(*read_picture(Path(name), data))
 
 
 def read_picture(path: Path, data: bytes | None = None) -> tuple[NDArray[np.uint8], int]:

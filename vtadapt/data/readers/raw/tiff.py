@@ -45,7 +45,7 @@ def read_tiff(data: bytes, path: Path) -> Raster:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it would print of odd tags is no part of the pixels
     if (count := count_pages(data, path)) != 1:
         raise several(path, count, "TIFF")
-    with decoding(path), tifffile.TiffFile(io.BytesIO(data)) as file:
+    with decoding(path, data), tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and page.imagelength * page.imagewidth > limit:

@@ -112,7 +112,7 @@ def mask_of_png(data: bytes, path: Path) -> Mask:
     Raises:
         DataError: it is broken or too large.
     """
-    with decoding(path), Image.open(io.BytesIO(data)) as picture:
+    with decoding(path, data), Image.open(io.BytesIO(data)) as picture:
         if picture.mode in ("LA", "RGBA", "PA") or "transparency" in picture.info:
             return np.asarray(picture.convert("RGBA"))[..., 3] > 0
         array = np.asarray(picture)
