@@ -41,13 +41,13 @@ class Browser:
         session = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.path = f"/session/{session['sessionId']}"
 
-    def open(self, page: Path, *, width: int, dark: bool, height: int = 900) -> None:
-        """Show a file at a width, to somebody whose system is dark or light."""
+    def open(self, page: Path | str, *, width: int, dark: bool, height: int = 900) -> None:
+        """Show a file, or an address, at a width, to somebody whose system is dark or light."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.devtools("Emulation.setDeviceMetricsOverride", screen)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.devtools("Emulation.setEmulatedMedia", {"features": [feature]})
-        self._ask("POST", f"{self.path}/url", {"url": page.resolve().as_uri()})
+        self._ask("POST", f"{self.path}/url", {"url": page if isinstance(page, str) else page.resolve().as_uri()})
 
     def run(self, script: str) -> Any:
         """What a function body returns on the page."""
@@ -145,7 +145,7 @@ def faults_shown(browser: Browser) -> list[str]:
     return found + [f"console: {entry['message']}" for entry in browser.log()]
 
 
-def faults(browser: Browser, page: Path, *, width: int, dark: bool) -> list[str]:
+def faults(browser: Browser, page: Path | str, *, width: int, dark: bool) -> list[str]:
     """Open a page and list what is wrong with it, console included."""
     browser.log()
     browser.open(page, width=width, dark=dark)

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "vtadapt"
 # sibling on its own. "*" stands for all rooms that are not named.
 ROOMS = {
     "workflows": {
+        "explore": 9,
         **dict.fromkeys(("report", "demo"), 8),
         **dict.fromkeys(("compare", "adapt", "zero_shot"), 7),
         "sweep": 6,  # what the three share
@@ -34,7 +35,12 @@ ROOMS = {
         **dict.fromkeys(("source", "pack"), 2),
         **dict.fromkeys(("recipe", "hdf5"), 1),
     },
-    "viz": {**dict.fromkeys(("affinity", "attention", "contact", "report", "video_strips"), 3), "panels": 2, "*": 1},
+    "viz": {
+        "explore": 4,
+        **dict.fromkeys(("affinity", "attention", "contact", "report", "video_strips"), 3),
+        "panels": 2,
+        "*": 1,
+    },
     "synthetic": {**dict.fromkeys(("rooms", "streets"), 2), "*": 1},
     "tasks": {**dict.fromkeys(("delta_m", "meaning"), 5), "task": 4, "validation": 3, "kinds": 2, "*": 1},
 }

@@ -13,7 +13,8 @@ from typing import Any
 
 ORDER = (
     *("demo", "recipe", "prepare-data", "train", "eval", "predict", "export", "affinity", "visualize-attention"),
-    *("report", "compare", "zero-shot", "adapt", "push", "pull", "info", "runs", "settings", "data-sets", "backbones"),
+    *("explore", "report", "compare", "zero-shot", "adapt", "push", "pull", "info", "runs", "settings"),
+    *("data-sets", "backbones"),
 )
 """As ``vtadapt --help`` lists them; a command that is not named here comes after them."""
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from vtadapt.checked import parse_json
 from vtadapt.data.training.dataset import PackDataset, collate
 from vtadapt.workflows.affinity.run_affinity import warnings_of
+from vtadapt.workflows.affinity.words import advice_of
 from vtadapt.workflows.run.files import read_lines
 from vtadapt.workflows.run.load import load_run
 from vtadapt.workflows.run.loaders import open_reader
@@ -245,6 +246,26 @@ def test_two_tasks_are_judged_by_their_errors() -> None:
     (line,) = warnings_of(two_tasks(0.01, 0.1))
     assert "depth -> normals, normals -> depth" in line
     assert any("1 batches" in line for line in warnings_of(two_tasks(0.3, 0.01, batches=1)))
+
+
+def test_the_advice_names_who_helps_whom_most() -> None:
+    names = ["a", "b", "c"]
+    mean = [[1.0, 0.2, -0.3], [0.01, 1.0, 0.4], [0.3, None, 1.0]]  # of sources down, for targets across
+    noise = [[False, False, False], [True, False, False], [False, False, False]]
+    error = [[0.0, 0.01, 0.01], [0.1, 0.0, 0.01], [0.01, None, 0.0]]
+    result = {
+        **{"measure": "learned", "tasks": names, "matrix": [[v and max(v, 0) for v in row] for row in mean]},
+        **{"mean": mean, "error": error, "marked": noise},
+    }
+    told = advice_of(result)
+    assert told[:3] == ["a is helped most by c (0.3)", "b is helped most by a (0.2)", "c is helped most by b (0.4)"]
+    assert "never measured, no image has both labels: c -> b" in told
+    assert "not told apart from noise: b -> a" in told
+    assert "harm: a -> c (-0.3)" in told
+    assert told[-1].startswith("groups for 2: ")
+    assert "groups" not in result
+    mean[0][1], noise[0][1] = -0.2, False
+    assert "b is helped by none beyond noise" in advice_of(result | {"matrix": mean})
 
 
 def test_two_tasks_are_measured_without_a_warning_of_the_halves(

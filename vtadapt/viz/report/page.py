@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vtadapt.errors import printable_lines
@@ -19,10 +19,13 @@ from vtadapt.viz.report.pictures import embedded
 
 
 @functools.cache
-def environment() -> Environment:
-    """Return the templates: a name that was given no value is an error, never an empty place."""
+def environment(*packages: str) -> Environment:
+    """Return the templates of packages, then our own.
+
+    A name that was given no value is an error, never an empty place.
+    """
     found = Environment(
-        loader=PackageLoader("vtadapt.viz.report"),
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "vtadapt.viz.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,9 +42,9 @@ def _visible(value: Any) -> Any:
     return printable_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Return a template, by the name of its file, with these values in their places."""
-    return environment().get_template(template).render(values)
+def fill(template: str, values: Mapping[str, Any], *packages: str) -> str:
+    """Return a template, by the name of its file, with these values in their places; see :func:`environment`."""
+    return environment(*packages).get_template(template).render(values)
 
 
 def number(value: float | None) -> str:

@@ -52,20 +52,37 @@ def affinity_of_run(run: Path, options: AffinityOptions, *, quiet: bool = False)
         say(f"note: {', '.join(added)} was added after the training of this matrix; --measure troa measures all tasks")
     result = _learned(run, options, list(tasks)) if learned else measure_affinity(run, options, quiet)
     if options.groups is not None:
-        names = result["tasks"]
-        found = group_tasks(result["mean"], names, options.groups, error=result["error"])
-        result["groups"] = {
-            "budget": options.groups,
-            "groups": [list(group) for group in found.groups],
-            "total": found.total,
-            "per_task": found.per_task,
-            "exact": found.exact,
-            "runner_up": found.runner_up and [list(group) for group in found.runner_up.groups],
-            "lead": found.lead,
-            "lead_error": found.lead_error,
-            "unmeasured": [list(pair) for pair in found.unmeasured],
-        }
+        result["groups"] = grouped(result, options.groups)
     return result
+
+
+def grouped(result: Mapping[str, Any], budget: int) -> dict[str, Any]:
+    """The best way to share out the tasks of a matrix among at most ``budget`` networks, and how sure that is."""
+    found = group_tasks(result["mean"], result["tasks"], budget, error=result["error"])
+    return {
+        "budget": budget,
+        "groups": [list(group) for group in found.groups],
+        "total": found.total,
+        "per_task": found.per_task,
+        "exact": found.exact,
+        "runner_up": found.runner_up and [list(group) for group in found.runner_up.groups],
+        "lead": found.lead,
+        "lead_error": found.lead_error,
+        "unmeasured": [list(pair) for pair in found.unmeasured],
+    }
+
+
+def affinity_files(run: Path, more: Path) -> list[Path]:
+    """The matrices of a run: what its training learned, where it did, then what ``vtadapt affinity`` measured.
+
+    Args:
+        run: folder of the run.
+        more: folder that ``vtadapt affinity`` writes ``affinity/MEASURE`` into.
+    """
+    learned = run / files.AFFINITY
+    measured = sorted((more / "affinity").glob(f"*/{files.AFFINITY}"))
+    measured = [path for path in measured if path.parent.name != LEARNED]  # a copy of what stands in the run's folder
+    return [*([learned] if learned.is_file() else []), *measured]
 
 
 def chosen(run: Path, options: AffinityOptions) -> AffinityOptions:

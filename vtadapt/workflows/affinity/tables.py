@@ -12,11 +12,12 @@ from vtadapt.workflows.terminal.tables import Table, show_result
 
 def show_affinity(result: Mapping[str, Any], as_json: bool) -> None:
     """Print an affinity matrix in colour, what it says about grouping, and where it was written."""
-    lines = _group_lines(result["groups"]) if "groups" in result else []
+    lines = group_lines(result["groups"]) if "groups" in result else []
     show_result(result, as_json, lambda: [affinity_table(result), *lines, *result["files"].values()])
 
 
-def _group_lines(found: Mapping[str, Any]) -> list[str]:
+def group_lines(found: Mapping[str, Any]) -> list[str]:
+    """What is said of a grouping, the groups first."""
     lines = [f"groups for {found['budget']}: " + " | ".join(" + ".join(group) for group in found["groups"])]
     if found["lead"] is not None:
         second = " | ".join(" + ".join(group) for group in found["runner_up"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from vtadapt.errors import ConfigError
 from vtadapt.tasks import Task
-from vtadapt.workflows.affinity.measure import LEARNED
+from vtadapt.workflows.affinity.run_affinity import affinity_files
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.affinity_file import read_affinity
 from vtadapt.workflows.run.folder import DEMO, is_bundled
@@ -189,16 +189,22 @@ def affinities_of(
     found, missing = [], []
     trained = [name for name in tasks if name not in added]
     learned = run / files.AFFINITY
-    measured = sorted((more / "affinity").glob(f"*/{files.AFFINITY}"))
-    measured = [path for path in measured if path.parent.name != LEARNED]  # a copy of what stands in the run's folder
-    paths = [*([learned] if learned.is_file() else []), *measured]
-    for path in paths:
+    for path in affinity_files(run, more):
         try:
             wanted = trained if path == learned else tasks
             found.append(_affinity(read_affinity(path, wanted), learned=path == learned))
         except BROKEN as error:
             missing.append(broken(str(path.relative_to(path.parents[2 if path != learned else 0])), error))
     return found, missing
+
+
+def no_affinity(loaded: Loaded) -> str:
+    """Why a run has no matrix, in one sentence."""
+    if not loaded.model.has_affinity:
+        return f"No affinity: a run of method {loaded.settings.method} has no adapters to compare."
+    if len(loaded.tasks) < 2:
+        return "No affinity: the run has one task."
+    return "No affinity was learned in training; vtadapt affinity --plot measures it."
 
 
 def _affinity(content: Mapping[str, Any], *, learned: bool) -> dict[str, Any]:

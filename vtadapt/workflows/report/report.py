@@ -149,7 +149,7 @@ def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
     curves = records.curves_of(lines, settings.val_images)
     affinity, no_affinity = facts.affinities_of(run, more, list(loaded.tasks), loaded.added)
     missing = {"run": no_totals, "metrics": no_metrics, "curves": no_lines, "affinity": no_affinity}
-    _say_what_is_missing(missing, loaded, adapters, {"metrics": measured, "curves": lines, "affinity": affinity})
+    _say_what_is_missing(missing, loaded, {"metrics": measured, "curves": lines, "affinity": affinity})
     keys: dict[str, set[str]] = {name: set(by_key) for name, by_key in curves["metrics"].items()}
     for entry in measured:
         for by_task in entry["metrics"].values():
@@ -174,20 +174,12 @@ def _facts(loaded: Loaded, more: Path) -> dict[str, Any]:
     }
 
 
-def _say_what_is_missing(
-    missing: dict[str, list[str]], loaded: Loaded, adapters: bool, found: Mapping[str, Sequence[Any]]
-) -> None:
+def _say_what_is_missing(missing: dict[str, list[str]], loaded: Loaded, found: Mapping[str, Sequence[Any]]) -> None:
     """Add to sections of which nothing was found, and nothing broken either, why that is, in one sentence each."""
-    if not adapters:
-        affinity = f"No affinity: a run of method {loaded.settings.method} has no adapters to compare."
-    elif len(loaded.tasks) < 2:
-        affinity = "No affinity: the run has one task."
-    else:
-        affinity = "No affinity was learned in training; vtadapt affinity --plot measures it."
     reasons = {
         "metrics": f"No metrics: the run has no {files.RESULTS}; vtadapt eval measures it.",
         "curves": f"No curves: the run has no {files.METRICS}.",
-        "affinity": affinity,
+        "affinity": facts.no_affinity(loaded),
     }
     for section, reason in reasons.items():
         if not found[section] and not missing[section]:
