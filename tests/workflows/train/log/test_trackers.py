@@ -81,7 +81,7 @@ def test_a_tracker_that_fails_ends_no_run(tiny: Any, tmp_path: Path, monkeypatch
 
 
 def test_a_tracker_that_is_not_installed_is_told_first(tiny: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"needs wandb; install with: pip install 'vtadapt\[wandb\]'"):
         train(tiny.other(tmp_path / "runs", steps=1, tracker="wandb"), quiet=True)
     assert not (tmp_path / "runs").exists()
