@@ -58,7 +58,12 @@ class Content:
 
 def hint_of(group: Group) -> str:
     """What the names of a group say it is; "" where they say nothing."""
-    for text in (group.ending, group.place.replace("{split}", "").rpartition("/")[2], group.place):
+    return hint_in(group.ending, group.place.replace("{split}", "").rpartition("/")[2], group.place)
+
+
+def hint_in(*texts: str) -> str:
+    """What names say, the first that says something; "" where none does."""
+    for text in texts:
         for what in ("numbers", "vectors", "strengths", "ids", "photo"):
             if text and HINTS[what].search(text):
                 return what
@@ -75,10 +80,11 @@ def look(root: Path, group: Group) -> Content:
             continue
     if not rasters:
         return Content("unknown")
-    return _content(rasters, hint_of(group))
+    return content_of(rasters, hint_of(group))
 
 
-def _content(rasters: Sequence[Raster], hint: str) -> Content:
+def content_of(rasters: Sequence[Raster], hint: str) -> Content:
+    """What some rasters of a kind hold; ``hint``: what their names say, see ``HINTS``."""
     first = rasters[0]
     if first.mode in ("RGB", "RGBA") or (first.mode == "array" and first.array.ndim == 3):
         return _of_colours(rasters, hint)

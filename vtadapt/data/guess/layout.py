@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from vtadapt.data.guess.contents import Content, hint_of, look
@@ -160,17 +161,16 @@ def find_lists(root: Path, files: Iterable[PurePosixPath], pictures: Pictures) -
     return next(iter(sorted(useful.items(), key=lambda item: -len(item[1]))), None)
 
 
-def common_size(root: Path, pictures: Pictures) -> tuple[list[tuple[int, int]], int]:
-    """The different (height, width) among some pictures, and how many were looked at."""
+def picture_sizes(sources: Iterable[Path | BytesIO]) -> list[tuple[int, int]]:
+    """(height, width) of pictures as they are shown, sorted; those that cannot be read are left out."""
     from PIL import Image
 
-    sizes, looked = [], 0
-    for path, _ in spread_over(pictures.paths, 60):
+    sizes = []
+    for source in sources:
         try:
-            with Image.open(root / path) as picture:
+            with Image.open(source) as picture:
                 turned = picture.getexif().get(0x0112) in (5, 6, 7, 8)
                 sizes.append((picture.width, picture.height) if turned else (picture.height, picture.width))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
-        looked += 1
-    return sorted(sizes), looked
+    return sorted(sizes)

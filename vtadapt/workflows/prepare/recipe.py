@@ -59,7 +59,7 @@ def write_recipe(
 
 def guess_recipe_name(folder: Path, name: str | None) -> str:
     """The name that the recipe of a folder gets."""
-    from vtadapt.data.guess.guess import name_of
+    from vtadapt.data.guess.document import name_of
 
     return name or name_of(folder)
 

@@ -24,23 +24,22 @@ of numbers. Nothing is downloaded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from vtadapt.data.readers.base import Arrays, Item, Reader, ReaderOptions, need_folder, same_size
+from vtadapt.data.readers.columns.cells import cell_bytes, cell_raster
 from vtadapt.data.readers.columns.tables import LISTS, columns_of, count_rows, read_cells
 from vtadapt.data.readers.folder.consistency import check_labels
 from vtadapt.data.readers.folder.label_files import LabelFiles
 from vtadapt.data.readers.folder.labels import READ, Labelling
 from vtadapt.data.readers.folder.options import Splitting
 from vtadapt.data.readers.folder.splitting import share
-from vtadapt.data.readers.raw.door import read_raster
-from vtadapt.data.readers.raw.picture import read_bytes, turned
-from vtadapt.data.readers.raw.raster import ARRAY, Raster, full_of, need_upright
+from vtadapt.data.readers.raw.picture import turned
+from vtadapt.data.readers.raw.raster import need_upright
 from vtadapt.data.readers.raw.rgb import read_picture
 from vtadapt.data.recipe.recipe import Recipe
 from vtadapt.errors import ConfigError, DataError, near_matches
@@ -120,7 +119,7 @@ class HuggingFace(Reader):
         columns = (image_column, *(self.options.labels[task].column for task in tasks))
         cells = read_cells(table, row, columns)
         where = Path(f"{table}: row {row}, {image_column}")
-        stored, orientation = read_picture(where, self._bytes(cells.get(image_column), table, where))
+        stored, orientation = read_picture(where, cell_bytes(cells.get(image_column), table, where))
         result: Arrays = {"image": turned(stored, orientation)}
         for task in tasks:
             how = self.options.labels[task]
@@ -136,31 +135,9 @@ class HuggingFace(Reader):
     def _label(self, task: str, cell: Any, table: Path, where: Path) -> NDArray[Any]:
         spec, how = self.recipe.tasks[task], self.options.labels[task]
         given = Labelling(task, spec, how, self.recipe.label_set(task))
-        if isinstance(cell, list):
-            try:
-                array = np.asarray(cell)
-            except ValueError as error:
-                raise DataError(f"{where}: lists of several lengths, wanted an array") from error
-            if array.dtype.kind not in "biuf":
-                raise DataError(f"{where}: {array.dtype}, wanted numbers")
-            raster = Raster(array, ARRAY, full_of(array.dtype), "array")
-        else:
-            raster = read_raster(where, how.variable, self._bytes(cell, table, where))
+        raster = cell_raster(cell, table, where, how.variable)
         need_upright(raster, where)
         return READ[spec.behaviour.file_form](raster, where, given)
-
-    def _bytes(self, cell: Any, table: Path, where: Path) -> bytes:
-        """The content of a picture's cell: bytes, a path beside the table, or both."""
-        if isinstance(cell, dict):
-            cell = cell.get("bytes") or cell.get("path")
-        if isinstance(cell, bytes):
-            return cell
-        if not isinstance(cell, str) or not cell:
-            raise DataError(f"{where}: no picture in it")
-        path = PurePosixPath(cell.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"{where}: a path out of the data set, {cell!r}; wanted one beside the table")
-        return read_bytes(table.parent / path)
 
     def _image_column(self, table: Path) -> str:
         return FILE_NAME if table.name in LISTS and self.options.image == "image" else str(self.options.image)
@@ -175,16 +152,21 @@ class HuggingFace(Reader):
 
     def _tables(self, root: Path, split: str) -> list[Path]:
         """The tables of a split; of all rows where the recipe divides them."""
-        every = [path for path in sorted(root.rglob("*")) if path.suffix in SUFFIXES or path.name in LISTS]
+        every = [path for path in sorted(root.rglob("*")) if is_table(path)]
         every = [path for path in every if not any(part.startswith(".") for part in path.relative_to(root).parts)]
         if self.options.split is not None:
             return every
         called = self.options.split_names.get(split, split)
-        return [path for path in every if _is_of(path.relative_to(root), called)]
+        return [path for path in every if is_of(path.relative_to(root), called)]
 
 
-def _is_of(path: Path, split: str) -> bool:
-    """Whether a table is of a split, by its own name or by that of a folder."""
+def is_table(path: PurePath) -> bool:
+    """Whether a file is one that this reader reads, by its name."""
+    return path.suffix in SUFFIXES or path.name in LISTS
+
+
+def is_of(path: PurePath, split: str) -> bool:
+    """Whether a table is of a split, by its own name or by that of a folder; ``path`` below the source."""
     stem = path.stem
     own = path.name not in LISTS and (stem == split or stem.startswith((f"{split}-", f"{split}_", f"{split}.")))
     return own or split in path.parts[:-1]
