@@ -53,7 +53,8 @@ def prepared(tmp_path: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, A
     held = {}
     for split in manifest["splits"]:
         reader = open_pack(tmp_path / "data", manifest["name"], split)
-        held[split] = [dict(reader[i]) for i in range(len(reader))]
+        held[split] = [reader.read(i) for i in range(len(reader))]
+        reader.close()
     return yaml.safe_load((tmp_path / "r.yaml").read_text(encoding="utf-8")), held, said
 
 

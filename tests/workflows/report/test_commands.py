@@ -43,7 +43,15 @@ OTHERS: dict[str, Any] = {
     **{"decoder_sharing": "per_task", "train_blocks": "full", "dpt_width": 8, "lora_rank": 2},
     **{"lora_alpha": 1.5, "cross_task_share": 2.0, "cross_task_width": 8},
     **{"tawt_every": 2, "tawt_eta": 0.5, "reference": "#1", "run_dir": Path("-my runs"), "seed": 5},
-    **{"precision": "32-true", "accelerator": "cpu", "devices": 2, "num_nodes": 2, "compile": True, "evals": 1},
+    **{
+        "precision": "32-true",
+        "accelerator": "cpu",
+        "devices": 2,
+        "num_nodes": 2,
+        "compile": True,
+        "evals": 1,
+    },
+    **{"log_pictures": 5, "tracker": "trackio"},
     **{"losses": {"depth": "l1"}, "class_weights": "auto", "optimiser": "sgd", "schedule": "constant", "patience": 2},
     **{"val_images": None, "log_steps": 1, "checkpoint_steps": 2, "cache_features": "disk", "augment_views": 3},
 }
