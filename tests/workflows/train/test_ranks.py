@@ -34,9 +34,16 @@ def launch(tiny: Any, run_dir: Path, *arguments: str) -> subprocess.CompletedPro
 
 
 def on_two(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on two processes."""
+    """Run a command on two processes.
+
+    Seen once in some hundred: a process that is done aborts in torch's C++ threads as it exits ("terminate called without
+    an active exception"), and the launcher kills the other. That is asked again once; any other end is what it is.
+    """
     command = [sys.executable, "-m", "vtadapt", *arguments, "--devices", "2"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    if ended.returncode == -9 and "terminate called without an active exception" in ended.stderr:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return ended
 
 
 def assert_same_matrices(found: dict[str, Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> None:
