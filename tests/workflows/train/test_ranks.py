@@ -36,7 +36,7 @@ def launch(tiny: Any, run_dir: Path, *arguments: str) -> subprocess.CompletedPro
 def on_two(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on two processes.
 
-    Seen once in some hundred: a process that is done aborts in torch's C++ threads at its exit ("terminate called without
+    Seen once in some hundred: a process that is done aborts in torch at its exit ("terminate called without
     an active exception"), and the launcher kills the other. That is asked again once; any other end is what it is.
     """
     command = [sys.executable, "-m", "vtadapt", *arguments, "--devices", "2"]
