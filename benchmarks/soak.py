@@ -5,13 +5,15 @@
 Every round trains a run on synthetic rooms, evaluates it, predicts photographs and a video, draws attention and writes
 a report, and removes it. Prints a line a round; at the end the medians of the first and the last third of the rounds
 (the first two rounds, in which libraries load, do not count). Exit code 1 where memory grew by more than 5 % and
-20 MiB, or more handles, threads or temporary files are there than at the beginning.
+20 MiB, or more handles, threads, children or temporary files are there than at the beginning.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
+import io
 import os
 import shutil
 import sys
@@ -43,12 +45,14 @@ class Taken(NamedTuple):
         mebibytes: of memory that lies in RAM.
         handles: open files and the like.
         threads: of Python.
+        children: processes that this one has started.
         temporary: files and folders of ours in the system's place for them.
     """
 
     mebibytes: float
     handles: int
     threads: int
+    children: int
     temporary: int
 
 
@@ -58,7 +62,8 @@ def taken(folder: Path) -> Taken:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     ours = [*Path(tempfile.gettempdir()).glob(".vtadapt-*"), *folder.rglob(".*.partial*")]
     handles = len(os.listdir("/proc/self/fd"))
-    return Taken(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, handles, threading.active_count(), len(ours))
+    children = sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
+    return Taken(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, handles, threading.active_count(), children, len(ours))
 
 
 def inputs(folder: Path) -> list[Path]:
@@ -105,7 +110,8 @@ def main() -> None:
         small = ["prepare-data", "rooms", "--size", "64x64", "--limit", "12", "--data-dir", str(folder / "data")]
         os.system(f"{sys.executable} -m vtadapt {' '.join(small)} --quiet > {os.devnull}")
         while time.monotonic() < end or len(rounds) < FIRST + 3:
-            go_round(folder, files)
+            with contextlib.redirect_stderr(io.StringIO()):
+                go_round(folder, files)
             rounds.append(taken(folder))
             print(
                 f"round {len(rounds)}: " + ", ".join(f"{k} {v:.6g}" for k, v in rounds[-1]._asdict().items()),

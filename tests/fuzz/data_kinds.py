@@ -81,7 +81,7 @@ def write_manifest(random: Random, data: Path, folder: Path) -> None:
     """The pack with another manifest."""
     shutil.copytree(data, folder / "data")
     path = folder / "data" / NAME / "manifest.json"
-    path.write_bytes(_text(random, json.loads(path.read_bytes()), path.read_bytes(), "json"))
+    path.write_bytes(changed_text(random, json.loads(path.read_bytes()), path.read_bytes(), "json"))
 
 
 def read_pack(folder: Path) -> None:
@@ -124,7 +124,7 @@ def make_recipes(folder: Path) -> Recipes:
 def write_recipe(random: Random, seeds: Recipes, folder: Path) -> None:
     """A changed recipe; half of the time that of the pictures beside it."""
     which = 0 if random.random() < 0.5 else random.randrange(len(seeds.trees))
-    (folder / "recipe.yaml").write_bytes(_text(random, seeds.trees[which], seeds.texts[which], "yaml"))
+    (folder / "recipe.yaml").write_bytes(changed_text(random, seeds.trees[which], seeds.texts[which], "yaml"))
     (folder / "source").symlink_to(seeds.source)
 
 
@@ -137,7 +137,7 @@ def read_recipe(folder: Path) -> None:
     prepare(recipe, (folder / "source").resolve(), folder / "data", PrepareOptions())
 
 
-def _text(random: Random, tree: Any, text: bytes, kind: str) -> bytes:
+def changed_text(random: Random, tree: Any, text: bytes, kind: str) -> bytes:
     """Bytes of a changed tree, or changed bytes."""
     if random.random() < 0.25:
         return damaged(random, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.fuzz import data_kinds, file_kinds, run_kinds
+from tests.fuzz import data_kinds, file_kinds, run_kinds, set_kinds
 
 
 class Kind(NamedTuple):
@@ -36,5 +36,13 @@ KINDS: dict[str, Kind] = {
     "npy": Kind(file_kinds.make_arrays, file_kinds.write_array, file_kinds.read_array),
     "mat": Kind(file_kinds.make_mats, file_kinds.write_mat, file_kinds.read_mat),
     "video": Kind(file_kinds.make_videos, file_kinds.write_video, file_kinds.read_video),
+    **{
+        form: Kind(set_kinds.make_tables(form), set_kinds.write_set, set_kinds.read_set)
+        for form in ("parquet", "arrow", "lists")
+    },
+    **{
+        form: Kind(set_kinds.make_annotated(form), set_kinds.write_set, set_kinds.read_set)
+        for form in set_kinds.FORMATS
+    },
 }
 """By name."""

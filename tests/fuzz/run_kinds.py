@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from tests.fuzz.data_kinds import _text as changed_text
+from tests.fuzz.data_kinds import changed_text
 from tests.fuzz.mutate import damaged
 from vtadapt.errors import VtadaptError
 from vtadapt.models.backbones.weights import state_dict

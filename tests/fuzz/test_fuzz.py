@@ -7,25 +7,44 @@ from random import Random
 
 import pytest
 
-from tests.fuzz import campaign
+from tests.fuzz import campaign, set_kinds
 from tests.fuzz.campaign import Result, keep, run
 from tests.fuzz.kinds import KINDS, Kind
 from tests.fuzz.mutate import changed, damaged
-from tests.fuzz.worker import try_case
+from tests.fuzz.worker import try_case, write_case
 from vtadapt.errors import DataError
 
 CASES = 25
 PATIENCE = 600.0  # seconds: a busy machine is no fault
 
 
+SETS = [kind for kind, how in KINDS.items() if how.read is set_kinds.read_set]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SETS])
 def test_nothing_undocumented(kind: str, tmp_path: Path) -> None:
     result = run(kind, seed=0, count=CASES, patience=PATIENCE)
     kept = [str(keep(kind, 0, number, tmp_path)) for number, _ in result.faults]
     assert not result.faults, kept
     assert result.good + result.refused == CASES
     assert result.refused
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_sets_with_a_damaged_file(kind: str, tmp_path: Path) -> None:
+    """In this process: what may crash is in a child already. The whole ones are read, or all would be refused."""
+    (tmp_path / "made").mkdir()
+    seeds = KINDS[kind].make(tmp_path / "made")
+    for number in range(1, len(seeds)):
+        (tmp_path / f"whole {number}").mkdir()
+        set_kinds.copy_set(seeds[0], seeds[number], tmp_path / f"whole {number}")
+        set_kinds.read_set(tmp_path / f"whole {number}")
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        write_case(kind, 0, number, seeds, tmp_path / str(number))
+        what, said = try_case(kind, tmp_path / str(number))
+        assert what != "fault", f"{number}: {said}"
 
 
 def test_the_same_case_is_the_same_bytes() -> None:

@@ -168,3 +168,36 @@ def test_what_is_wrong_is_named(tmp_path):
     refused(tmp_path, "row 1, image", "out of the data set")
     (root / "train.parquet").write_bytes(b"PAR1 and nothing more")
     refused(tmp_path, "train.parquet: broken table")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("metadata.csv", "file_name,annotation,depth\na.png,b.png,c.png,d.png\n", "line 2: more cells than columns"),
+        ("metadata.csv", f"file_name,annotation,depth\na.png,{'x' * 200_000},c.png\n", "line 2: no CSV"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a\\u0000.png", "annotation": "b.png", "depth": "c.png"}',
+            "no name of a file",
+        ),
+    ],
+)
+def test_lists_that_hold_what_no_list_should(tmp_path, name, text, words):
+    for split in ("train", "validation"):
+        (tmp_path / "src" / split).mkdir(parents=True)
+        (tmp_path / "src" / split / name).write_text(text)
+    refused(tmp_path, words)
+
+
+def test_an_arrow_file_that_would_crash_its_reader(tmp_path):
+    """Its buffers lie beyond its end by what it says of itself."""
+    for split in ("train", "validation"):
+        path = tmp_path / "src" / split / "data-00000-of-00001.arrow"
+        path.parent.mkdir(parents=True)
+        content = table([1])
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, content.schema) as out:
+            out.write_table(content)
+        data = bytearray(path.read_bytes())
+        data[60:200] = b"\x80" * 140  # within the schema's own tables
+        path.write_bytes(data)
+    refused(tmp_path, "data-00000-of-00001.arrow: broken table")

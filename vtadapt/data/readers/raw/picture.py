@@ -61,6 +61,8 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
+    except ValueError as error:  # a NUL in it, from a list
+        raise DataError(f"{str(path)!r}: no name of a file") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({_short(error)})") from error
 

@@ -84,21 +84,21 @@ def _brushed(value: Node, size: Size) -> Mask:
     """Where the alpha of a brushed mask is not 0."""
     if value.at("format").value not in (None, "rle"):
         raise value.at("format").unlike("'rle'")
-    codes = np.array([code.whole(0) for code in value.need("rle").items()], np.int64)
-    if codes.size < 6 or codes.max() > 255:
+    codes = [code.whole(0) for code in value.need("rle").items()]
+    if len(codes) < 6 or max(codes) > 255:
         raise value.at("rle").wrong("no run-length code of Label Studio")
-    flat = _unpacked(codes.astype(np.uint8), size[0] * size[1] * 4, value.at("rle"))
+    flat = _unpacked(codes, size[0] * size[1] * 4, value.at("rle"))
     return flat.reshape(*size, 4)[..., 3] > 0
 
 
-def _unpacked(codes: np.ndarray, wanted: int, node: Node) -> np.ndarray:
+def _unpacked(codes: list[int], wanted: int, node: Node) -> np.ndarray:
     """The bytes of RGBA that a code holds.
 
     A stream of bits: how many values there are (32), bits of a value less one (5), and four widths less one (4 each);
     then blocks: whether it repeats one value (1), which width its length less one has (2), the length, and the value
     or values.
     """
-    bits = "".join(f"{code:08b}" for code in codes.tolist())
+    bits = "".join(f"{code:08b}" for code in codes)
     place = 0
 
     def read(width: int) -> int:
