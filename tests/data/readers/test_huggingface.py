@@ -174,7 +174,7 @@ def test_what_is_wrong_is_named(tmp_path):
     ("name", "text", "words"),
     [
         ("metadata.csv", "file_name,annotation,depth\na.png,b.png,c.png,d.png\n", "line 2: more cells than columns"),
-        ("metadata.csv", f"file_name,annotation,depth\na.png,{'x' * 200_000},c.png\n", "line 2: no CSV"),
+        ("metadata.csv", f"file_name,annotation,depth\na.png,{'x' * 200_000},c.png\n", "no CSV"),
         (
             "metadata.jsonl",
             '{"file_name": "a\\u0000.png", "annotation": "b.png", "depth": "c.png"}',

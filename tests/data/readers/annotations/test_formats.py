@@ -355,3 +355,19 @@ class TestPublishedExamples:
         own = AnnotatedSet(tmp_path, {"files": "ann/{path}.txt", "format": "yolo"}).pictures("a.png")
         made.write_text(own.source / "ann" / "a.txt", f"0 0.1 0.1 0.4 0.1 0.4 0.4\n\n{line}\n")
         own.refused("a.txt: line 3", words)
+
+
+def test_a_name_with_a_line_end_is_one_line_of_a_message(tmp_path):
+    own = AnnotatedSet(tmp_path, {"files": PER_PICTURE["labelme"], "format": "labelme"}).pictures("a.png")
+    write("labelme", own.source, {"a.png": [made.rectangle("wall\nplant", 5, 4, 50, 30)]})
+    own.refused(r"{wall\nplant: CLASS}")
+
+
+def test_a_code_of_numbers_beyond_64_bits_is_refused(tmp_path):
+    own = AnnotatedSet(tmp_path, {"files": "all.json", "format": "label_studio"}).pictures("a.png")
+    thing = made.rectangle("wall", 5, 4, 50, 30)
+    thing.mask_only = True
+    content = made.label_studio({"a.png": [thing]})
+    content[0]["annotations"][0]["result"][0]["value"]["rle"][7] = 10**30
+    made.write_json(own.source / "all.json", content)
+    own.refused("no run-length code of Label Studio")

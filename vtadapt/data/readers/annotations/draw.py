@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vtadapt.data.readers.annotations.figures import Figure, Patch, Size, Strokes
 from vtadapt.data.readers.annotations.shapes import Overlap, Shape
-from vtadapt.errors import DataError, near_matches
+from vtadapt.errors import DataError, near_matches, printable
 from vtadapt.tasks.class_ids import VOID, id_type
 
 Others = Literal["void", "unlabelled"]
@@ -55,7 +55,7 @@ class Naming:
             found = f"label {shape.label!r}"
         else:
             hint, key, found = "", "ids", f"class {shape.number}"
-        named = shape.label or shape.number
+        named = printable(shape.label) if shape.label else shape.number
         raise DataError(
             f"{shape.where}: {found} is no class of the task.{hint} Name it in {self.where}.{key} ({{{named}: CLASS}}, "
             f"null for void), or say 'others: unlabelled' or 'others: void'"
