@@ -5,7 +5,8 @@
 Every round trains a run on synthetic rooms, evaluates it, predicts photographs and a video, draws attention and writes
 a report, and removes it. Prints a line a round; at the end the medians of the first and the last third of the rounds
 (the first two rounds, in which libraries load, do not count). Exit code 1 where memory grew by more than 5 % and
-20 MiB, or more handles, threads, children or temporary files are there than at the beginning.
+20 MiB beside what safetensors loses (see LOST), or more handles, threads, children or temporary files are there than
+at the beginning.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.train import train
 
 FIRST = 2  # rounds in which libraries load
+LOST = 0.12
+"""MiB a round that the library safetensors (0.8) loses: about 60 bytes for each tensor that it reads, here some 2 000.
+
+tracemalloc finds nothing else that grows. Of a process that loads one run it is some 20 KiB.
+"""
 
 
 class Taken(NamedTuple):
@@ -119,12 +125,13 @@ def main() -> None:
             )
     counted = rounds[FIRST:]
     third = max(1, len(counted) // 3)
+    lost = LOST * (len(counted) - third)
     grew = False
     print(f"\n| of {len(rounds)} rounds | first third | last third |\n|---|---|---|")
     for key in Taken._fields:
         first, last = (median(getattr(one, key) for one in part) for part in (counted[:third], counted[-third:]))
         print(f"| {key} | {first:.6g} | {last:.6g} |")
-        grew = grew or (last > max(1.05 * first, first + 20) if key == "mebibytes" else last > first)
+        grew = grew or (last - lost > max(1.05 * first, first + 20) if key == "mebibytes" else last > first)
     sys.exit(grew)
 
 

@@ -100,6 +100,13 @@ def test_numbers_are_bounded(tmp_path: Path, path: list[Any], value: Any) -> Non
     refused(written(tmp_path, changed((path, value))))
 
 
+@pytest.mark.parametrize("value", [["ab"], {"ab": 1}, 5])
+def test_a_label_set_is_named_by_a_text(tmp_path: Path, value: Any) -> None:
+    tree = changed((["tasks", "semseg", "label_set"], value))
+    del tree["tasks"]["semseg"]["classes"]
+    assert "label_set" in refused(written(tmp_path, tree))
+
+
 @pytest.mark.parametrize("key", ["samples", "first_seed"])
 @pytest.mark.parametrize("value", [-1, 10**12, 10**30])
 def test_what_is_rendered_is_bounded(tmp_path: Path, key: str, value: int) -> None:

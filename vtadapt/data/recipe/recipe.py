@@ -68,7 +68,8 @@ class Recipe(Strict):
             return given
         filled = {}
         for name, task in tasks.items():
-            chosen = sets.get(task.get("label_set")) if isinstance(task, dict) and not task.get("classes") else None
+            named = task.get("label_set") if isinstance(task, dict) and not task.get("classes") else None
+            chosen = sets.get(named) if isinstance(named, str) else None  # else the task's own check says what is wrong
             known = LabelSet.model_validate(chosen) if chosen is not None else None
             filled[name] = task if known is None else {**task, "classes": known.classes, "colours": known.colours}
         return {**given, "tasks": filled}
