@@ -87,6 +87,8 @@ def test_defaults_of_new_tasks(task: Task, expected: tuple[str, str, int, bool])
         ("depth", "regression", {"headline": "miou/dataset"}, "Unknown metric 'miou/dataset'"),
         ("depth", "regression", {"max_vlaue": 3}, "Did you mean 'max_value'"),
         ("edges", "boundary", {"classes": ["a"]}, "takes no classes"),
+        ("depth", "regression", {"channels": 0}, "has 0 channels, wanted 1"),
+        ("parts", "classes", {"classes": ["a", "b"], "channels": -5}, "has -5 channels, wanted 2"),
         ("edges", "boundary", {"channels": 2}, "has 2 channels, wanted 1"),
         ("normals", "unit_vector", {"channels": 2}, "has 2 channels, wanted 3"),
     ],

@@ -47,8 +47,9 @@ def check_task(task: AnyTask, weight: float) -> None:
         kind.check_declared(task)
         if task.channels > MOST:
             raise ValueError(f"has {task.channels} channels, wanted at most {MOST}")
-        if task.channels < 1 or task.channels != (wanted := kind.channels_of(task)):
-            raise ValueError(f"has {task.channels} channels, wanted {max(wanted, 1)}")
+        wanted = max(kind.channels_of(task), 1)
+        if task.channels != wanted:
+            raise ValueError(f"has {task.channels} channels, wanted {wanted}")
         if task.loss not in kind.losses:
             near = near_matches(task.loss, kind.losses)
             raise ValueError(f"has unknown loss {task.loss!r}; one of {', '.join(kind.losses)}.{near}")
