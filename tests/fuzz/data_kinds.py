@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from tests.fuzz.mutate import changed, damaged
+from vtadapt.checked import parse_json
 from vtadapt.data.pack.manifest import has_pack, in_place, manifest_recipe, open_manifest, open_pack, verify
 from vtadapt.data.prepare.prepare import PrepareOptions, prepare
 from vtadapt.data.recipe.recipe import load_recipe, recipe_folders
@@ -70,7 +71,7 @@ def make_pack(folder: Path) -> Path:
 
 
 def write_pack(random: Random, data: Path, folder: Path) -> None:
-    """The pack with one damaged file; half of the damaged ones have checksums that fit, as from a hostile hand."""
+    """The pack with one damaged file."""
     shutil.copytree(data, folder / "data")
     files = sorted(path for path in (folder / "data" / NAME).iterdir() if path.name != "manifest.json")
     path = random.choice(files)
@@ -78,10 +79,13 @@ def write_pack(random: Random, data: Path, folder: Path) -> None:
 
 
 def write_manifest(random: Random, data: Path, folder: Path) -> None:
-    """The pack with another manifest."""
+    """The pack with another manifest; half of them have no checksum, as from a hostile hand."""
     shutil.copytree(data, folder / "data")
     path = folder / "data" / NAME / "manifest.json"
-    path.write_bytes(changed_text(random, json.loads(path.read_bytes()), path.read_bytes(), "json"))
+    data = path.read_bytes()
+    if random.random() < 0.5:
+        data = json.dumps(parse_json(data), indent=1).encode()
+    path.write_bytes(changed_text(random, json.loads(data), data, "json"))
 
 
 def read_pack(folder: Path) -> None:

@@ -145,6 +145,12 @@ def test_a_file_or_a_table_that_is_gone_cut_or_changed(root: Path) -> None:
     assert len(open_pack(root, "camvid", "val")) == 1
 
 
+def test_a_size_that_no_file_has_takes_no_memory(root: Path) -> None:
+    shard = open_manifest(root, "camvid")["splits"]["train"]["shards"][0]
+    with pytest.raises(DataError, match=r"train\.h5\.crc32: damaged"):
+        blocks.read_table(root / "camvid" / "train.h5", 10**19, shard[ENTRY])
+
+
 def test_a_file_that_is_cut_under_the_reader(root: Path) -> None:
     path = root / "camvid" / "train.h5"
     digest, found = scan(path)

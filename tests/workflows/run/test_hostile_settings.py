@@ -96,9 +96,12 @@ def test_typed_bombs_are_refused(text: str) -> None:
     assert len(str(caught.value)) < 500
 
 
+BACKBONE = {"name": "swin_lite", "weights": "auto", "sha256": "0" * 64}
+
+
 def _config(tmp_path: Path, **changes: Any) -> Path:
     whole = {"format": 1, "tasks": {"depth": make_task("depth", "regression", units="m").to_dict()}}
-    whole |= {"size": [64, 64], "backbone": {"sha256": "0" * 64}, "label_sets": {}}
+    whole |= {"size": [64, 64], "backbone": BACKBONE, "label_sets": {}}
     (tmp_path / "config.json").write_text(json.dumps({**whole, **changes}))
     return tmp_path
 
@@ -117,6 +120,8 @@ CONFIGS: list[dict[str, Any]] = [
     ),
     *({"tasks": _task(max_value=value)} for value in ("x", [], float("nan"), -1.0)),
     *({"backbone": backbone} for backbone in (None, [], 1, {})),
+    *({"backbone": {key: value for key, value in BACKBONE.items() if key != left_out}} for left_out in BACKBONE),
+    *({"backbone": {**BACKBONE, "file": file}} for file in (1, [], {"path": "x"}, {"path": "x", "bytes": "y"})),
     *({"format": value} for value in (2, "1", None, [], "x" * 10**5)),
     {"label_sets": []},
 ]

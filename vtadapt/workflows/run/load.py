@@ -81,7 +81,10 @@ def read_config(path: Path) -> RunConfig:
     try:
         tasks = {name: Task.from_dict(spec) for name, spec in config["tasks"].items()}
         size, backbone = (int(config["size"][0]), int(config["size"][1])), dict(config["backbone"])
-        backbone["sha256"] = str(backbone["sha256"])
+        backbone |= {key: str(backbone[key]) for key in ("name", "weights", "sha256")}
+        if (file := backbone.get("file")) is not None:
+            known = {"path": str(file["path"]), "bytes": int(file["bytes"]), "sha256": str(file["sha256"])}
+            backbone["file"] = {**file, **known}
         label_sets = {name: str(config.get("label_sets", {}).get(name, "")) for name in tasks}
         if not all(8 <= side <= LARGEST for side in size):
             raise ValueError(f"size {size[0]} x {size[1]}, wanted sides of 8 to {LARGEST} pixels")
