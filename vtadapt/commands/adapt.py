@@ -18,6 +18,13 @@ def adapt(
     method: Annotated[
         str, typer.Option(help=f"{listed(those(lambda m: m.adapts))}, several separated by commas, or all.")
     ] = "adapters",
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="adversarial (discriminators of the predictions), self-training (labels of a mean teacher) or both "
+            "[default: adversarial]."
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of every run [default: 1000].")] = None,
     seeds: Seeds = "1",
     oracle: Annotated[
@@ -41,7 +48,7 @@ def adapt(
 
     said = dict.fromkeys(("data", "target"), "the data sets are the two arguments, SOURCE TARGET")
     said["method"] = "what is adapted is named with --method"
-    typed = {"data": source, "target": target, "steps": steps, "weights": weights}
+    typed = {"data": source, "target": target, "strategy": strategy, "steps": steps, "weights": weights}
     found = trained.settings(common, typed, said)
     options = AdaptOptions(method, seeds, trained.jobs, found.own, out, oracle, images, found.checked)
     result = work(found.common, options, quiet=common.silent)

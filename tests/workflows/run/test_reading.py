@@ -39,7 +39,10 @@ def test_a_setting_of_another_method_names_that_method() -> None:
             "read only by a run that starts from another; leave it out, or name that with --set start=",
         ),
         ({"rehearse": "rooms"}, "read only by a run that starts from another"),
-        ({"adversarial_weight": 0.1}, "read only with a target; leave it out, or name one with --set target=DATA"),
+        (
+            {"adversarial_weight": 0.1},
+            "read only with a target and strategy=adversarial or both; leave it out, or name",
+        ),
         ({"match_camera": True}, "read only with a target"),
         ({"backbone_lr_scale": 0.1}, "read only where the backbone is trained; leave it out, or set train_blocks"),
         ({"decoder": "swin", "decoder_width": 64}, "read only by the light and aspp decoders"),

@@ -120,7 +120,7 @@ class PackDataset(Dataset[Sample]):
         image = Frame.of(self.reader.size(index)) if size else _image(arrays["image"])
         sample: Sample = {"image": image, "targets": targets, "name": name}
         if self.transform is not None:
-            with _seeded(self.seed, view, index):
+            with seeded(self.seed, view, index):
                 sample = self.transform(sample)
         sample["image"] = None if size else plain(sample["image"]).contiguous()
         size = size or tuple(sample["image"].shape[-2:])
@@ -267,7 +267,7 @@ def _finish(target: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _seeded(*key: int) -> Iterator[None]:
+def seeded(*key: int) -> Iterator[None]:
     """Seed torch's CPU generator from ``key``; its state before comes back afterwards."""
     generator = torch.default_generator
     state = generator.get_state()

@@ -177,6 +177,15 @@ class Kind(Labels):
         """Return logits that decode to an average of :meth:`for_blending`."""
         return mean
 
+    def apart(self, task: AnyTask, here: Tensor, there: Tensor) -> Tensor:
+        """Return how far two predictions in the form of :meth:`for_blending` are from one another: (B, H, W).
+
+        The length of their difference: about radians of unit vectors; of distances the share of the larger one, of
+        other numbers of the typical one.
+        """
+        length = (here - there).square().sum(1).sqrt()
+        return length / (here.maximum(there)[:, 0] if task.distance else task.typical)
+
     def label_map(self, task: AnyTask, target: Tensor) -> Tensor:
         """Return a target as a map (B, C, H, W) float32 of the order of 1, which another network can read."""
         return target.float() / task.typical

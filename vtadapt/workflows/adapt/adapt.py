@@ -156,7 +156,7 @@ def _check(settings: TrainSettings, options: AdaptOptions) -> None:
             raise UsageError(f"--set {name}:evals: it decides which checkpoint counts; wanted --set evals=N for all")
     if settings.epochs is not None:
         raise UsageError(f"epochs = {settings.epochs} would be other steps for each data set; wanted --steps N")
-    if settings.size is not None and min(settings.size) < SMALLEST:
+    if settings.aligns and settings.size is not None and min(settings.size) < SMALLEST:
         raise ConfigError(f"--size {settings.size[0]}x{settings.size[1]}: a discriminator wants at least {SMALLEST}")
 
 
@@ -192,10 +192,13 @@ def _settings_of(variants: Sequence[Variant], domains: Domains, oracle: bool) ->
     notes = []
     grid = []
     for variant in variants:
-        changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: {}, ADAPTED: {"target": target}}
+        # The strategy is the adapted runs' alone, so that the folders of the others serve any.
+        adapted = {"target": target, "strategy": variant.settings.strategy}
+        plain = {"strategy": variant.settings.default("strategy")}
+        changes: dict[str, dict[str, Any]] = {SOURCE_ONLY: plain, ADAPTED: adapted}
         least = METHODS[variant.method].fewest_tasks
         if oracle and len(domains.taught) >= least:
-            taught: dict[str, Any] = {"data": target, "tasks": domains.taught}
+            taught: dict[str, Any] = {**plain, "data": target, "tasks": domains.taught}
             if variant.settings.reference not in domains.taught:
                 taught["reference"] = None
             weights = variant.settings.loss_weights

@@ -41,7 +41,7 @@ def about_adapted(trials: Sequence[Trial], domains: Domains) -> list[str]:
         own = [trial for trial in trials if trial.label == label]
         method = label.removesuffix(f":{ADAPTED}")
         notes += _about_cameras(method, own[0].settings, domains)
-        if own[0].settings.class_ratios:
+        if own[0].settings.aligns and own[0].settings.class_ratios:
             notes += _about_weights(method, [c for c in own if c.error is None and c.done], domains)
     return notes
 

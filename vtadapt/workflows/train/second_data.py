@@ -35,6 +35,7 @@ class Stream:
         tasks: Mapping[str, Task],
         fabric: Fabric,
         label_maps: Mapping[str, Sequence[int]] | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Open the pack.
 
@@ -44,6 +45,7 @@ class Stream:
             tasks: whose labels are read; none for images alone.
             fabric: of the run.
             label_maps: see :class:`vtadapt.data.training.dataset.PackDataset`.
+            size: (height, width) of what is cut out of the images; None: that of the settings, or the images' own.
 
         Raises:
             ConfigError: it has fewer images than a batch.
@@ -51,20 +53,26 @@ class Stream:
         """
         reader = open_reader(settings, data, "train")
         flip = 0.5 if settings.flip else 0.0
-        augment = train_transform(settings.size or reader.size(0), settings.scale, flip, settings.colour_jitter)
+        self.size = size or settings.size or reader.size(0)
+        augment = train_transform(self.size, settings.scale, flip, settings.colour_jitter)
         batch, seed, kept = settings.batch_size, settings.seed + APART, settings.cache
         self.dataset = PackDataset(
             *(reader, tasks, augment), seed=seed, cache=kept, views=settings.augment_views, label_maps=label_maps
         )
         self.sampler = RunSampler([len(self.dataset)], batch, seed, fabric.global_rank, fabric.world_size)
+        self.tasks, self.workers, self.device = tasks, settings.workers, fabric.device
+        self.draw_by(self.sampler)
+
+    def draw_by(self, sampler: RunSampler) -> None:
+        """Take the images in the order of ``sampler``."""
+        self.sampler = sampler
         self.loader: DataLoader[Any] = DataLoader(
             self.dataset,
-            batch,
-            sampler=self.sampler,
-            num_workers=settings.workers,
-            collate_fn=functools.partial(collate, tasks=tasks),
+            sampler.batch,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=functools.partial(collate, tasks=self.tasks),
         )
-        self.device = fabric.device
         self._next = -1
         self._batches: Iterator[Any] = iter(())
 

@@ -21,6 +21,7 @@ from vtadapt.workflows.run.settings.method_groups import (
 )
 from vtadapt.workflows.run.settings.optimisation import MOST, OptimisationSettings
 from vtadapt.workflows.run.settings.parse import parse_size
+from vtadapt.workflows.run.settings.transfer_groups import SelfTrainingSettings, TransferSettings
 
 LARGEST_SEED = 2**32 - 1  # from which all that is random draws without overflow
 SEPARATOR = ">"  # between the two data sets of a label space
@@ -89,45 +90,6 @@ class AffinitySettings(Group):
     troa_eta: float = Field(0.1, ge=0, le=1e3, description="step size of W")
 
 
-class TransferSettings(Group):
-    """Starting from another run, and adapting to images without labels."""
-
-    start: Path | None = Field(None, description="a finished run, by path or name, whose weights training starts from")
-    held: tuple[str, ...] = Field(
-        (),
-        description="tasks of that run whose labels are not used, and whose own weights (embedding, head, decoder of "
-        "its own) stay as they are",
-    )
-    rehearse: str | None = Field(
-        None,
-        description="with start: a data set that run was trained on, of which every step has a batch, too, with the "
-        "labels of all tasks whose heads are kept",
-    )
-    target: str | None = Field(None, description="adapt to this data set by its images alone, see vtadapt adapt")
-    label_space: str | None = Field(
-        None, description="SOURCE>TARGET: on the classes that these two data sets share, see vtadapt adapt"
-    )
-    adversarial_weight: float = Field(
-        0.005, ge=0, le=1e6, description="factor of the adversarial loss on target images"
-    )
-    adversarial_warmup: float = Field(
-        0.3, ge=0, lt=1, description="share of the steps in which that factor rises from 0, evenly"
-    )
-    class_ratios: bool = Field(
-        True,
-        description="adapt: weigh the source's classes by how much more often they are predicted on the target, once "
-        "lambda has risen and 25 steps are seen",
-    )
-    match_camera: bool = Field(
-        False,
-        description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
-    )
-    discriminator_lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of the discriminators")
-    discriminator_width: int = Field(
-        64, ge=4, le=WIDEST, description="channels after a discriminator's first convolution"
-    )
-
-
 class RunSettings(Group):
     """Where and how it computes, and what it writes."""
 
@@ -162,6 +124,7 @@ GROUPS: dict[str, type[Group]] = {
     "optimisation": OptimisationSettings,
     "affinity": AffinitySettings,
     "transfer": TransferSettings,
+    "self-training": SelfTrainingSettings,
     "run": RunSettings,
     "adapters": AdaptersSettings,
     "dpt": DptSettings,
@@ -179,6 +142,7 @@ class TrainSettings(
     OptimisationSettings,
     AffinitySettings,
     TransferSettings,
+    SelfTrainingSettings,
     RunSettings,
     AdaptersSettings,
     DptSettings,
@@ -245,6 +209,16 @@ class TrainSettings(
     def peak_lr(self) -> float:
         """The peak learning rate: what was asked for, else the method's."""
         return self.lr or (METHODS[self.method].lr if self.train_blocks == "adapters" else LR)
+
+    @property
+    def aligns(self) -> bool:
+        """Whether discriminators make predictions on the target look like the source's."""
+        return self.target is not None and self.strategy in ("adversarial", "both")
+
+    @property
+    def self_trains(self) -> bool:
+        """Whether a teacher's labels of the target are learned."""
+        return self.target is not None and self.strategy in ("self-training", "both")
 
     @property
     def keeps_backbone(self) -> bool:

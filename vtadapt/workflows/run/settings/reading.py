@@ -8,11 +8,11 @@ from typing import NamedTuple
 from vtadapt.errors import ConfigError
 from vtadapt.workflows.run.methods import METHODS, Method, listed
 from vtadapt.workflows.run.settings.fields import AffinitySettings, TrainSettings
+from vtadapt.workflows.run.settings.transfer_groups import SelfTrainingSettings
 
-OF_TARGETS = (
-    *("adversarial_weight", "adversarial_warmup", "class_ratios", "match_camera"),
-    *("discriminator_lr", "discriminator_width"),
-)
+OF_ALIGNMENT = ("adversarial_weight", "adversarial_warmup", "class_ratios", "discriminator_lr", "discriminator_width")
+"""Settings of the discriminators of domains."""
+OF_TARGETS = ("strategy", "match_camera", *OF_ALIGNMENT, *SelfTrainingSettings.model_fields)
 """Settings of the adaptation to a target."""
 
 OF_SOME_METHODS: Mapping[str, Callable[[Method], bool]] = {
@@ -51,6 +51,14 @@ def _adapts(settings: TrainSettings) -> bool:
     return settings.target is not None
 
 
+def _aligns(settings: TrainSettings) -> bool:
+    return settings.aligns
+
+
+def _self_trains(settings: TrainSettings) -> bool:
+    return settings.self_trains
+
+
 def _trains_backbone(settings: TrainSettings) -> bool:
     return METHODS[settings.method].trains_backbone or settings.train_blocks != "adapters"
 
@@ -76,6 +84,14 @@ CONDITIONS: Mapping[str, Condition] = {
     ),
     "class_weights": Condition("without a target", lambda s: s.target is None, "see class_ratios"),
     **dict.fromkeys(OF_TARGETS, Condition("with a target", _adapts, "name one with --set target=DATA")),
+    **dict.fromkeys(
+        OF_ALIGNMENT,
+        Condition("with a target and strategy=adversarial or both", _aligns, "name one with --set target=DATA"),
+    ),
+    **dict.fromkeys(
+        SelfTrainingSettings.model_fields,
+        Condition("with a target and strategy=self-training or both", _self_trains, "set these"),
+    ),
 }
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from vtadapt.errors import ConfigError
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
-from vtadapt.workflows.run.methods import METHODS
+from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.train.methods.adversarial import Adversarial
 from vtadapt.workflows.train.methods.base import Objective
 from vtadapt.workflows.train.methods.consistency import Consistency
 from vtadapt.workflows.train.methods.rehearsal import Rehearsal
+from vtadapt.workflows.train.methods.self_training.self_training import SelfTraining
 from vtadapt.workflows.train.methods.stl import Stl
 from vtadapt.workflows.train.methods.tawt import Tawt
 
@@ -49,4 +51,11 @@ def build_objective(
     objective = OBJECTIVES[METHODS[settings.method].objective](settings, model, tasks, fabric)
     if settings.rehearse is not None:
         return Rehearsal(objective, *(kept or ({}, {})))
-    return objective if settings.target is None else Adversarial(objective)
+    if settings.target is None:
+        return objective
+    if not METHODS[settings.method].adapts:
+        known = listed(those(lambda m: m.adapts))
+        raise ConfigError(f"method {settings.method!r} cannot be adapted to a target; wanted {known}")
+    if settings.aligns:
+        objective = Adversarial(objective)
+    return SelfTraining(objective) if settings.self_trains else objective

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
 from vtadapt.tasks import Task
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.workflows.run import checkpoint
 from vtadapt.workflows.run.loaders import TrainData
-from vtadapt.workflows.run.methods import METHODS, listed, those
 from vtadapt.workflows.train.methods.base import Batch, Logits, Objective
 from vtadapt.workflows.train.methods.class_ratios import ClassRatios
 from vtadapt.workflows.train.methods.wrapped import Wrapped
@@ -102,13 +100,10 @@ class Adversarial(Wrapped):
         """Wrap an objective; initial values of D are drawn from the run's seed.
 
         Raises:
-            ConfigError: its method cannot be adapted, or the target has too few images.
+            ConfigError: the target has too few images.
             DataError: the target's pack is missing or broken.
         """
         settings = inner.settings
-        if not METHODS[settings.method].adapts:
-            known = listed(those(lambda m: m.adapts))
-            raise ConfigError(f"method {settings.method!r} cannot be adapted to a target; wanted {known}")
         super().__init__(inner)
         self.stream = TargetStream(settings, self.fabric)
         with torch.random.fork_rng(devices=[]):
