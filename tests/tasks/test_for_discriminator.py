@@ -64,6 +64,18 @@ def test_inverse_depth_in_the_range_of_the_source_labels() -> None:
     assert alone.flatten().tolist() == pytest.approx([1.0, 0.0, 1 / 3], abs=1e-5)
 
 
+def test_the_logarithm_of_a_distance_and_one_metre_in_the_range_of_the_source_labels() -> None:
+    target = torch.tensor([1.0, 7.0, 3.0, 0.0]).view(1, 1, 1, 4)  # logarithms of 2, 8 and 4; 0 is missing
+    limits = DEPTH.limits(target, log=True)
+    assert limits is not None
+    assert [float(x) for x in limits] == pytest.approx([math.log(2), math.log(8)])
+    found = DEPTH.for_discriminator(depth_logits([1.0, 3.0, 7.0]), limits, log=True).flatten()
+    assert found.tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-5)
+    heat = make_task("heat", "regression")
+    value = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
+    assert torch.equal(heat.for_discriminator(value, log=True), heat.for_discriminator(value)), "no distance"
+
+
 def test_a_range_without_extent_is_finite() -> None:
     limits = DEPTH.limits(torch.full((1, 1, 2, 2), 4.0))
     assert torch.isfinite(DEPTH.for_discriminator(depth_logits([4.0, 5.0]), limits)).all()

@@ -49,6 +49,14 @@ def nearness(distance: Tensor) -> Tensor:
     return 1 / distance.clamp_min(LEAST)
 
 
+def for_domains(distance: Tensor, logarithm: bool) -> Tensor:
+    """Return what a discriminator of domains sees of distances: their inverse, or log(1 + distance / 1 m).
+
+    The inverse is near 0 for all that is far; of the logarithm half of the range is beyond a few metres.
+    """
+    return distance.clamp_min(0).log1p() if logarithm else nearness(distance)
+
+
 def berhu_inverse(prediction: Tensor, target: Tensor) -> Tensor:
     """``berhu`` of 1/p against 1/g: near surfaces weigh more; both are at least 1 cm."""
     return berhu(nearness(prediction), nearness(target))

@@ -87,25 +87,28 @@ class Task:
         """
         return self.behaviour.decode(self, logits)
 
-    def for_discriminator(self, logits: Tensor, limits: Limits | None = None) -> Tensor:
+    def for_discriminator(self, logits: Tensor, limits: Limits | None = None, log: bool = False) -> Tensor:
         """Return what a discriminator of domains sees of a prediction: (B, channels, H, W) float32, with a gradient.
 
         Classes: weighted self-information -p log2 p / log2 K of each class (Vu et al., ADVENT, CVPR 2019, eq. 8), 0
         where the network is certain, 1/K everywhere where all classes are alike. Regression: (v - low) / (high - low)
-        with v = 1 / distance, or the value itself where it is none. Unit vectors and probabilities as decoded.
+        with v = 1 / distance (``log``: log(1 + distance)), or the value itself where it is none. Unit vectors and
+        probabilities as decoded.
 
         Args:
             logits: (B, channels, H, W), any float type.
             limits: low and high of a regression, see :meth:`limits`; None for those of this prediction.
+            log: of distances the logarithm, not the inverse.
         """
-        return self.behaviour.for_discriminator(self, logits, limits)
+        return self.behaviour.for_discriminator(self, logits, limits, log)
 
-    def limits(self, target: Tensor) -> Limits | None:
+    def limits(self, target: Tensor, log: bool = False) -> Limits | None:
         """Return the range of the labels of a batch that ``for_discriminator`` scales a regression by: two tensors ().
 
-        None where there is no label, and for other kinds. Distances: the inverse of the farthest and of the nearest.
+        None where there is no label, and for other kinds. Distances: the inverse of the farthest and of the nearest
+        (``log``: the logarithms of the nearest and of the farthest).
         """
-        return self.behaviour.limits(self, target)
+        return self.behaviour.limits(self, target, log)
 
     def for_blending(self, logits: Tensor) -> Tensor:
         """Return what is averaged where several predictions of one pixel become one: (B, channels, H, W) float32.

@@ -41,7 +41,7 @@ OTHERS: dict[str, Any] = {
     **{"adversarial_weight": 0.1, "adversarial_warmup": 0.0, "class_ratios": False, "match_camera": True},
     **{"strategy": "both", "self_training_weight": 0.5, "self_training_warmup": 0.0, "teacher_momentum": 0.5},
     **{"pseudo_threshold": 0.5, "pseudo_share": 0.25, "pseudo_agreement": 0.2, "class_mixing": False},
-    **{"rare_classes": 0.0, "strong_jitter": 0.0},
+    **{"rare_classes": 0.0, "strong_jitter": 0.0, "discriminator_distance": "log"},
     **{"discriminator_lr": 0.1, "discriminator_width": 8, "embedding_dim": 8, "reduction": 2, "adapted_blocks": 1},
     **{"decoder_sharing": "per_task", "train_blocks": "full", "dpt_width": 8, "lora_rank": 2},
     **{"lora_alpha": 1.5, "cross_task_share": 2.0, "cross_task_width": 8},

@@ -161,11 +161,11 @@ class Kind(Labels):
             )
         return self.metrics[stem]
 
-    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None) -> Tensor:  # noqa: ARG002
+    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None, log: bool = False) -> Tensor:  # noqa: ARG002
         """Return what a discriminator of domains sees, (B, C, H, W) of the order of 1, with a gradient."""
         return self.decode(task, logits)
 
-    def limits(self, task: AnyTask, target: Tensor) -> Limits | None:  # noqa: ARG002
+    def limits(self, task: AnyTask, target: Tensor, log: bool = False) -> Limits | None:  # noqa: ARG002
         """Return the range of a batch of labels that ``for_discriminator`` scales by, None for kinds without one."""
         return None
 

@@ -242,11 +242,11 @@ class Classes(Kind):
         return Loss(self.losses[task.loss](logits, target.long(), weights), count)
 
     @override
-    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None) -> Tensor:
+    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None, log: bool = False) -> Tensor:
         if task.channels == 1:  # certain, whatever the logits
             return logits * 0.0
-        log = at_least_float32(logits).log_softmax(1)
-        return -log.exp() * log / math.log(task.channels)
+        log_p = at_least_float32(logits).log_softmax(1)
+        return -log_p.exp() * log_p / math.log(task.channels)
 
     @override
     def label_map(self, task: AnyTask, target: Tensor) -> Tensor:

@@ -278,18 +278,18 @@ class Regression(Kind):
         return distances.to_logits(mean, task.typical) if task.distance else mean
 
     @override
-    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None) -> Tensor:
+    def for_discriminator(self, task: AnyTask, logits: Tensor, limits: Limits | None, log: bool = False) -> Tensor:
         import torch
 
         value = self.decode(task, logits)
-        value = distances.nearness(value) if task.distance else value
+        value = distances.for_domains(value, log) if task.distance else value
         low, high = (value.detach().min(), value.detach().max()) if limits is None else limits
         return (value - low) / (high - low).clamp_min(torch.finfo(value.dtype).eps)
 
     @override
-    def limits(self, task: AnyTask, target: Tensor) -> Limits | None:
+    def limits(self, task: AnyTask, target: Tensor, log: bool = False) -> Limits | None:
         labelled = target.movedim(1, -1)[self.valid(task, target)]
-        labelled = distances.nearness(labelled) if task.distance else labelled
+        labelled = distances.for_domains(labelled, log) if task.distance else labelled
         return (labelled.min(), labelled.max()) if labelled.numel() else None
 
     @override

@@ -10,7 +10,10 @@ from vtadapt.workflows.run.methods import METHODS, Method, listed
 from vtadapt.workflows.run.settings.fields import AffinitySettings, TrainSettings
 from vtadapt.workflows.run.settings.transfer_groups import SelfTrainingSettings
 
-OF_ALIGNMENT = ("adversarial_weight", "adversarial_warmup", "class_ratios", "discriminator_lr", "discriminator_width")
+OF_ALIGNMENT = (
+    *("adversarial_weight", "adversarial_warmup", "class_ratios"),
+    *("discriminator_distance", "discriminator_lr", "discriminator_width"),
+)
 """Settings of the discriminators of domains."""
 OF_TARGETS = ("strategy", "match_camera", *OF_ALIGNMENT, *SelfTrainingSettings.model_fields)
 """Settings of the adaptation to a target."""

@@ -47,6 +47,9 @@ class TransferSettings(Group):
         False,
         description="adapt: scale the source's distances by the focal lengths, where both recipes have intrinsics",
     )
+    discriminator_distance: Literal["inverse", "log"] = Field(
+        "inverse", description="what discriminators see of distances: the inverse, or the logarithm of 1 m more"
+    )
     discriminator_lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of the discriminators")
     discriminator_width: int = Field(
         64, ge=4, le=8192, description="channels after a discriminator's first convolution"

@@ -116,6 +116,7 @@ class Adversarial(Wrapped):
         # In eval mode the power iteration of spectral norm stands still: the generator's loss must not change D.
         self.discriminators.requires_grad_(False).eval()
         self.optimiser = torch.optim.Adam(self.discriminators.parameters(), settings.discriminator_lr, betas=BETAS)
+        self.log = settings.discriminator_distance == "log"
         self.seen: dict[str, Seen] = {}
         """Task -> what its D saw in this step."""
         several = {n: t.channels for n, t in self.tasks.items() if t.behaviour.scores_classes and t.channels > 1}
@@ -163,10 +164,10 @@ class Adversarial(Wrapped):
         fooling = []
         for name, task in tasks.items():
             labels = batch["targets"][name]
-            limits = task.limits(labels)
+            limits = task.limits(labels, self.log)
             # Detached: D learns what source predictions look like, the network is not to move them.
-            source = task.for_discriminator(recorded.logits[name].detach(), limits)
-            target = task.for_discriminator(logits[name], limits)
+            source = task.for_discriminator(recorded.logits[name].detach(), limits, self.log)
+            target = task.for_discriminator(logits[name], limits, self.log)
             fooling.append(self.fooling(name, target))
             self.seen[name] = Seen(source, target.detach(), self._pixels(name, labels))
             self.shown[list(self.tasks).index(name), 0] = float(fooling[-1].detach())
