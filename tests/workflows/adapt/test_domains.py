@@ -128,6 +128,24 @@ def test_notes_tell_which_classes_weighed_more_at_the_end(
     assert about_adapted([adapted(tmp_path, class_ratios=False)], both) == []
 
 
+def test_notes_tell_how_sure_the_teacher_was_at_the_end(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapt_notes.Trial, "done", property(lambda _: True))
+    trials = []
+    for seed, weight in enumerate((0.25, 0.75)):
+        path = tmp_path / str(seed)
+        path.mkdir()
+        rows = [{"semseg": {"weight": w, "loss": 1.0}} for w in (0.1, weight)]
+        records = [*({"step": i, "split": "self-training", "pseudo": row} for i, row in enumerate(rows)), {"step": 9}]
+        (path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        trials.append(adapted(path, seed, strategy="self-training", match_camera=False))
+    assert about_adapted(trials, domains(pair)) == [
+        "semseg: m's teacher was sure of 50 % of the pixels of streets_real at the end; by that share its labels weigh "
+        "(strategy)."
+    ]
+
+
 def test_training_learns_and_chooses_by_scaled_distances_and_measures_as_they_are(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean
+from typing import Any
 
+from vtadapt.digits import percent
 from vtadapt.workflows.adapt.domains import Domains
 from vtadapt.workflows.adapt.tables import ADAPTED
 from vtadapt.workflows.run import files
@@ -13,6 +15,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.sweep.trials import Trial
 from vtadapt.workflows.train.methods.adversarial import CLASS_WEIGHTS
 from vtadapt.workflows.train.methods.class_ratios import LEAST_STEPS
+from vtadapt.workflows.train.methods.self_training.self_training import PSEUDO
 from vtadapt.workflows.train.records import read_records
 
 
@@ -43,6 +46,8 @@ def about_adapted(trials: Sequence[Trial], domains: Domains) -> list[str]:
         notes += _about_cameras(method, own[0].settings, domains)
         if own[0].settings.aligns and own[0].settings.class_ratios:
             notes += _about_weights(method, [c for c in own if c.error is None and c.done], domains)
+        if own[0].settings.self_trains:
+            notes += _about_teacher(method, [c for c in own if c.error is None and c.done], domains)
     return notes
 
 
@@ -84,7 +89,25 @@ def _about_weights(method: str, trials: Sequence[Trial], domains: Domains) -> li
     return notes
 
 
+def _about_teacher(method: str, trials: Sequence[Trial], domains: Domains) -> list[str]:
+    """What share of the target's pixels the teacher was sure of, the mean over seeds."""
+    found = [_last(trial, PSEUDO) for trial in trials]
+    notes, target = [], domains.target.name
+    for name in domains.tasks:
+        if shares := [rows[name]["weight"] for rows in found if name in rows]:
+            notes.append(
+                f"{name}: {method}'s teacher was sure of {percent(mean(shares))} of the pixels of {target} at the end; "
+                "by that share its labels weigh (strategy)."
+            )
+    return notes
+
+
 def _last_weights(trial: Trial) -> dict[str, list[float]]:
     """Task -> weight of each class at the end of a run, by its records."""
+    return _last(trial, CLASS_WEIGHTS)
+
+
+def _last(trial: Trial, key: str) -> dict[str, Any]:
+    """The last that the records of a run say under a key."""
     records, _ = read_records(trial.path / files.METRICS)
-    return next((r[CLASS_WEIGHTS] for r in reversed(records) if CLASS_WEIGHTS in r), {})
+    return next((r[key] for r in reversed(records) if key in r), {})

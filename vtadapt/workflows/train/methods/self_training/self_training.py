@@ -22,6 +22,7 @@ from vtadapt.workflows.train.methods.wrapped import Wrapped
 from vtadapt.workflows.train.second_data import Stream, TargetStream
 
 INNER, TEACHER, SHOWN = "inner", "teacher", "shown"
+PSEUDO = "pseudo"  # in the records of metrics.jsonl: task -> weight and loss of the teacher's labels
 MIXED, STRONG = 0, 1  # last part of the keys of random draws
 
 
@@ -77,12 +78,14 @@ class SelfTraining(Wrapped):
         self.source: Stream | None = None
         self.rising = 0
         """Steps in which f rises."""
+        self.last = -1
+        """The last step, from 0."""
         self.shown = torch.zeros(len(self.tasks), 2)
         """Last weight and loss of each task."""
 
     def prepare(self, data: TrainData, loader: Any, path: Path, steps: int, quiet: bool) -> dict[str, Any]:
         """The wrapped objective's part; open the pictures that are mixed, see how long f rises."""
-        self.rising = round(self.settings.self_training_warmup * steps)
+        self.rising, self.last = round(self.settings.self_training_warmup * steps), steps - 1
         if self.mixed and self.source is None:
             self.source = self._open_source(data)
         return self.inner.prepare(data, loader, path, steps, quiet)
@@ -104,13 +107,14 @@ class SelfTraining(Wrapped):
     def before_step(self, batch: Batch, step: int) -> dict[str, Any] | None:
         """The wrapped objective's record, and every ``log_steps`` the weights and losses of the step before."""
         record = self.inner.before_step(batch, step)
-        if step == 0 or step % self.settings.log_steps:
+        told = step % self.settings.log_steps == 0 or step == self.last
+        if step == 0 or not told or not self.shown.any():  # nothing was taught yet
             return record
         rows = {
             name: dict(zip(("weight", "loss"), (round(v, 5) for v in row), strict=True))
             for name, row in zip(self.tasks, self.shown.tolist(), strict=True)
         }
-        return {**(record or {"step": step + 1, "split": "self-training"}), "pseudo": rows}
+        return {**(record or {"step": step + 1, "split": "self-training"}), PSEUDO: rows}
 
     def loss(self, model: Any, batch: Batch, tasks: Mapping[str, Task], step: int) -> tuple[Tensor, dict[str, float]]:
         """The wrapped objective's loss on the source, and f times the student's on the target."""
