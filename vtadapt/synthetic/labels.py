@@ -1,4 +1,4 @@
-"""Labels from geometry: occlusion and crease edges, about one pixel wide."""
+"""Labels from geometry: occlusion and crease edges and borders of things, about one pixel wide, and a second light."""
 
 from __future__ import annotations
 
@@ -60,3 +60,19 @@ def edges(surface: Surface, camera: Camera) -> npt.NDArray[np.uint8]:
     out[:-1] |= below[0]
     out[1:] |= below[1]
     return out.astype(np.uint8)
+
+
+def borders(instance: npt.NDArray[Any], depth: Floats) -> npt.NDArray[np.uint8]:
+    """Where two instances (H, W) meet, on the side that is nearer by ``depth`` (H, W): (H, W), 0 or 1."""
+    out = np.zeros(instance.shape, bool)
+    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        meet, nearer = instance[first] != instance[second], depth[first] <= depth[second]
+        out[first] |= meet & nearer
+        out[second] |= meet & ~nearer
+    return out.astype(np.uint8)
+
+
+def reshading(surface: Surface) -> Floats:
+    """The scene in plain white, lit by one lamp at the camera (as on Taskonomy): the cosine of normal and ray, (N,)."""
+    cosine = -np.einsum("nk,nk->n", surface.normal, surface.ray) / np.linalg.norm(surface.ray, axis=1)
+    return np.asarray(np.clip(cosine, 0, 1), np.float32)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from vtadapt.synthetic.labels import edges
+from vtadapt.synthetic.labels import borders, edges, reshading
 from vtadapt.synthetic.painter import Painter
 from vtadapt.synthetic.pool import Sample, render_many
 from vtadapt.synthetic.props import Kit
@@ -42,7 +42,9 @@ def render_room(seed: int, size: tuple[int, int] = (128, 128), extras: bool = Fa
     Returns image uint8 (H, W, 3); semseg uint8 (H, W), 0..12; depth float32 (H, W), z-depth in metres; normals
     float16 (H, W, 3), unit, camera axes (+x right, +y down, +z away); edges uint8 (H, W), 0 or 1.
     With `extras` also albedo uint8 (H, W, 3), sRGB; shading float16 (H, W), exposed irradiance; height float32 (H, W),
-    metres above the floor; instance uint16 (H, W); part uint16 (H, W); kind uint8 (H, W), index into KINDS.
+    metres above the floor; instance uint16 (H, W); part uint16 (H, W); kind uint8 (H, W), index into KINDS; borders
+    uint8 (H, W), 0 or 1, where two instances meet, on the nearer one; reshading float32 (H, W), 0..1, the cosine
+    between the surface and the ray that sees it.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([_TAG, seed])))
     dice = Dice(rng)
@@ -65,6 +67,8 @@ def render_room(seed: int, size: tuple[int, int] = (128, 128), extras: bool = Fa
         sample["instance"] = (owner + 1).astype(np.uint16).reshape(size)
         sample["part"] = (surface.part + 1).astype(np.uint16).reshape(size)
         sample["kind"] = geometry.kind[owner].astype(np.uint8).reshape(size)
+        sample["borders"] = borders(sample["instance"], sample["depth"])
+        sample["reshading"] = reshading(surface).reshape(size)
     light = Painter(geometry, caster, camera, materials, lighting, rng)
     pictures = light.image(surface, lines)
     sample["image"] = pictures["image"]

@@ -1,0 +1,66 @@
+"""What a yardstick is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vtadapt.errors import UsageError, near_matches
+from vtadapt.tasks import Task
+from vtadapt.workflows.run.settings import TrainSettings
+
+FEATURES, LABELS = "features", "labels"
+GRADIENTS = ("troa", "lookahead", "permuted")
+PREDICTORS = (FEATURES, LABELS, *GRADIENTS)
+"""What may order the sources, see :func:`vtadapt.workflows.gain.predictors.predict.predict`."""
+
+
+@dataclass(frozen=True)
+class GainOptions:
+    """What is measured.
+
+    Attributes:
+        scarce: images whose labels of the target are known.
+        images: training images, of which all have labels of the sources.
+        views: augmented pictures of each image.
+        seeds: each a choice of the scarce images, of initial values and of the order.
+        jobs: processes of one thread each.
+        predictor: whose order of the sources is followed, see
+            :func:`vtadapt.workflows.gain.predictors.predict.predict`.
+    """
+
+    scarce: int = 16
+    images: int = 480
+    views: int = 2
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    jobs: int = 1
+    predictor: str = FEATURES
+
+    def __post_init__(self) -> None:
+        """Check that something is scarce, and that the predictor is one."""
+        if self.predictor not in PREDICTORS:
+            close = near_matches(self.predictor, PREDICTORS)
+            raise UsageError(
+                f"unknown predictor --by {self.predictor!r}; wanted one of {', '.join(PREDICTORS)}.{close}"
+            )
+        if not 1 <= self.scarce < self.images:
+            raise UsageError(f"--scarce {self.scarce} of --images {self.images}; wanted 1 or more, and fewer than all")
+
+    def identity(self, settings: TrainSettings, tasks: Mapping[str, Task]) -> dict[str, Any]:
+        """What decides the numbers of a cell: cells of another identity are not mixed with these."""
+        kept = (
+            "data",
+            "batch_size",
+            "steps",
+            "method",
+            "decoder",
+            "head",
+            "val_images",
+            "lr",
+            "weight_decay",
+            "schedule",
+        )
+        chosen = {key: getattr(settings, key) for key in kept}
+        about = {"scarce": self.scarce, "images": self.images, "views": self.views, "backbone": settings.encoder}
+        return {**chosen, **about, "peak_lr": settings.peak_lr, "tasks": list(tasks)}

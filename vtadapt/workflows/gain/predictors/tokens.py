@@ -1,0 +1,92 @@
+"""Labels on the grid of tokens, and what of them a linear map knows from something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as nn_functional
+from torch import Tensor
+
+from vtadapt.tasks import Task
+
+FOLDS = 4
+PENALTIES = (1e-2, 1e-1, 1.0, 1e1, 1e2)  # of ridge regression, by the number of tokens
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A label of N pictures by tokens.
+
+    Attributes:
+        mean: (N, h, w, C) mean over the pixels of a token that are labelled; 0 where none is.
+        spread: (N, h, w, C) their standard deviation.
+        seen: (N, h, w) whether any pixel is labelled.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    seen: Tensor
+
+
+def label_tokens(task: Task, target: Tensor, side: int) -> Tokens:
+    """A label (N, ...) by tokens of ``side`` pixels: shares of classes, or means of numbers (of log distances)."""
+    valid = task.valid(target)
+    valid = valid if valid.ndim == 4 else valid[:, None]
+    valid = valid.all(1, keepdim=True)
+    if task.kind == "classes":
+        ids = target.clamp(0, task.channels - 1).where(valid[:, 0], 0)
+        numbers = nn_functional.one_hot(ids, task.channels).movedim(-1, 1).float()
+    else:
+        numbers = target if target.ndim == 4 else target[:, None]
+        numbers = numbers.float().nan_to_num()
+        numbers = numbers.clamp_min(1e-3).log() if task.distance else numbers
+    weight = valid.float()
+    share = nn_functional.avg_pool2d(weight, side).clamp_min(1e-6)
+    mean = nn_functional.avg_pool2d(numbers * weight, side) / share
+    square = nn_functional.avg_pool2d(numbers.square() * weight, side) / share
+    spread = (square - mean.square()).clamp_min(0).sqrt()
+    seen = nn_functional.avg_pool2d(weight, side)[:, 0] > 0
+    return Tokens(mean.movedim(1, -1), spread.movedim(1, -1), seen)
+
+
+def around(x: Tensor) -> Tensor:
+    """Each token (N, h, w, C) with its eight neighbours: (N, h, w, 9 C); beyond the border 0."""
+    padded = nn_functional.pad(x, (0, 0, 1, 1, 1, 1))
+    height, width = x.shape[1:3]
+    return torch.cat([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], -1)
+
+
+def explained(features: Tensor, wanted: Tensor, seen: Tensor) -> float:
+    """Share of the variance of unseen pictures that a linear map explains, in cross-validation over pictures.
+
+    Ridge regression, the best of some penalties for each fold's other pictures; columns are scaled to variance 1.
+
+    Args:
+        features: (N, h, w, F).
+        wanted: (N, h, w, C).
+        seen: (N, h, w) tokens that count.
+
+    Returns:
+        1 - residual / variance over all channels, each of variance 1; negative where the map is worse than the mean.
+    """
+    pictures = len(features)
+    folds = torch.arange(pictures) % min(FOLDS, pictures)
+    x, y = features.double(), wanted.double()
+    flat = y[seen]
+    y = (y - flat.mean(0)) / flat.std(0).clamp_min(1e-6)
+    used = flat.std(0) > 1e-6
+    residual = torch.zeros(len(PENALTIES), dtype=torch.float64)
+    total = torch.zeros((), dtype=torch.float64)
+    for fold in folds.unique():
+        inside, outside = folds != fold, folds == fold
+        a, b = x[inside][seen[inside]], y[inside][seen[inside]][:, used]
+        c, d = x[outside][seen[outside]], y[outside][seen[outside]][:, used]
+        centre, scale, middle = a.mean(0), a.std(0).clamp_min(1e-6), b.mean(0)
+        a, c = (a - centre) / scale, (c - centre) / scale
+        gram, cross = a.T @ a, a.T @ (b - middle)
+        for place, penalty in enumerate(PENALTIES):
+            weights = torch.linalg.solve(gram + penalty * len(a) * torch.eye(len(gram), dtype=gram.dtype), cross)
+            residual[place] += (d - middle - c @ weights).square().sum()
+        total += d.square().sum()
+    return float(1 - (residual / total).min())

@@ -1,0 +1,87 @@
+"""A yardstick as tables: gains by source and target, how predictors order them, and what following them gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vtadapt.workflows.gain.words import advice, percent
+from vtadapt.workflows.terminal.tables import Table, markdown_table, show_result
+
+Rows = tuple[list[str], list[list[str]]]
+
+
+def show_gain(result: Mapping[str, Any], as_json: bool) -> None:
+    """Print the tables and the advice."""
+
+    def layout() -> list[Table | str]:
+        shown = [_table(title, *rows) for title, rows in parts(result)]
+        return [*shown, *advice(result), f"{result['folder']}"]
+
+    show_result(result, as_json, layout)
+
+
+def parts(result: Mapping[str, Any]) -> list[tuple[str, Rows]]:
+    """The tables that there are, with their titles."""
+    out = [(f"score of each source (down) for {result['scarce']} labels of each target (across)", _scores(result))]
+    if result["gains"]:
+        out.append(("measured gain in the headline metric, 95 % interval over seeds", _gains(result)))
+    if "judged" in result:
+        out.append(("how each predictor orders the measured gains", _judged(result)))
+        out.append(("gain of a target by what is added to it", _choices(result)))
+    return out
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """All tables and the advice as a page."""
+    lines: list[str] = []
+    for title, (heads, rows) in parts(result):
+        lines += [f"{title[0].upper()}{title[1:]}:", "", *markdown_table(heads, rows), ""]
+    return "\n".join([*lines, *(f"- {line}" for line in advice(result)), ""])
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> Table:
+    table = Table(title)
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _scores(result: Mapping[str, Any]) -> Rows:
+    targets = [*result["scores"]]
+    rows = []
+    for source in result["tasks"]:
+        cells = [result["scores"][target].get(source) for target in targets]
+        rows.append([source, *("" if cell is None else f"{cell:.3f}" for cell in cells)])
+    return ["", *targets], rows
+
+
+def _gains(result: Mapping[str, Any]) -> Rows:
+    gains = result["gains"]
+    rows = [[s, *(percent(of.get(s)) if s in of else "" for of in gains.values())] for s in result["tasks"]]
+    return ["", *gains], rows
+
+
+def _judged(result: Mapping[str, Any]) -> Rows:
+    rows = []
+    seconds = result["cpu_seconds"]
+    for name, found in result["judged"].items():
+        tau = "-" if found["tau"] is None else f"{found['tau']:.2f}"
+        share = found["regret"] / found["random_regret"] if found["random_regret"] else 0.0
+        cost = seconds["predicting"][name] / seconds["measuring"]
+        rows.append([name, tau, f"{100 * found['regret']:.1f} %", f"{share:.2f}", f"{100 * cost:.1f} %"])
+    known = result["ceiling"]
+    rows.append(["one seed against another", "-" if known is None else f"{known:.2f}", "", "", ""])
+    heads = ["predictor", "tau within targets", "regret of its first", "of random's regret", "cost, of measuring"]
+    return heads, rows
+
+
+def _choices(result: Mapping[str, Any]) -> Rows:
+    rows = []
+    for target, found in result["choices"].items():
+        advised = f"{percent(found['by_advice'])} ({found['advice']})"
+        best = f"{100 * found['by_best']:+.1f} % ({found['best']})"
+        rows.append([target, advised, f"{100 * found['by_random']:+.1f} %", best, percent(found["by_all"])])
+    return ["target", "advice", "random", "best of those measured", "all sources"], rows
