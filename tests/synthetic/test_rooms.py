@@ -36,6 +36,8 @@ def test_shapes_types_and_ranges() -> None:
         "instance": ((40, 56), "uint16"),
         "part": ((40, 56), "uint16"),
         "kind": ((40, 56), "uint8"),
+        "borders": ((40, 56), "uint8"),
+        "reshading": ((40, 56), "float32"),
     }
 
 
@@ -124,3 +126,22 @@ def test_colour_does_not_give_the_class_away(rooms: list[dict[str, np.ndarray]])
     balanced = (votes / prior).argmax(axis=1)
     recall = [(balanced[truth == c] == c).mean() for c in range(13)]
     assert np.mean(recall) < 0.2
+
+
+def test_borders_lie_between_things_and_a_lamp_at_the_camera_lights_what_faces_it(
+    rooms: list[dict[str, np.ndarray]],
+) -> None:
+    for room in rooms[:4]:
+        instance, marked = room["instance"].astype(int), room["borders"] == 1
+        across, down = instance[:, 1:] != instance[:, :-1], instance[1:] != instance[:-1]
+        beside = np.zeros_like(marked)
+        beside[:, 1:] |= across
+        beside[:, :-1] |= across
+        beside[1:] |= down
+        beside[:-1] |= down
+        assert not (marked & ~beside).any()
+        assert ((marked[:, 1:] | marked[:, :-1])[across]).all() and ((marked[1:] | marked[:-1])[down]).all()
+        centre = tuple(side // 2 for side in instance.shape)
+        towards = -room["normals"][centre][2]  # in the middle of the picture the ray is the viewing axis, nearly
+        assert room["reshading"][centre] == pytest.approx(max(0.0, float(towards)), abs=0.05)
+        assert room["reshading"].min() >= 0 and room["reshading"].max() <= 1
