@@ -19,7 +19,7 @@ ROOMS = {
     "workflows": {
         "explore": 9,
         **dict.fromkeys(("report", "demo"), 8),
-        **dict.fromkeys(("compare", "adapt", "zero_shot"), 7),
+        **dict.fromkeys(("compare", "adapt", "zero_shot", "gain"), 7),
         "sweep": 6,  # what the three share
         **dict.fromkeys(("attention", "affinity"), 5),
         **dict.fromkeys(("train", "predict", "export", "hub"), 4),

@@ -30,17 +30,11 @@ class Tokens:
 
 
 def label_tokens(task: Task, target: Tensor, side: int) -> Tokens:
-    """A label (N, ...) by tokens of ``side`` pixels: shares of classes, or means of numbers (of log distances)."""
+    """A label (N, ...) by tokens of ``side`` pixels: shares of classes, or means of numbers."""
     valid = task.valid(target)
     valid = valid if valid.ndim == 4 else valid[:, None]
     valid = valid.all(1, keepdim=True)
-    if task.kind == "classes":
-        ids = target.clamp(0, task.channels - 1).where(valid[:, 0], 0)
-        numbers = nn_functional.one_hot(ids, task.channels).movedim(-1, 1).float()
-    else:
-        numbers = target if target.ndim == 4 else target[:, None]
-        numbers = numbers.float().nan_to_num()
-        numbers = numbers.clamp_min(1e-3).log() if task.distance else numbers
+    numbers = task.behaviour.label_map(task, target).nan_to_num()
     weight = valid.float()
     share = nn_functional.avg_pool2d(weight, side).clamp_min(1e-6)
     mean = nn_functional.avg_pool2d(numbers * weight, side) / share
