@@ -21,6 +21,10 @@ def affinity(
     batches: Annotated[int, typer.Option(min=2, help="Batches to average over.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
     per_block: Annotated[bool, typer.Option("--per-block", help="Also for each adapted block.")] = False,
+    scarce: Annotated[
+        list[str] | None,
+        typer.Option(help="TASK=N: which labels would help TASK if N images of it were labelled; repeatable."),
+    ] = None,
     groups: Annotated[int | None, typer.Option(help="Group the tasks for at most so many networks.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data sets than the run's own.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
@@ -38,6 +42,13 @@ def affinity(
     from vtadapt.workflows.affinity.tables import show_affinity
     from vtadapt.workflows.run.folder import find_run
 
+    if scarce:
+        from vtadapt.workflows.gain.of_run import scarce_in_run
+        from vtadapt.workflows.gain.tables import show_gain
+
+        for found in scarce_in_run(find_run(run, common.runs), scarce, common.data_dir, common.silent, common.runs):
+            show_gain(found, common.json_)
+        return
     chosen = AffinityOptions(
         measure,
         data,

@@ -81,3 +81,20 @@ def test_from_the_command_line(cli: Callable[..., Any], tiny: Any, small: None, 
     assert ran.code == 0, ran.err
     assert "depth: helped most by" in ran.out and "(predicted)" in ran.out
     assert cli(*typed, "--set", "steps=3").code == 2
+
+
+def test_of_a_run(cli: Callable[..., Any], tiny: Any, small: None, tmp_path: Path, monkeypatch: Any) -> None:
+    import shutil
+
+    del small
+    monkeypatch.setattr("vtadapt.workflows.gain.of_run.STEPS", 2)
+    monkeypatch.setattr(GainOptions, "images", 10)
+    run = tmp_path / "run"
+    shutil.copytree(tiny.run, run)
+    ran = cli("affinity", run, "--scarce", "depth=3")
+    assert ran.code == 0, ran.err
+    assert "depth: helped most by" in ran.out
+    assert (run / "affinity" / "scarce-depth-3" / "gain.json").is_file()
+    assert cli("affinity", run, "--scarce", "depth").code == 2
+    assert "wanted TASK=N" in cli("affinity", run, "--scarce", "depth=0").err
+    assert "unknown target 'dept'" in cli("affinity", run, "--scarce", "dept=3").err

@@ -20,16 +20,18 @@ def test_a_linear_map_explains_what_it_can_and_nothing_else() -> None:
     generator = torch.Generator().manual_seed(0)
     known = torch.randn(8, 6, 6, 5, generator=generator)
     copied, other = known @ torch.randn(5, 2, generator=generator), torch.randn(8, 6, 6, 2, generator=generator)
-    assert explained(known, copied, SEEN) > 0.99
-    assert explained(known, copied + copied.std() * other, SEEN) == pytest.approx(0.5, abs=0.1)
-    assert explained(known, other, SEEN) < 0.05
+    assert explained(known, copied, SEEN, range(8)) > 0.99
+    assert explained(known, copied + copied.std() * other, SEEN, range(8)) == pytest.approx(0.5, abs=0.1)
+    assert explained(known, other, SEEN, range(8)) < 0.05
 
 
 def test_pictures_are_not_known_by_heart() -> None:
     """A feature that names the picture explains its labels only where the picture was seen."""
     own = torch.eye(8)[:, None, None].expand(8, 6, 6, 8)
     label = torch.randn(8, 1, 1, 1, generator=torch.Generator().manual_seed(1)).expand(8, 6, 6, 1)
-    assert explained(own, label, SEEN) < 0.05
+    assert explained(own, label, SEEN, range(8)) < 0.05
+    views = torch.cat([own, own])
+    assert explained(views, torch.cat([label, label]), torch.cat([SEEN, SEEN]), [*range(8), *range(8)]) < 0.05
 
 
 def test_labels_by_tokens() -> None:

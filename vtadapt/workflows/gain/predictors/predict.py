@@ -71,7 +71,7 @@ def _by_features(
     whole = settings.model_copy(update={"batch_size": 2 * settings.batch_size})
     for source in bench.tasks:
         model = train_cell(bench, whole, Cell(source, (), seed, bench.images))
-        features = features_of(model, bench, rows)
+        features = features_of(cast(AdaptedModel, model), bench, rows)
         for target in targets:
             if target != source:
                 scores[target] |= by_features(bench, target, {source: features}, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,8 +52,8 @@ def around(x: Tensor) -> Tensor:
     return torch.cat([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], -1)
 
 
-def explained(features: Tensor, wanted: Tensor, seen: Tensor) -> float:
-    """Share of the variance of unseen pictures that a linear map explains, in cross-validation over pictures.
+def explained(features: Tensor, wanted: Tensor, seen: Tensor, images: Sequence[int]) -> float:
+    """Share of the variance of unseen images that a linear map explains, in cross-validation over images.
 
     Ridge regression, the best of some penalties for each fold's other pictures; columns are scaled to variance 1.
 
@@ -60,12 +61,13 @@ def explained(features: Tensor, wanted: Tensor, seen: Tensor) -> float:
         features: (N, h, w, F).
         wanted: (N, h, w, C).
         seen: (N, h, w) tokens that count.
+        images: the image that each picture is a view of; all views of one are left out together.
 
     Returns:
         1 - residual / variance over all channels, each of variance 1; negative where the map is worse than the mean.
     """
-    pictures = len(features)
-    folds = torch.arange(pictures) % min(FOLDS, pictures)
+    names = sorted(set(images))
+    folds = torch.tensor([names.index(image) % FOLDS for image in images])
     x, y = features.double(), wanted.double()
     flat = y[seen]
     y = (y - flat.mean(0)) / flat.std(0).clamp_min(1e-6)
