@@ -34,16 +34,9 @@ def launch(tiny: Any, run_dir: Path, *arguments: str) -> subprocess.CompletedPro
 
 
 def on_two(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on two processes.
-
-    Seen once in some hundred: a process that is done aborts in torch at its exit ("terminate called without
-    an active exception"), and the launcher kills the other. That is asked again once; any other end is what it is.
-    """
+    """Run a command on two processes."""
     command = [sys.executable, "-m", "vtadapt", *arguments, "--devices", "2"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    if ended.returncode == -9 and "terminate called without an active exception" in ended.stderr:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    return ended
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def assert_same_matrices(found: dict[str, Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vtadapt.errors import ConfigError
-from vtadapt.workflows.run.launcher import end_with_first, refuse_more_than, started
+from vtadapt.workflows.run.launcher import end_with_first, leave_at_exit, refuse_more_than, started
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import warn
 
@@ -49,6 +49,8 @@ def open_fabric(settings: TrainSettings) -> Fabric:
         raise ConfigError(f"{asked}: not possible on this machine ({error})") from error
     end_with_first(processes)
     fabric.launch()
+    if processes > 1:
+        leave_at_exit()
     return fabric
 
 

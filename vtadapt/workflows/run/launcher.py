@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import threading
 import time
@@ -12,6 +14,7 @@ from vtadapt.workflows.run.settings import TrainSettings
 
 FIRST = "VTADAPT_FIRST_PROCESS"
 LOOK = 2.0  # seconds between two looks at the parent
+PATIENCE = 10.0  # seconds for leaving the other processes, which takes a tenth of one where nothing went wrong
 
 
 class Started(NamedTuple):
@@ -111,3 +114,24 @@ def end_with_first(processes: int) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def leave_at_exit() -> None:
+    """Leave the group of the run's processes when this one ends, however that comes about.
+
+    The group's threads in C++ hand tensors back to Python. One that is at this while the interpreter goes down is ended
+    in the middle of it, and then C++ aborts the process ("terminate called without an active exception").
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    gc.collect()  # models that know the group keep its threads alive
+    # After an error a thread of it may wait for what another process will never send; so this one does not for that.
+    leaving = threading.Thread(target=distributed.destroy_process_group, daemon=True)
+    leaving.start()
+    leaving.join(PATIENCE)
