@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vtadapt.version import __version__
 
 if TYPE_CHECKING:
-    from vtadapt.api import Model, Prediction, create, load, prepare_data, train
+    from vtadapt.api import Model, Prediction, add_task, create, load, prepare_data, train
     from vtadapt.errors import ConfigError, DataError, UsageError, VtadaptError
     from vtadapt.tasks import TASKS, Task, make_task
 
@@ -25,6 +25,7 @@ __all__ = [
     "UsageError",
     "VtadaptError",
     "__version__",
+    "add_task",
     "create",
     "load",
     "make_task",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Model", "Prediction", "create", "load", "prepare_data", "train"), "vtadapt.api"),
+    **dict.fromkeys(("Model", "Prediction", "add_task", "create", "load", "prepare_data", "train"), "vtadapt.api"),
     **dict.fromkeys(("TASKS", "Task", "make_task"), "vtadapt.tasks"),
     **dict.fromkeys(("ConfigError", "DataError", "UsageError", "VtadaptError"), "vtadapt.errors"),
 }

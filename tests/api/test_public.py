@@ -25,6 +25,7 @@ EXAMPLES = ROOT / "examples"
 SIGNATURES = {
     "load": "run=None, *, run_dir='runs', weights=None, device='cpu', download=False",
     "train": "data, *, quiet=True, device='cpu', **settings",
+    "add_task": "run, task, data=None, *, run_dir='runs', weights=None, quiet=True, device='cpu', **settings",
     "create": "tasks, *, size=(128, 128), device='cpu', **settings",
     "prepare_data": "recipe, source=None, *, data_dir='data', quiet=True, **options",
     "make_task": "name, kind, *, classes=(), colours=(), units='', loss=None, **options",
@@ -59,6 +60,7 @@ def test_the_public_names() -> None:
             "make_task",
             "load",
             "train",
+            "add_task",
             "create",
             "prepare_data",
             "__version__",
@@ -128,7 +130,7 @@ def test_the_pages_run_from_top_to_bottom(page: str, desk: Path) -> None:
 def test_the_docstrings_run() -> None:
     runner, finder = doctest.DocTestRunner(), doctest.DocTestFinder(recurse=True)
     told: list[str] = []
-    for name in ("Model", "Prediction", "load", "train", "create", "prepare_data"):
+    for name in ("Model", "Prediction", "load", "train", "add_task", "create", "prepare_data"):
         for test in finder.find(getattr(vtadapt, name), name, globs={"vtadapt": vtadapt, "torch": torch}):
             runner.run(test, out=told.append)
     assert runner.tries >= 5

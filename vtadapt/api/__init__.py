@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vtadapt.api.adding import add_task
 from vtadapt.api.model import Model
 from vtadapt.api.prediction import Prediction
 from vtadapt.api.runs import create, load, prepare_data, train
 
-__all__ = ["Model", "Prediction", "create", "load", "prepare_data", "train"]
+__all__ = ["Model", "Prediction", "add_task", "create", "load", "prepare_data", "train"]

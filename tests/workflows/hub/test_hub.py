@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import yaml
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 import vtadapt
@@ -43,8 +45,10 @@ class StandIn:
 
     def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str, allow_patterns: list[str]) -> Any:
         assert commit_message
-        found = {path.name: path.read_bytes() for path in Path(folder_path).iterdir() if path.name in allow_patterns}
-        self.commits[repo_id].append(found)
+        folder = Path(folder_path)
+        paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        kept = filter_repo_objects(paths, allow_patterns=allow_patterns)
+        self.commits[repo_id].append({name: paths[name].read_bytes() for name in kept})
         return SimpleNamespace(commit_url=f"https://hub/{repo_id}/commit/{len(self.commits[repo_id])}")
 
     def snapshot_download(
@@ -56,15 +60,15 @@ class StandIn:
             raise huggingface_hub.errors.RepositoryNotFoundError("404 Client Error", response=response)
         number = len(self.commits[repo_id]) if revision in (None, "main") else int(str(revision), 16)
         folder, commit = self.cache / f"models--{repo_id.replace('/', '--')}", f"{number:040x}"
-        for name, content in self.commits[repo_id][number - 1].items():
-            if name not in allow_patterns:
-                continue
+        stored = self.commits[repo_id][number - 1]
+        for name in filter_repo_objects(stored, allow_patterns=allow_patterns):
+            content = stored[name]
             blob, place = folder / "blobs" / hashlib.sha256(content).hexdigest(), folder / "snapshots" / commit / name
             for path in (blob, place):
                 path.parent.mkdir(parents=True, exist_ok=True)
             blob.write_bytes(content)
             place.unlink(missing_ok=True)
-            place.symlink_to(Path("../../blobs") / blob.name)
+            place.symlink_to(os.path.relpath(blob, place.parent))
         (folder / "refs").mkdir(exist_ok=True)
         if revision in (None, "main"):
             (folder / "refs" / "main").write_text(commit)
@@ -109,6 +113,32 @@ def test_there_and_back(cli: Callable[..., Any], tiny: Any, hub: StandIn, tmp_pa
     assert ran.code == 0, ran.err
     assert output_folder(Path(found["folder"]), tmp_path / "runs") == tmp_path / "runs" / "jane--tiny.rooms"
     assert sorted(path.name for path in Path(found["folder"]).iterdir()) == before
+
+
+def test_added_tasks_go_there_and_come_back(runs: Callable[..., Path], hub: StandIn, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs(tasks=["semseg", "depth"]), tmp_path / "run"))
+    wanted = vtadapt.add_task(run, "normals", steps=1)
+    (run / "added" / "normals.training").mkdir()  # what an addition leaves that is under way
+    (run / "added" / "normals.training" / "last.pt").write_bytes(b"x")
+    (run / "added" / "note.txt").write_text("mine")
+    push(run, "jane/rooms")
+    (stored,) = hub.commits["jane/rooms"]
+    assert {name for name in stored if name.startswith("added")} == {"added/normals.safetensors"}
+    assert pull("jane/rooms")["tasks"] == ["semseg", "depth", "normals"]
+    picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    found = vtadapt.load("jane/rooms")
+    assert all((found.predict(picture)[name] == array).all() for name, array in wanted.predict(picture).items())
+    with pytest.raises(ConfigError, match=r"save\('runs/mine'\)"):  # the cache is nobody's folder
+        vtadapt.add_task(found, "edges")
+
+    whole = stored["added/normals.safetensors"]
+    stored["added/normals.safetensors"] = whole[:-1] + bytes([whole[-1] ^ 1])
+    with pytest.raises(ConfigError, match=r"normals.safetensors.*damaged"):
+        pull("jane/rooms")
+    push(vtadapt.create(["depth"], size=(64, 64)).save(tmp_path / "other"), "jane/rooms")
+    hub.commits["jane/rooms"][-1]["added/normals.safetensors"] = whole
+    with pytest.raises(ConfigError, match="was added to other weights"):
+        pull("jane/rooms")
 
 
 @pytest.mark.parametrize("name", ["config.json", "settings.yaml", "model.safetensors"])
