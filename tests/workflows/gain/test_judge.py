@@ -23,7 +23,7 @@ def test_a_gain_is_positive_where_the_metric_is_better() -> None:
 
 def test_gains_are_paired_by_seed() -> None:
     def result(value: float) -> dict[str, object]:
-        return {"metrics": {DEPTH.headline: value}}
+        return {"metrics": {DEPTH.headline: value}, "loss": value**2}
 
     found = {
         Cell("depth", (), 0, 16): result(1.0),
@@ -34,6 +34,7 @@ def test_gains_are_paired_by_seed() -> None:
     }
     gains = gains_of(found, TASKS)
     assert gains == {"depth": {"semseg": {0: math.log(2), 1: 0.0}}}
+    assert gains_of(found, TASKS, by_loss=True) == {"depth": {"semseg": {0: math.log(4), 1: 0.0}}}
     assert summary_of(gains)["depth"]["semseg"]["mean"] == pytest.approx(math.log(2) / 2)
 
 

@@ -28,14 +28,19 @@ def gain(task: Task, alone: Mapping[str, Any], other: Mapping[str, Any]) -> floa
     return math.log(after / before) if task.higher_is_better(task.headline) else math.log(before / after)
 
 
-def gains_of(found: Mapping[Cell, Mapping[str, Any]], tasks: Mapping[str, Task]) -> Gains:
+def loss_gain(alone: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Relative gain in the validation loss: it varies less from seed to seed than metrics with a threshold do."""
+    return math.log(max(float(alone["loss"]), LEAST) / max(float(other["loss"]), LEAST))
+
+
+def gains_of(found: Mapping[Cell, Mapping[str, Any]], tasks: Mapping[str, Task], by_loss: bool = False) -> Gains:
     """The gains of all pairs that are there; seeds are paired: both trainings know the same images of the target."""
     out: Gains = {}
     for cell, content in found.items():
         alone = found.get(Cell(cell.target, (), cell.seed, cell.scarce))
         if len(cell.sources) == 1 and alone is not None:
             of_source = out.setdefault(cell.target, {}).setdefault(cell.sources[0], {})
-            of_source[cell.seed] = gain(tasks[cell.target], alone, content)
+            of_source[cell.seed] = loss_gain(alone, content) if by_loss else gain(tasks[cell.target], alone, content)
     return out
 
 

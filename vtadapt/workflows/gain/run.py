@@ -177,8 +177,9 @@ def _result(
         "gains": summary_of(gains),
     }
     if measured == "all":
-        out["ceiling"] = ceiling(gains)
-        out["judged"] = {name: judged(gains, each.scores) for name, each in predicted.items()}
+        for how, each_gain in {"": gains, "_by_loss": gains_of(found, tasks, by_loss=True)}.items():
+            out[f"ceiling{how}"] = ceiling(each_gain)
+            out[f"judged{how}"] = {name: judged(each_gain, each.scores) for name, each in predicted.items()}
         out["choices"] = choices(gains, scores, _with_all(found, tasks))
     return out
 

@@ -67,15 +67,31 @@ def _gains(result: Mapping[str, Any]) -> Rows:
 def _judged(result: Mapping[str, Any]) -> Rows:
     rows = []
     seconds = result["cpu_seconds"]
-    for name, found in result["judged"].items():
-        tau = "-" if found["tau"] is None else f"{found['tau']:.2f}"
-        share = found["regret"] / found["random_regret"] if found["random_regret"] else 0.0
+    for name in result["judged"]:
         cost = seconds["predicting"][name] / seconds["measuring"]
-        rows.append([name, tau, f"{100 * found['regret']:.1f} %", f"{share:.2f}", f"{100 * cost:.1f} %"])
-    known = result["ceiling"]
-    rows.append(["one seed against another", "-" if known is None else f"{known:.2f}", "", "", ""])
-    heads = ["predictor", "tau within targets", "regret of its first", "of random's regret", "cost, of measuring"]
+        rows.append([name, *_agreement(result, "", name), *_agreement(result, "_by_loss", name), f"{100 * cost:.1f} %"])
+    known = [_tau(result[key]) for key in ("ceiling", "ceiling_by_loss")]
+    rows.append(["one seed against another", known[0], "", known[1], "", ""])
+    heads = [
+        "predictor",
+        "tau",
+        "regret of random's",
+        "tau, by loss",
+        "regret of random's, by loss",
+        "cost of measuring",
+    ]
     return heads, rows
+
+
+def _agreement(result: Mapping[str, Any], how: str, name: str) -> list[str]:
+    """Tau within targets, and the regret of the first source as a share of that of one drawn at random."""
+    found = result[f"judged{how}"][name]
+    share = found["regret"] / found["random_regret"] if found["random_regret"] else 0.0
+    return [_tau(found["tau"]), f"{share:.2f}"]
+
+
+def _tau(found: float | None) -> str:
+    return "-" if found is None else f"{found:.2f}"
 
 
 def _choices(result: Mapping[str, Any]) -> Rows:
