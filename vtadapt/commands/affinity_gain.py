@@ -17,7 +17,9 @@ def affinity_gain(
     targets: Annotated[str | None, typer.Option(help="Tasks asked about, by commas; default: all.")] = None,
     measure: Annotated[
         str,
-        typer.Option(help="none: predict; top: measure the two best of each target; all: every pair, and judge."),
+        typer.Option(
+            help="none: predict; top: measure the two best of each target; pairs: every pair; all: and all at once."
+        ),
     ] = "none",
     by: Annotated[
         str, typer.Option(help="Predictor: features, labels (no training), troa, lookahead, permuted (control).")

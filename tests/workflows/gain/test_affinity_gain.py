@@ -45,6 +45,8 @@ def test_only_the_best_are_measured(settings: Any, small: None, tmp_path: Path) 
     result = affinity_gain(settings, options, ["depth"], "top", quiet=True, out=tmp_path / "g")
     assert set(result["scores"]) == {"depth"} and "judged" not in result
     assert len(list((tmp_path / "g" / "cells").iterdir())) == 3
+    pairs = affinity_gain(settings, options, ["depth"], "pairs", quiet=True, out=tmp_path / "g")
+    assert set(pairs["gains"]["depth"]) == {"semseg", "edges"} and pairs["choices"]["depth"]["by_all"] is None
     nothing = affinity_gain(settings, options, ["edges"], "none", quiet=True, out=tmp_path / "g")
     assert nothing["gains"] == {} and set(nothing["scores"]) == {"edges"}
 

@@ -25,7 +25,8 @@ from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import say
 
 GAIN, TABLE, PLAN = "gain.json", "table.md", "plan.json"
-MEASURED = ("none", "top", "all")
+MEASURED = ("none", "top", "pairs", "all")
+JUDGED = ("pairs", "all")  # enough to judge predictors by
 TOP = 2  # sources of each target that are measured with "top"
 
 
@@ -44,7 +45,7 @@ def affinity_gain(
         options: what is scarce, and the seeds.
         targets: the tasks that are asked about; None for all.
         measured: "none": only the prediction; "top": the target alone and with its two first sources, over the seeds;
-            "all": with each source and with all of them, and every predictor judged by these.
+            "pairs": with each source, and every predictor judged by these; "all": with all of the sources at once, too.
         quiet: no progress.
         out: folder; default ``RUN_DIR/gain-DATA``.
 
@@ -114,7 +115,7 @@ def _predictions(
     quiet: bool,
 ) -> dict[str, Predicted]:
     """The scores of the predictor, or of all of them where they can be judged; kept once they are known."""
-    names = PREDICTORS if measured == "all" else (options.predictor,)
+    names = PREDICTORS if measured in JUDGED else (options.predictor,)
     out: dict[str, Predicted] = {}
     bench = None
     for name in names:
@@ -145,7 +146,7 @@ def _cells(
         for target in targets:
             scores = predicted[options.predictor].scores[target]
             sources = sorted((s for s in tasks if s != target), key=scores.__getitem__, reverse=True)
-            some = sources if measured == "all" else sources[:TOP]
+            some = sources if measured in JUDGED else sources[:TOP]
             cells += [Cell(target, chosen, seed, options.scarce) for chosen in ((), *((s,) for s in some))]
             if measured == "all" and len(sources) > 1:
                 cells.append(Cell(target, tuple(s for s in tasks if s != target), seed, options.scarce))
@@ -176,7 +177,7 @@ def _result(
         },
         "gains": summary_of(gains),
     }
-    if measured == "all":
+    if measured in JUDGED:
         for how, each_gain in {"": gains, "_by_loss": gains_of(found, tasks, by_loss=True)}.items():
             out[f"ceiling{how}"] = ceiling(each_gain)
             out[f"judged{how}"] = {name: judged(each_gain, each.scores) for name, each in predicted.items()}
