@@ -86,6 +86,15 @@ def test_arguments_stay(name: str) -> None:
     assert found.__doc__
 
 
+def test_the_page_has_every_name_with_its_arguments() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (reference,) = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert [name for name in vtadapt.__all__ if f"vtadapt.{name}" not in page] == []
+    assert {*reference.splitlines()} == {
+        f"vtadapt.{name}({given.removeprefix('self, ').removeprefix('self')})" for name, given in SIGNATURES.items()
+    }
+
+
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_every_public_method_is_listed(name: str) -> None:
     own = {key: value for key, value in vars(getattr(vtadapt, name)).items() if not key.startswith("_")}

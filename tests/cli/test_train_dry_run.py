@@ -31,3 +31,21 @@ def test_what_training_refuses_is_refused(project, cli):
     assert cli("train", "nothing", "--dry-run").code == 2
     assert cli("train", "tiny", "--dry-run", "--set", "losses={semseg: nonsense}").code == 4
     assert not list((project / "runs").glob("tiny-0002"))
+
+
+def test_a_size_that_nothing_tells_is_said_to_be_assumed(project, cli):
+    recipe = {"name": "mine", "title": "Mine", "licence": "mine", "reader": "folder", "splits": ["train", "val"]}
+    recipe |= {
+        "tasks": {"depth": {"kind": "regression", "units": "m"}},
+        "options": {"image": "{split}/*.png", "labels": {"depth": {"files": "{name}.npy"}}},
+    }
+    (project / "mine.yaml").write_text(json.dumps(recipe))
+    said = cli("train", "mine.yaml", "--dry-run", "--json")
+    assert said.code == 0, said.err
+    assert (json.loads(said.out)["size"], json.loads(said.out)["size_from"]) == ([128, 128], "assumed")
+    assert "assumed" in cli("train", "mine.yaml", "--dry-run").out
+    given = json.loads(cli("train", "mine.yaml", "--dry-run", "--json", "--size", "32x64").out)
+    assert (given["size"], given["size_from"]) == ([32, 64], "settings")
+    (project / "mine.yaml").write_text(json.dumps({**recipe, "size": [64, 96]}))
+    stored = json.loads(cli("train", "mine.yaml", "--dry-run", "--json").out)
+    assert (stored["size"], stored["size_from"]) == ([64, 96], "recipe")

@@ -10,68 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from tests.data.formats import annotations as made
-from vtadapt.data.pack.manifest import open_pack
-from vtadapt.data.prepare.options import PrepareOptions
+from tests.data.guess.folders import LABELS, NAMES, SIZE, check, photos, prepared
 from vtadapt.errors import DataError, UsageError
-from vtadapt.workflows.prepare.prepare_data import prepare_data
 from vtadapt.workflows.prepare.recipe import write_recipe
-
-LABELS = ["ground", "plant", "wall"]
-NAMES = ["a", "b", "c", "d", "e"]
-SIZE = (made.HEIGHT, made.WIDTH)
-
-
-@pytest.fixture
-def scene() -> list[made.Thing]:
-    return [
-        made.rectangle("wall", 5, 4, 50, 30),
-        made.rectangle("plant", 20, 10, 40, 25),
-        made.rectangle("ground", 0, 32, 60, 40),
-    ]
-
-
-def photo(path: Path, seed: int = 0, size: tuple[int, int] = SIZE) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    small = np.random.default_rng(seed).integers(0, 256, (size[0] // 4, size[1] // 4, 3), np.uint8)
-    Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC).save(path)
-
-
-def photos(folder: Path, suffix: str = ".jpg", names: list[str] = NAMES) -> None:
-    for i, name in enumerate(names):
-        photo(folder / f"{name}{suffix}", i + len(str(folder)))
-
-
-def save(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, array) if path.suffix == ".npy" else Image.fromarray(array).save(path)
-
-
-def prepared(tmp_path: Path, **options: Any) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """The recipe as YAML, what the pack of it holds, and what the command said."""
-    said = write_recipe(tmp_path / "mine", tmp_path / "r.yaml", None, **options)
-    assert said["problems"] == []
-    recipe = yaml.safe_load((tmp_path / "r.yaml").read_text(encoding="utf-8"))
-    manifest = prepare_data(str(tmp_path / "r.yaml"), None, tmp_path / "data", PrepareOptions(workers=0), quiet=True)
-    held = {}
-    for split in manifest["splits"]:
-        reader = open_pack(tmp_path / "data", manifest["name"], split)
-        held |= {f"{split}/{name}": reader.read(i) for i, name in enumerate(reader.names)}
-        reader.close()
-    return recipe, held, said
-
-
-def check(held: dict[str, dict[str, np.ndarray]], recipe: dict[str, Any], scene: list[made.Thing]) -> None:
-    """Each label is what was drawn."""
-    classes = recipe["tasks"]["semseg"]["classes"]
-    base = classes.index("background") if "background" in classes else 255
-    expected = made.painted(scene, classes, base)
-    labelled = [arrays["semseg"] for arrays in held.values() if "semseg" in arrays]
-    assert len(labelled) >= 4
-    for label in labelled:
-        np.testing.assert_array_equal(label, expected)
 
 
 def write_labelme(root: Path, scene: list[made.Thing]) -> None:
@@ -176,103 +119,6 @@ def test_annotations_of_every_tool(tmp_path, scene, write: Callable[..., None]):
     assert said["splits"]["train"] >= 2
     assert said["splits"]["val"] >= 1
     check(held, recipe, scene)
-
-
-def ids_of(scene: list[made.Thing]) -> np.ndarray:
-    return made.painted(scene, LABELS, 255)
-
-
-class TestLabelPictures:
-    def test_masks_in_colours_named_by_a_label_map(self, tmp_path, scene):
-        root = tmp_path / "mine"
-        photos(root / "JPEGImages")
-        colours = np.zeros((256, 3), np.uint8)
-        colours[:3] = [[200, 10, 10], [10, 200, 10], [10, 10, 200]]
-        for name in NAMES:
-            save(root / "SegmentationClass" / f"{name}.png", colours[ids_of(scene)])
-        lines = [f"{label}:{','.join(map(str, colours[i]))}::" for i, label in enumerate(LABELS)]
-        made.write_text(
-            root / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\n" + "\n".join(lines)
-        )
-        recipe, held, _ = prepared(tmp_path)
-        assert recipe["options"]["labels"]["semseg"]["colours"]["plant"] == [10, 200, 10]
-        check(held, recipe, scene)
-
-    def test_colours_without_names_are_asked_for(self, tmp_path, scene):
-        root = tmp_path / "mine"
-        photos(root / "images")
-        colours = np.random.default_rng(3).integers(0, 256, (256, 3), np.uint8)
-        for name in NAMES:
-            save(root / "masks" / f"{name}_mask.png", colours[ids_of(scene)])
-        recipe, held, _ = prepared(tmp_path)
-        assert recipe["tasks"]["semseg"]["classes"] == ["class_0", "class_1", "class_2", "class_3"]
-        assert "what are the classes called" in (tmp_path / "r.yaml").read_text()
-        assert all((arrays["semseg"] < 4).all() for arrays in held.values())
-
-    def test_ids_depth_normals_and_edges_beside_each_other(self, tmp_path, scene):
-        root, ids = tmp_path / "mine", ids_of(scene)
-        photos(root / "rgb")
-        random = np.random.default_rng(0)
-        normals = random.normal(size=(*SIZE, 3)) * [0.3, 0.3, 1]
-        normals /= np.linalg.norm(normals, axis=2, keepdims=True)
-        for name in NAMES:
-            save(root / "labels" / f"{name}.png", ids)
-            save(root / "depth" / f"{name}.png", random.integers(800, 5000, SIZE).astype(np.uint16))
-            save(root / "normals" / f"{name}.png", np.rint((normals + 1) * 127.5).astype(np.uint8))
-            save(root / "edges" / f"{name}.png", np.eye(*SIZE, dtype=np.uint8) * 255)
-        recipe, held, _ = prepared(tmp_path)
-        assert set(recipe["tasks"]) == {"semseg", "depth", "normals", "edges"}
-        assert recipe["options"]["labels"]["depth"]["factor"] == 0.001
-        assert recipe["options"]["labels"]["semseg"]["void"] == [255]
-        for arrays in held.values():
-            np.testing.assert_array_equal(arrays["semseg"], ids)
-            assert 0.8 <= arrays["depth"].min() <= arrays["depth"].max() <= 5
-            assert np.abs(arrays["normals"].astype(np.float64) - normals).max() < 0.02
-            assert arrays["edges"][3, 3] > 0
-
-    def test_suffixes_in_one_folder(self, tmp_path, scene):
-        root = tmp_path / "mine"
-        photos(root, ".png", ["scan_1", "scan_2", "scan_3"])
-        for name in ("scan_1", "scan_2", "scan_3"):
-            save(root / f"{name}_label.png", ids_of(scene))
-            save(root / f"{name}_depth.npy", np.linspace(1, 4, 2400, dtype=np.float32).reshape(SIZE))
-        recipe, held, _ = prepared(tmp_path)
-        assert set(recipe["tasks"]) == {"semseg", "depth"}
-        assert len(held) == 3
-        assert "decided" not in recipe
-        np.testing.assert_array_equal(
-            held["train/scan_1"]["semseg"] if "train/scan_1" in held else ids_of(scene), ids_of(scene)
-        )
-
-    def test_folders_within_folders(self, tmp_path, scene):
-        root = tmp_path / "mine"
-        for place in ("garden/one", "street/two"):
-            photos(root / "images" / place)
-            for name in NAMES:
-                save(root / "labels" / place / f"{name}.png", ids_of(scene))
-        recipe, held, _ = prepared(tmp_path)
-        assert recipe["options"]["image"] == "images/**/*.jpg"
-        assert len(held) == 10
-        assert all(np.array_equal(arrays["semseg"], ids_of(scene)) for arrays in held.values())
-
-    def test_lists_of_splits(self, tmp_path, scene):
-        root = tmp_path / "mine"
-        photos(root / "images")
-        for name in NAMES:
-            save(root / "labels" / f"{name}.png", ids_of(scene))
-        made.write_text(root / "ImageSets" / "train.txt", "a\nb\nc\n")
-        made.write_text(root / "ImageSets" / "val.txt", "d\ne\n")
-        recipe, held, _ = prepared(tmp_path)
-        assert recipe["options"]["split"] == {"lists": "ImageSets/{split}.txt"}
-        assert sorted(held) == ["train/a", "train/b", "train/c", "val/d", "val/e"]
-
-    def test_large_pictures_of_several_sizes_keep_their_aspect(self, tmp_path):
-        root = tmp_path / "mine"
-        for name, size in (("a", (600, 800)), ("b", (800, 600)), ("c", (600, 800))):
-            photo(root / "images" / f"{name}.jpg", 0, size)
-            save(root / "labels" / f"{name}.png", np.ones(size, np.uint8))
-        recipe, _, _ = prepared(tmp_path)
-        assert (recipe["size"], recipe["fit"]) == ([480, 640], "pad")
 
 
 def test_a_recipe_that_is_there_stays(tmp_path, scene):

@@ -144,6 +144,18 @@ def test_torch_export(run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["depth"][1], wanted["depth"], atol=2e-3 * wanted["depth"].max())
 
 
+@pytest.mark.slow
+def test_torch_export_of_four_tasks(tmp_path: Path) -> None:
+    """Those of rooms, which the bundled run has: classes, distances, directions and edges."""
+    out = tmp_path / "demo.pt2"
+    model = vtadapt.load("demo")
+    said = export(model.path, ExportOptions("torch-export", input="float", out=out))
+    assert [*said["outputs"]] == ["semseg", "depth", "normals", "edges"]
+    image = fresh((90, 61), 2, 9, floats=True)
+    found = torch.export.load(str(out)).module()(torch.from_numpy(image))
+    agrees({name: value[1:].numpy() for name, value in found.items()}, model.path, image[1:], "128x128")
+
+
 def test_what_cannot_be_asked_for(cli: Callable[..., Any], run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     for options, why in (
         (["--format", "onx"], "Did you mean 'onnx'"),

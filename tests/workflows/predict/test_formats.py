@@ -202,7 +202,7 @@ def test_lists_of_formats(cli: Callable[..., Any], tiny: Any, photos: Path, tmp_
         ran = cli("predict", photos / "a.png", "--run", tiny.run, "--out", out, *options)
         assert ran.code == 0, ran.err
         assert {path.name for path in out.iterdir()} == wanted
-        assert Path(ran.out.strip()).parent == out
+        assert {Path(line) for line in ran.out.splitlines()} <= {*out.iterdir()}
     assert cli("predict", photos, "--run", tiny.run, "--out", tmp_path / "x", "--no-panel").code == 2
 
 
@@ -256,3 +256,14 @@ def test_predictions_save_themselves(tiny: Any, photos: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
         out.save(tmp_path / "file", "b")
+
+
+def test_stdout_names_every_file_once(cli: Callable[..., Any], photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = cli("predict", photos, "--run", "demo", "--format", "panel,ids,npz,coco", "--out", out)
+    assert ran.code == 0, ran.err
+    named = [Path(line) for line in ran.out.splitlines()]
+    assert len(named) == len({*named})
+    assert {path.name for path in named} == {path.name for path in out.iterdir()} - {"classes-semseg.json"}
+    assert [path.name for path in named][0] == "a_panel.png"
+    assert "a_panel.png and 3 more" in ran.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -73,6 +73,11 @@ def of_annotations(found: Found, names: Mapping[int, str]) -> TaskGuess | None:
     if unknown:
         how["names"] = dict.fromkeys(unknown)
         questions.append(f"{', '.join(unknown)}: void")
+    questions += [
+        f"{' and '.join(map(repr, alike))} differ by case or spaces alone: are they one class? Then keep one of "
+        "them among the classes, and let 'names' give the others its name"
+        for alike in _alike(labels)
+    ]
     if found.boxes:
         how["boxes"] = True
         questions.append(f"{found.boxes} objects are boxes without an outline: the whole box is taken for the object")
@@ -80,6 +85,14 @@ def of_annotations(found: Found, names: Mapping[int, str]) -> TaskGuess | None:
         questions.append(f"not all could be read: {found.problem}")
     shown = labels or {numbers[n]: count for n, count in found.numbers.items()}
     return TaskGuess("semseg", {"kind": "classes", "classes": classes}, how, questions, _shapes_line(found, shown))
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Names that are the same to a reader: but for upper and lower case and spaces."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault("".join(name.split()).casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _shapes_line(found: Found, labels: Mapping[str, int]) -> str:

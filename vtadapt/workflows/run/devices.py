@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def open_fabric(settings: TrainSettings) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 
+    for name in ("rank_zero", "distributed"):  # they tell of precisions and ranks, which nobody can act on
+        logging.getLogger(f"lightning_fabric.utilities.{name}").setLevel(logging.WARNING)
     strategy = "ddp" if processes > 1 else "auto"
     if strategy == "ddp" and settings.held:  # what is of a held task alone gets no gradient
         strategy = "ddp_find_unused_parameters_true"

@@ -30,7 +30,8 @@ def dry_run(settings: TrainSettings) -> dict[str, Any]:
 
     Returns:
         ``data``, ``method``, ``backbone``, ``tasks`` (kind, loss, weight), ``parameters``, ``images`` (of the training
-        splits; None where a set is not prepared), ``size``, ``batch_size``, ``epochs``, ``steps``, ``bytes`` (weights,
+        splits; None where a set is not prepared), ``size``, ``size_from`` ("settings", "pack", "recipe", or "assumed"
+        where nothing tells before the data is prepared), ``batch_size``, ``epochs``, ``steps``, ``bytes`` (weights,
         gradients, optimiser, activations of a step), ``seconds_per_step``, ``seconds`` and ``device``.
 
     Raises:
@@ -39,7 +40,7 @@ def dry_run(settings: TrainSettings) -> dict[str, Any]:
     planned = plan_run(settings)
     settings, lessons, model = planned.settings, planned.lessons, planned.model
     images = _images(settings, lessons)
-    size = settings.size or _size(settings, lessons)
+    size, source = (settings.size, "settings") if settings.size else _size(settings, lessons)
     epochs, steps = _length(settings, images)
     device = open_fabric(settings).device
     seconds, kept = _measure(model.to(device), settings.batch_size, size, device)
@@ -61,6 +62,7 @@ def dry_run(settings: TrainSettings) -> dict[str, Any]:
         "parameters": {"trained": sum(p.numel() for p in trained), "total": sum(p.numel() for p in model.parameters())},
         "images": images,
         "size": list(size),
+        "size_from": source,
         "batch_size": settings.batch_size,
         "epochs": epochs,
         "steps": steps,
@@ -85,15 +87,16 @@ def _images(settings: TrainSettings, lessons: Lessons) -> int | None:
     return sum(counts)
 
 
-def _size(settings: TrainSettings, lessons: Lessons) -> tuple[int, int]:
-    """The size of the packs' pictures, as far as it is known without opening these."""
+def _size(settings: TrainSettings, lessons: Lessons) -> tuple[tuple[int, int], str]:
+    """The size of the packs' pictures, as far as it is known without opening these, and what says so."""
     for recipe in lessons.recipes:
-        stored: Sequence[int] | None = recipe.size
+        stored: Sequence[int] | None = None
         if has_pack(settings.data_dir, recipe.name):
-            stored = open_manifest(settings.data_dir, recipe.name).get("size") or stored
-        if stored:
-            return stored[0], stored[1]
-    return UNKNOWN
+            stored = open_manifest(settings.data_dir, recipe.name).get("size")
+        if stored or recipe.size:
+            height, width = stored or recipe.size or UNKNOWN
+            return (height, width), "pack" if stored else "recipe"
+    return UNKNOWN, "assumed"
 
 
 def _length(settings: TrainSettings, images: int | None) -> tuple[int | None, int]:
@@ -145,7 +148,9 @@ def dry_run_tables(found: Mapping[str, Any]) -> list[Table]:
     height, width = found["size"]
     images = "not prepared yet" if found["images"] is None else f"{found['images']:,}"
     totals.add_row("training images", images)
-    totals.add_row("batch", f"{found['batch_size']} of {height}x{width} on {found['device']}")
+    assumed = " (assumed: nothing tells the size before the data is prepared; --size says it)"
+    known = assumed if found["size_from"] == "assumed" else ""
+    totals.add_row("batch", f"{found['batch_size']} of {height}x{width} on {found['device']}{known}")
     totals.add_row(
         "steps", f"{found['steps']:,}" + ("" if found["epochs"] is None else f" in {found['epochs']} epochs")
     )
