@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from tests.cli.conftest import SMALL
+from vtadapt.workflows.run.settings import TrainSettings
+from vtadapt.workflows.train.dry_run import _size
 
 
 def test_it_says_what_would_be_trained(project, cli, tiny):
@@ -13,6 +19,7 @@ def test_it_says_what_would_be_trained(project, cli, tiny):
     assert said.code == 0, said.err
     found = json.loads(said.out)
     images = 12
+    assert (found["size_from"], found["size"]) == ("pack", [48, 48])
     assert found["images"] == images
     assert found["steps"] == images // int(SMALL["BATCH_SIZE"])
     assert set(found["tasks"]) == set(tiny.settings.tasks or found["tasks"])
@@ -33,19 +40,7 @@ def test_what_training_refuses_is_refused(project, cli):
     assert not list((project / "runs").glob("tiny-0002"))
 
 
-def test_a_size_that_nothing_tells_is_said_to_be_assumed(project, cli):
-    recipe = {"name": "mine", "title": "Mine", "licence": "mine", "reader": "folder", "splits": ["train", "val"]}
-    recipe |= {
-        "tasks": {"depth": {"kind": "regression", "units": "m"}},
-        "options": {"image": "{split}/*.png", "labels": {"depth": {"files": "{name}.npy"}}},
-    }
-    (project / "mine.yaml").write_text(json.dumps(recipe))
-    said = cli("train", "mine.yaml", "--dry-run", "--json")
-    assert said.code == 0, said.err
-    assert (json.loads(said.out)["size"], json.loads(said.out)["size_from"]) == ([128, 128], "assumed")
-    assert "assumed" in cli("train", "mine.yaml", "--dry-run").out
-    given = json.loads(cli("train", "mine.yaml", "--dry-run", "--json", "--size", "32x64").out)
-    assert (given["size"], given["size_from"]) == ([32, 64], "settings")
-    (project / "mine.yaml").write_text(json.dumps({**recipe, "size": [64, 96]}))
-    stored = json.loads(cli("train", "mine.yaml", "--dry-run", "--json").out)
-    assert (stored["size"], stored["size_from"]) == ([64, 96], "recipe")
+@pytest.mark.parametrize(("stored", "found"), [(None, ((128, 128), "assumed")), ([64, 96], ((64, 96), "recipe"))])
+def test_a_size_that_nothing_tells_is_said_to_be_assumed(tmp_path, stored, found):
+    lessons: Any = SimpleNamespace(recipes=[SimpleNamespace(name="mine", size=stored)])
+    assert _size(TrainSettings(data="mine", data_dir=tmp_path), lessons) == found
