@@ -18,6 +18,7 @@ from PIL import Image
 
 from vtadapt import cli
 from vtadapt.workflows.affinity import measure
+from vtadapt.workflows.gain import grid
 from vtadapt.workflows.predict.photograph import PhotographSteps
 from vtadapt.workflows.run import checkpoint, files
 from vtadapt.workflows.sweep.trials import Trial
@@ -124,6 +125,19 @@ def test_ctrl_c_reaches_what_adapt_trains_too(tiny: Any, tmp_path: Path) -> None
     assert interrupted(tmp_path, sent, "adapt", "tiny", "look", *options) == f"vtadapt: {AGAIN}"
     assert not (tmp_path / "out" / "adapt.json").exists()
     _newest_is_kept(tmp_path / "out" / "adapters@source-only-seed0")
+
+
+@pytest.mark.slow
+def test_affinity_gain_ends_its_workers(tiny: Any, tmp_path: Path) -> None:
+    """With many trainings waiting: none of them is begun, and what is finished is kept."""
+    out = tmp_path / "out"
+    sent = Signal(signal.SIGINT, grid, "_result_of", lambda _: True, group=True)
+    asked = ["--scarce", 3, "--images", 10, "--measure", "top", "--by", "labels", "--steps", 2, "--seeds", 40]
+    others = ["--jobs", 2, "--weights", "random", "--batch-size", 2, "--quiet", "--data-dir", tiny.data_dir]
+    line = interrupted(tmp_path, sent, "affinity-gain", "tiny", *asked, *others, "--out", out)
+    assert line == f"vtadapt: {AGAIN}"
+    assert len(list((out / "cells").iterdir())) < 40  # of 480
+    assert not (out / "gain.json").exists()
 
 
 @pytest.mark.slow

@@ -43,11 +43,20 @@ def affinity(
     from vtadapt.workflows.run.folder import find_run
 
     if scarce:
+        from vtadapt.errors import UsageError
         from vtadapt.workflows.gain.of_run import scarce_in_run
-        from vtadapt.workflows.gain.tables import show_gain
+        from vtadapt.workflows.gain.tables import show_gains
 
-        for found in scarce_in_run(find_run(run, common.runs), scarce, common.data_dir, common.silent, common.runs):
-            show_gain(found, common.json_)
+        other = {
+            **{"--plot": plot, "--per-block": per_block, "--measure": measure != "auto", "--groups": groups},
+            **{"--data": data, "--split": split != "train", "--seed": seed, "--devices": devices > 1, "--out": out},
+            **{"--batches": batches != 32, "--batch-size": batch_size != 8, "--accelerator": accelerator},
+            **{"--lr": lr, "--weights": weights},
+        }
+        if unread := [name for name, value in other.items() if value not in (None, False, 0)]:
+            raise UsageError(f"--scarce does not read {', '.join(unread)}; leave it out, or see vtadapt affinity-gain")
+        found = scarce_in_run(find_run(run, common.runs), scarce, common.data_dir, common.silent, common.runs)
+        show_gains(found, common.json_)
         return
     chosen = AffinityOptions(
         measure,

@@ -13,7 +13,7 @@ from vtadapt.commands.options import Seeds, Weights
 
 def affinity_gain(
     data: Annotated[str, typer.Argument(help="Data set.")],
-    scarce: Annotated[int, typer.Option(min=1, help="Images whose labels of the target are known.")] = 16,
+    scarce: Annotated[int, typer.Option(min=2, help="Images whose labels of the target are known.")] = 16,
     targets: Annotated[str | None, typer.Option(help="Tasks asked about, by commas; default: all.")] = None,
     measure: Annotated[
         str,
@@ -38,6 +38,7 @@ def affinity_gain(
 
     Finished trainings are kept: the same command goes on where it was interrupted.
     """
+    from vtadapt.errors import UsageError
     from vtadapt.workflows.gain.options import GainOptions
     from vtadapt.workflows.gain.run import affinity_gain as work
     from vtadapt.workflows.gain.tables import show_gain
@@ -45,7 +46,10 @@ def affinity_gain(
 
     said = {"method": "it is the adapters'", "steps": "given by --steps"}
     typed = {"data": data, "backbone": backbone, "weights": weights, "steps": steps, "val_images": 128}
-    settings = trained.settings(common, typed, said).common
+    every = trained.settings(common, typed, said)
+    if every.own:
+        raise UsageError("--set METHOD:KEY=VALUE; wanted KEY=VALUE: all trainings are of one method")
+    settings = every.common
     options = GainOptions(scarce, images, views, tuple(parse_seeds(seeds)), trained.jobs, by)
     asked = None if targets is None else [name.strip() for name in targets.split(",") if name.strip()]
     show_gain(work(settings, options, asked, measure, common.silent, out), common.json_)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vtadapt.errors import ConfigError, UsageError
+from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.workflows.gain.options import GainOptions
 from vtadapt.workflows.gain.run import affinity_gain
 from vtadapt.workflows.run.files import read_json
@@ -57,6 +57,18 @@ def test_another_yardstick_in_the_folder_is_refused(settings: Any, small: None, 
     affinity_gain(settings, options, ["depth"], "none", quiet=True, out=tmp_path / "g")
     with pytest.raises(ConfigError, match="was measured with scarce = 3, wanted 4.*--out"):
         affinity_gain(settings, GainOptions(4, 10, predictor="labels"), None, "none", quiet=True, out=tmp_path / "g")
+    for change, said in (({"scale": (1.0, 1.0)}, "scale"), ({"decoder_width": 16}, "decoder_width")):
+        with pytest.raises(ConfigError, match=f"was measured with {said} = "):
+            changed = settings.model_copy(update=change)
+            affinity_gain(changed, options, ["depth"], "none", quiet=True, out=tmp_path / "g")
+    plan = read_json(tmp_path / "g" / "plan.json")
+    (tmp_path / "g" / "plan.json").write_text(json.dumps({**plan, "packs": {"tiny": "0"}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="was measured with packs = "):
+        affinity_gain(settings, options, ["depth"], "none", quiet=True, out=tmp_path / "g")
+    (tmp_path / "g" / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    (tmp_path / "g" / "predicted-labels-seed0.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="is no prediction; remove it"):
+        affinity_gain(settings, options, ["depth"], "none", quiet=True, out=tmp_path / "g")
 
 
 def test_wrong_questions(settings: Any, tmp_path: Path) -> None:
@@ -66,6 +78,14 @@ def test_wrong_questions(settings: Any, tmp_path: Path) -> None:
         affinity_gain(settings, SMALL, None, "al", quiet=True, out=tmp_path / "g")
     with pytest.raises(UsageError, match="--scarce 10 of --images 10"):
         GainOptions(scarce=10, images=10)
+    with pytest.raises(UsageError, match="--scarce 1 of --images 10; wanted 2 or more"):
+        GainOptions(scarce=1, images=10)
+    with pytest.raises(ConfigError, match="'look.shape' is several data sets; wanted one"):
+        several = settings.model_copy(update={"data": "look+shape"})
+        affinity_gain(several, SMALL, None, "none", quiet=True, out=tmp_path / "g")
+    with pytest.raises(ConfigError, match="batch_size 1; wanted 2 or more"):
+        one = settings.model_copy(update={"batch_size": 1})
+        affinity_gain(one, SMALL, None, "none", quiet=True, out=tmp_path / "g")
     with pytest.raises(UsageError, match="unknown predictor --by 'feature'.*Did you mean 'features'"):
         GainOptions(predictor="feature")
     alone = settings.model_copy(update={"tasks": ("depth",)})
@@ -83,6 +103,7 @@ def test_from_the_command_line(cli: Callable[..., Any], tiny: Any, small: None, 
     assert ran.code == 0, ran.err
     assert "depth: helped most by" in ran.out and "(predicted)" in ran.out
     assert cli(*typed, "--set", "steps=3").code == 2
+    assert "wanted KEY=VALUE" in cli(*typed, "--set", "adapters:lr=0.1").err
 
 
 def test_of_a_run(cli: Callable[..., Any], tiny: Any, small: None, tmp_path: Path, monkeypatch: Any) -> None:
@@ -97,6 +118,9 @@ def test_of_a_run(cli: Callable[..., Any], tiny: Any, small: None, tmp_path: Pat
     assert ran.code == 0, ran.err
     assert "depth: helped most by" in ran.out
     assert (run / "affinity" / "scarce-depth-3" / "gain.json").is_file()
+    both = cli("affinity", run, "--scarce", "depth=3", "--scarce", "edges=3", "--json")
+    assert [list(each["scores"]) for each in json.loads(both.out)] == [["depth"], ["edges"]]
+    assert "does not read --plot, --groups" in cli("affinity", run, "--scarce", "depth=3", "--plot", "--groups", 2).err
     assert cli("affinity", run, "--scarce", "depth").code == 2
     assert "wanted TASK=N" in cli("affinity", run, "--scarce", "depth=0").err
     assert "unknown target 'dept'" in cli("affinity", run, "--scarce", "dept=3").err

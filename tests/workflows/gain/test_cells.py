@@ -6,10 +6,19 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
+from tests.workflows.gain.conftest import TASKS
+from vtadapt.data.pack.pack import PackReader
+from vtadapt.data.recipe.common_tasks import build_tasks
+from vtadapt.errors import DataError
 from vtadapt.workflows.gain.bench import Bench
 from vtadapt.workflows.gain.cell import Cell, batches, measure, scarce_rows, train_cell
+from vtadapt.workflows.gain.grid import open_bench
+from vtadapt.workflows.gain.options import GainOptions
+from vtadapt.workflows.run.data.data_sets import find_data
 
 ALONE, WITH = Cell("depth", (), 1, 3), Cell("depth", ("edges",), 1, 3)
 
@@ -59,3 +68,35 @@ def test_what_is_measured_is_of_the_validation_pictures(bench: Bench, settings: 
     found = measure(bench, train_cell(bench, settings, ALONE), bench.tasks["depth"])
     assert found["loss"] > 0 and found["metrics"]["rmse/pixel"] > 0
     assert len(bench.val) == 4
+
+
+def test_nothing_is_measured_where_no_pixel_is_labelled(bench: Bench, settings: Any) -> None:
+    empty = {**bench.val.targets, "depth": torch.zeros_like(bench.val.targets["depth"])}
+    without = replace(bench, val=replace(bench.val, targets=empty))
+    with pytest.raises(DataError, match="over 4 validation images: none of their pixels is labelled"):
+        measure(without, train_cell(bench, settings, ALONE), bench.tasks["depth"])
+
+
+def test_only_images_with_all_labels_are_read(
+    settings: Any, options: GainOptions, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del small
+    tasks, present, kept = build_tasks(find_data(settings).trained, TASKS), PackReader.present, {2, 5}
+
+    def some(reader: PackReader, task: str) -> Any:
+        found = present(reader, task)
+        few = np.isin(np.arange(len(found)), list(kept)) if len(found) == 6 else found  # of the validation images
+        return found & few if task == "depth" else found
+
+    monkeypatch.setattr(PackReader, "present", some)
+    assert len(open_bench(settings, tasks, options).val) == 2
+    kept.clear()
+    with pytest.raises(DataError, match=r"no validation image of 'tiny' has labels of all .*\(depth has 0\)"):
+        open_bench(settings, tasks, options)
+
+
+def test_more_images_than_scarce_ones_are_needed(settings: Any, small: None) -> None:
+    del small
+    tasks = build_tasks(find_data(settings).trained, TASKS)
+    with pytest.raises(DataError, match="12 of 12 training images of 'tiny' have.*wanted more than --scarce 12"):
+        open_bench(settings, tasks, GainOptions(scarce=12))

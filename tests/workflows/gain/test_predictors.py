@@ -82,3 +82,15 @@ def test_the_advised_knows_few_labels_of_the_target(
     other = replace(bench, train=replace(bench.train, targets={**bench.train.targets, "depth": label}))
     first, second = (predict(name, each, settings, options, ["depth"], 0).scores for each in (bench, other))
     assert first == second
+
+
+def test_where_nothing_can_be_told_the_score_is_0() -> None:
+    generator = torch.Generator().manual_seed(0)
+    known, label = torch.randn(4, 3, 3, 2, generator=generator), torch.randn(4, 3, 3, 1, generator=generator)
+    seen = torch.zeros(4, 3, 3, dtype=torch.bool)
+    assert explained(known, label, seen, range(4)) == 0  # no label
+    assert explained(known, torch.ones(4, 3, 3, 1), ~seen, range(4)) == 0  # one value
+    seen[1] = True
+    assert explained(known, label, seen, range(4)) == 0  # one image: none is left to learn from
+    seen[2, 0, 0] = True
+    assert explained(known, label, seen, range(4)) == explained(known, label, seen, range(4))  # no NaN

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.data.training.dataset import PackDataset
 from vtadapt.data.training.transforms import train_transform
 from vtadapt.errors import DataError
@@ -71,7 +73,7 @@ class Bench:
 
 
 def make_bench(
-    settings: TrainSettings, tasks: Mapping[str, Task], model: MultitaskModel, images: int, views: int
+    settings: TrainSettings, tasks: Mapping[str, Task], model: MultitaskModel, images: int, views: int, scarce: int
 ) -> Bench:
     """Read and encode the images of the first data set that the settings name.
 
@@ -81,27 +83,54 @@ def make_bench(
         model: any network on the frozen encoder.
         images: so many training images, evenly spaced; fewer where there are fewer.
         views: pictures made of each.
+        scarce: so many of the images have labels of a target; there must be more than these.
 
     Raises:
-        DataError: images of several sizes, or not one that has labels of all tasks.
+        DataError: validation images of several sizes, or too few images that have labels of all tasks.
     """
     name = settings.data_names[0]
     reader = open_reader(settings, name, "train")
     size = settings.size or reader.size(0)
     look = train_transform(size, settings.scale, 0.5 if settings.flip else 0.0, settings.colour_jitter, 1.0)
     data = PackDataset(reader, tasks, look, seed=0, views=views)
-    labelled = np.flatnonzero(np.all([reader.present(task) for task in tasks], axis=0))
-    if not len(labelled):
-        raise DataError(f"no training image of {name!r} has labels of all of {', '.join(tasks)}; leave tasks out")
+    labelled, seen = _labelled(reader, tasks), open_reader(settings, name, "val")
+    if len(labelled) <= scarce:
+        raise DataError(
+            f"{len(labelled)} of {len(reader)} training images of {name!r} have labels of all of {', '.join(tasks)}; "
+            f"wanted more than --scarce {scarce}: lower it, or leave tasks out with --tasks{_lacking(reader, tasks)}"
+        )
+    judging = _judging(seen, tasks, name)
     chosen = [int(labelled[i * len(labelled) // images]) for i in range(images)] if images < len(labelled) else labelled
     rows = [(view, int(index)) for view in range(views) for index in chosen]
     train = _pictures(data, rows, tasks, model)
-    held = PackDataset(open_reader(settings, name, "val"), tasks)
-    count = min(len(held), settings.val_images or len(held))
-    if len({held.reader.size(i) for i in range(len(held))}) > 1:
-        raise DataError(f"the images of {name!r} differ in size; wanted all alike: prepare them with --size")
-    val = _pictures(held, [(0, i * len(held) // count) for i in range(count)], tasks, model)
+    count = min(len(judging), settings.val_images or len(judging))
+    rows = [(0, int(judging[i * len(judging) // count])) for i in range(count)]
+    val = _pictures(PackDataset(seen, tasks), rows, tasks, model)
     return Bench(train, val, len(chosen), views, tasks)
+
+
+def _labelled(reader: PackReader, tasks: Iterable[str]) -> NDArray[np.intp]:
+    """Indices of the images that have labels of all tasks."""
+    return np.flatnonzero(np.all([reader.present(task) for task in tasks], axis=0))
+
+
+def _judging(reader: PackReader, tasks: Iterable[str], name: str) -> NDArray[np.intp]:
+    """The validation images of all tasks: without labels there is nothing to measure, and a mean over them misleads."""
+    found = _labelled(reader, tasks)
+    if not len(found):
+        wanted = f"labels of all of {', '.join(tasks)}"
+        raise DataError(
+            f"no validation image of {name!r} has {wanted}; leave tasks out with --tasks{_lacking(reader, tasks)}"
+        )
+    if len({reader.size(int(index)) for index in found}) > 1:
+        raise DataError(f"the images of {name!r} differ in size; wanted all alike: prepare them with --size")
+    return found
+
+
+def _lacking(reader: PackReader, tasks: Iterable[str]) -> str:
+    """The task of which the fewest images have labels, as the end of a line."""
+    fewest = min(tasks, key=lambda task: int(reader.present(task).sum()))
+    return f" ({fewest} has {int(reader.present(fewest).sum())})"
 
 
 def _pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtadapt.errors import DataError
 from vtadapt.models.backbones.base import Encoded
 from vtadapt.models.multitask import MultitaskModel
 from vtadapt.tasks import Task
@@ -112,7 +114,12 @@ def _loss(
 
 
 def measure(bench: Bench, model: MultitaskModel, task: Task) -> dict[str, Any]:
-    """Metrics of a task over the validation pictures, and its loss there as the mean over them."""
+    """Metrics of a task over the validation pictures, and its loss there as the mean over them.
+
+    Raises:
+        DataError: none of them has a labelled pixel.
+        NotFiniteError: the network diverged.
+    """
     meter, losses = task.meter(), []
     model.eval()
     with torch.no_grad():
@@ -126,4 +133,10 @@ def measure(bench: Bench, model: MultitaskModel, task: Task) -> dict[str, Any]:
             losses += [
                 float(task.loss_fn(a[None], b[None]).value) for a, b in zip(logits[task.name], target, strict=True)
             ]
-    return {"metrics": meter.compute(), "loss": float(np.mean(losses))}
+    metrics = meter.compute()
+    if not math.isfinite(metrics.get(task.headline, math.nan)):
+        raise DataError(
+            f"no {task.headline} of {task.name} over {len(bench.val)} validation images: none of their pixels is "
+            f"labelled; leave {task.name} out with --tasks"
+        )
+    return {"metrics": metrics, "loss": float(np.mean(losses))}

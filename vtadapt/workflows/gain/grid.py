@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vtadapt.atomic import write_json
-from vtadapt.errors import DataError
+from vtadapt.data.prepare.workers import pool_of
+from vtadapt.errors import ConfigError, DataError
 from vtadapt.tasks import Task
 from vtadapt.workflows.gain.bench import Bench, make_bench
 from vtadapt.workflows.gain.cell import Cell, measure, train_cell
@@ -63,7 +64,7 @@ def open_bench(settings: TrainSettings, tasks: Mapping[str, Task], options: Gain
     """The images, encoded by the frozen part of the encoder that the settings name."""
     first = next(iter(tasks))
     model = build_model(settings, {first: tasks[first]}).to(_device(settings))
-    return make_bench(settings, tasks, model, options.images, options.views)
+    return make_bench(settings, tasks, model, options.images, options.views, options.scarce)
 
 
 def _device(settings: TrainSettings) -> torch.device:
@@ -103,6 +104,9 @@ def run_cells(
         title: of the bar.
         quiet: no progress.
         weights: cell -> task -> factor of its loss.
+
+    Raises:
+        ConfigError: a process ended by itself.
     """
     found = {cell: kept for cell in cells if (kept := read_cell(folder, cell)) is not None}
     missing = [cell for cell in cells if cell not in found]
@@ -115,14 +119,23 @@ def run_cells(
                 write_json(cell_file(folder, cell), found[cell])
                 bar.update(len(found), {})
         elif missing:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(options.jobs, context, _begin, (settings, dict(tasks), options)) as pool:
+            with pool_of(min(options.jobs, len(missing)), _begin, settings, dict(tasks), options) as pool:
                 waiting = {pool.submit(_work, settings, cell, chosen.get(cell)): cell for cell in missing}
                 for done in as_completed(waiting):
-                    found[waiting[done]] = done.result()
+                    found[waiting[done]] = _result_of(done, options.jobs)
                     write_json(cell_file(folder, waiting[done]), found[waiting[done]])
                     bar.update(len(found), {})
     return found
+
+
+def _result_of(done: Future[dict[str, Any]], jobs: int) -> dict[str, Any]:
+    try:
+        return done.result()
+    except BrokenProcessPool as error:
+        raise ConfigError(
+            f"one of --jobs {jobs} processes ended by itself, perhaps for want of memory; try again with fewer: "
+            "what is finished is kept"
+        ) from error
 
 
 def _begin(settings: TrainSettings, tasks: Mapping[str, Task], options: GainOptions) -> None:

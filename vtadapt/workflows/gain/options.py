@@ -16,6 +16,14 @@ PREDICTORS = (FEATURES, LABELS, *GRADIENTS)
 """What may order the sources, see :func:`vtadapt.workflows.gain.predictors.predict.predict`."""
 
 
+DECIDE_NOTHING = (
+    *("data_dir", "run_dir", "start", "seed", "workers", "cache", "cache_features", "augment_views", "epochs", "evals"),
+    *("accelerator", "precision", "devices", "num_nodes", "compile"),
+    *("log_steps", "log_pictures", "tracker", "checkpoint_steps"),
+)
+"""Settings that no cell reads, or that change where it is computed but not what."""
+
+
 @dataclass(frozen=True)
 class GainOptions:
     """What is measured.
@@ -44,8 +52,9 @@ class GainOptions:
             raise UsageError(
                 f"unknown predictor --by {self.predictor!r}; wanted one of {', '.join(PREDICTORS)}.{close}"
             )
-        if not 1 <= self.scarce < self.images:
-            raise UsageError(f"--scarce {self.scarce} of --images {self.images}; wanted 1 or more, and fewer than all")
+        if not 2 <= self.scarce < self.images:
+            # Of one image nothing can be left out to see whether the rest tells it.
+            raise UsageError(f"--scarce {self.scarce} of --images {self.images}; wanted 2 or more, and fewer than all")
 
     def identity(self, settings: TrainSettings, tasks: Mapping[str, Task]) -> dict[str, Any]:
         """What decides the numbers of a cell: cells of another identity are not mixed with these."""
@@ -64,3 +73,8 @@ class GainOptions:
         chosen = {key: getattr(settings, key) for key in kept}
         about = {"scarce": self.scarce, "images": self.images, "views": self.views, "backbone": settings.encoder}
         return {**chosen, **about, "peak_lr": settings.peak_lr, "tasks": list(tasks)}
+
+    def plan(self, settings: TrainSettings, tasks: Mapping[str, Task], packs: Mapping[str, str]) -> dict[str, Any]:
+        """The identity with all settings that a cell may depend on, and the digests of the packs; as JSON has them."""
+        every = settings.model_dump(mode="json", exclude=set(DECIDE_NOTHING))
+        return {**every, **self.identity(settings, tasks), "packs": dict(packs)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from vtadapt.atomic import need_writable, write_json, write_text
 from vtadapt.data.recipe.common_tasks import build_tasks
-from vtadapt.errors import ConfigError, UsageError, near_matches
+from vtadapt.errors import ConfigError, DataError, UsageError, near_matches
 from vtadapt.tasks import Task
 from vtadapt.workflows.gain.cell import Cell
 from vtadapt.workflows.gain.grid import CELLS, FORMAT, open_bench, run_cells
@@ -20,6 +20,7 @@ from vtadapt.workflows.gain.tables import markdown
 from vtadapt.workflows.prepare.prepare_data import ensure_synthetic
 from vtadapt.workflows.run import files
 from vtadapt.workflows.run.data.data_sets import find_data
+from vtadapt.workflows.run.data.same_packs import digests_of
 from vtadapt.workflows.run.folder import alone
 from vtadapt.workflows.run.settings import TrainSettings
 from vtadapt.workflows.terminal.text import say
@@ -54,12 +55,19 @@ def affinity_gain(
 
     Raises:
         UsageError: an unknown task or choice.
-        ConfigError: fewer than two tasks, or a folder of another yardstick.
+        ConfigError: fewer than two tasks, several data sets, batches of one image, or a folder of another yardstick.
+        DataError: too few images with labels of all tasks.
     """
     if measured not in MEASURED:
         raise UsageError(
             f"--measure {measured!r}; wanted one of {', '.join(MEASURED)}.{near_matches(measured, MEASURED)}"
         )
+    if len(settings.data_names) > 1:
+        raise ConfigError(
+            f"{settings.data!r} is several data sets; wanted one, of which images have labels of all tasks"
+        )
+    if settings.batch_size < 2:
+        raise ConfigError("batch_size 1; wanted 2 or more: half of each batch has labels of the target")
     data = find_data(settings)
     tasks = build_tasks(data.trained, settings.tasks)
     asked = _targets(tasks, targets)
@@ -67,7 +75,8 @@ def affinity_gain(
     need_writable(folder)
     ensure_synthetic(data, settings.data_dir, quiet=quiet)
     with alone(folder, "yardstick"):
-        _keep_to_plan(folder, options.identity(settings, tasks))
+        packs = digests_of([recipe.name for recipe in data.trained], settings.data_dir)
+        _keep_to_plan(folder, options.plan(settings, tasks, packs))
         (folder / CELLS).mkdir(exist_ok=True)
         predicted = _predictions(folder, settings, tasks, options, asked, measured, quiet)
         found = run_cells(
@@ -98,9 +107,9 @@ def _keep_to_plan(folder: Path, identity: Mapping[str, Any]) -> None:
         return
     there = files.read_json(path)
     for key, value in identity.items():
-        if there.get(key) != value:
+        if key in there and there[key] != value:  # an older version noted less
             raise ConfigError(
-                f"{os.fspath(folder)!r} was measured with {key} = {there.get(key)!r}, wanted {value!r}: keep to what "
+                f"{os.fspath(folder)!r} was measured with {key} = {there[key]!r}, wanted {value!r}: keep to what "
                 "it began with, or name another folder with --out"
             )
 
@@ -121,9 +130,9 @@ def _predictions(
     for name in names:
         path = folder / f"predicted-{name}-seed{options.seeds[0]}.json"
         if path.is_file():
-            content = files.read_json(path)
-            if set(targets) <= set(content["scores"]):
-                out[name] = Predicted(content["scores"], content["cpu_seconds"])
+            kept = _kept(path)
+            if set(targets) <= set(kept.scores):
+                out[name] = kept
                 continue
         if not quiet:
             say(f"predicting by {name}")
@@ -131,6 +140,14 @@ def _predictions(
         out[name] = predict(name, bench, settings, options, targets, options.seeds[0])
         write_json(path, {"format": FORMAT, "scores": out[name].scores, "cpu_seconds": out[name].cpu_seconds})
     return out
+
+
+def _kept(path: Path) -> Predicted:
+    content = files.read_json(path)
+    scores, seconds = content.get("scores"), content.get("cpu_seconds")
+    if content.get("format") != FORMAT or not isinstance(scores, dict) or not isinstance(seconds, float | int):
+        raise DataError(f"{os.fspath(path)!r} is no prediction; remove it, and it is made again")
+    return Predicted(scores, float(seconds))
 
 
 def _cells(

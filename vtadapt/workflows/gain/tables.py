@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vtadapt.workflows.gain.words import advice, percent
 from vtadapt.workflows.terminal.tables import Table, markdown_table, show_result
+from vtadapt.workflows.terminal.text import show_json
 
 Rows = tuple[list[str], list[list[str]]]
 
@@ -19,6 +20,15 @@ def show_gain(result: Mapping[str, Any], as_json: bool) -> None:
         return [*shown, *advice(result), f"{result['folder']}"]
 
     show_result(result, as_json, layout)
+
+
+def show_gains(results: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print several one after the other; as JSON a list where there is not one alone: stdout holds one document."""
+    if as_json and len(results) > 1:
+        show_json([*results])
+        return
+    for result in results:
+        show_gain(result, as_json)
 
 
 def parts(result: Mapping[str, Any]) -> list[tuple[str, Rows]]:

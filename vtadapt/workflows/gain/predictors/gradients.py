@@ -23,7 +23,7 @@ def by_cosines(model: AdaptedModel, bench: Bench, measure: str) -> Tensor:
         targets = {name: bench.train.targets[name][rows] for name in bench.tasks}
         batch = {"image": bench.train.encoded(rows), "targets": targets}
         found = batch_cosines(model, bench.tasks, batch, measure=measure)[0]
-        total, count = total + found.nan_to_num().sum(0), count + len(found)
+        total, count = total + found.nan_to_num().sum(0).cpu(), count + len(found)
     return total / count
 
 
