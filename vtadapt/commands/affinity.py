@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from vtadapt.commands.groups import Common
+from vtadapt.commands.groups import Common, refuse_typed
 from vtadapt.commands.options import Run, RunWeights
+
+READ_WITH_SCARCE = ("run", "scarce", "data_dir", "run_dir", "json_", "quiet")
 
 
 def affinity(
+    context: typer.Context,
     run: Run = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw heat maps.")] = False,
     measure: Annotated[
@@ -43,18 +46,10 @@ def affinity(
     from vtadapt.workflows.run.folder import find_run
 
     if scarce:
-        from vtadapt.errors import UsageError
         from vtadapt.workflows.gain.of_run import scarce_in_run
         from vtadapt.workflows.gain.tables import show_gains
 
-        other = {
-            **{"--plot": plot, "--per-block": per_block, "--measure": measure != "auto", "--groups": groups},
-            **{"--data": data, "--split": split != "train", "--seed": seed, "--devices": devices > 1, "--out": out},
-            **{"--batches": batches != 32, "--batch-size": batch_size != 8, "--accelerator": accelerator},
-            **{"--lr": lr, "--weights": weights},
-        }
-        if unread := [name for name, value in other.items() if value not in (None, False, 0)]:
-            raise UsageError(f"--scarce does not read {', '.join(unread)}; leave it out, or see vtadapt affinity-gain")
+        refuse_typed(context, "--scarce", READ_WITH_SCARCE, "leave it out, or see vtadapt affinity-gain")
         found = scarce_in_run(find_run(run, common.runs), scarce, common.data_dir, common.silent, common.runs)
         show_gains(found, common.json_)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -40,6 +40,21 @@ def unfolded(command: Callable[..., Any]) -> Callable[..., Any]:
     folded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     folded.__annotations__ = {one.name: one.annotation for one in parameters}
     return folded
+
+
+def refuse_typed(context: typer.Context, option: str, read: Collection[str], instead: str) -> None:
+    """Refuse what was typed beside an ``option`` with which nothing but the parameters ``read`` is looked at.
+
+    What was typed and not what differs from a default: ``--batches 32`` says something even where 32 is the default.
+
+    Raises:
+        UsageError: names what is not read, and what to do ``instead``.
+    """
+    sources = {
+        p.opts[0]: context.get_parameter_source(str(p.name)) for p in context.command.params if p.name not in read
+    }
+    if unread := [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]:
+        raise UsageError(f"{option} does not read {', '.join(unread)}; {instead}")
 
 
 @dataclass(frozen=True)

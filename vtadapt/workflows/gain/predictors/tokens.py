@@ -32,11 +32,8 @@ class Tokens:
 
 def label_tokens(task: Task, target: Tensor, side: int) -> Tokens:
     """A label (N, ...) by tokens of ``side`` pixels: shares of classes, or means of numbers."""
-    valid = task.valid(target)
-    valid = valid if valid.ndim == 4 else valid[:, None]
-    valid = valid.all(1, keepdim=True)
     numbers = task.behaviour.label_map(task, target).nan_to_num()
-    weight = valid.float()
+    weight = task.valid(target)[:, None].float()
     share = nn_functional.avg_pool2d(weight, side).clamp_min(1e-6)
     mean = nn_functional.avg_pool2d(numbers * weight, side) / share
     square = nn_functional.avg_pool2d(numbers.square() * weight, side) / share
