@@ -11,6 +11,7 @@ from timm.layers import GroupNorm
 from timm.models.resnet import BasicBlock, ResNet
 
 from tests.workflows.conftest import small_backbone
+from vtadapt.data.pack.pack import PackReader
 from vtadapt.models.backbones.families.cnn import CnnBackbone
 from vtadapt.models.backbones.weights.state_dict import IMAGENET_MEAN, IMAGENET_STD
 from vtadapt.workflows.run.methods import METHODS
@@ -53,3 +54,22 @@ def changes_of(method: str) -> dict[str, Any]:
     own |= dict.fromkeys(("stl", "mult"), {"tasks": ["semseg", "depth"]})  # the dearest two
     decoder = {"decoder_width": 8} if METHODS[method].encoder == "cnn_lite" or method in ("stl", "lora") else {}
     return {"method": method, "val_images": 2, "evals": 1, **decoder, **own.get(method, {})}
+
+
+def watch_target(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """From now on a test fails where a label of the target, the pack "shape", is read.
+
+    Returns:
+        Its files that were read, filled as the test goes on.
+    """
+    read = PackReader.read
+    seen: set[str] = set()
+
+    def watched(self: PackReader, index: int, tasks: list[str] | None = None, **more: Any) -> Any:
+        if "shape" in self.path.parts:
+            seen.add(self.path.name)
+            assert tasks == [], f"labels {tasks} of the target were read"
+        return read(self, index, tasks, **more)
+
+    monkeypatch.setattr(PackReader, "read", watched)
+    return seen

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from tests.workflows.conftest import random_batch
 from tests.workflows.train.cutting import CutError, assert_same, cut
-from tests.workflows.train.methods.conftest import changes_of
-from vtadapt.data.pack.pack import PackReader
+from tests.workflows.train.methods.conftest import changes_of, watch_target
 from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import ConfigError
 from vtadapt.models.discriminator import Discriminator
@@ -204,16 +203,7 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     del small
-    read = PackReader.read
-    seen: set[str] = set()
-
-    def watched(self: PackReader, index: int, tasks: list[str] | None = None, **more: Any) -> Any:
-        if "shape" in self.path.parts:
-            seen.add(self.path.name)
-            assert tasks == [], f"labels {tasks} of the target were read"
-        return read(self, index, tasks, **more)
-
-    monkeypatch.setattr(PackReader, "read", watched)
+    seen = watch_target(monkeypatch)
     monkeypatch.setattr(class_ratios, "LEAST_STEPS", 1)  # so that classes are weighed in a run of six steps
     monkeypatch.setattr(class_ratios, "DOUBT", 0.0)
     whole = Path(train(of(tiny, tmp_path / "whole", method), quiet=True)["run"])

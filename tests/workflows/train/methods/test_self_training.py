@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from tests.workflows.train.cutting import CutError, assert_same, cut
-from tests.workflows.train.methods.conftest import changes_of
-from vtadapt.data.pack.pack import PackReader
+from tests.workflows.train.methods.conftest import changes_of, watch_target
 from vtadapt.errors import ConfigError
 from vtadapt.tasks.class_ids import VOID
 from vtadapt.workflows.run import checkpoint
@@ -137,16 +136,7 @@ def test_resume_is_exact_and_no_label_of_the_target_is_read(
     tiny: Any, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch, method: str, strategy: str
 ) -> None:
     del small
-    read = PackReader.read
-    seen: set[str] = set()
-
-    def watched(self: PackReader, index: int, tasks: list[str] | None = None, **more: Any) -> Any:
-        if "shape" in self.path.parts:
-            seen.add(self.path.name)
-            assert tasks == [], f"labels {tasks} of the target were read"
-        return read(self, index, tasks, **more)
-
-    monkeypatch.setattr(PackReader, "read", watched)
+    seen = watch_target(monkeypatch)
     changes: dict[str, Any] = {"strategy": strategy}
     if strategy == "both":
         changes["discriminator_width"] = 4
