@@ -132,7 +132,7 @@ def test_the_others_go_on(cli: Callable[..., Any], tiny: Any, tmp_path: Path) ->
         "vtadapt: error: 2 of 3 files could not be read and were left out: a.jpg, c.mp4"
     )
     ran = cli("visualize-attention", *files, "--run", tiny.run, "--out", tmp_path / "out")
-    assert (ran.code, ran.out) == (3, f"{second['panel']}\n")
+    assert (ran.code, ran.out) == (3, f"{second['panel']}\n{Path(second['panel']).with_suffix('.npz')}\n")
 
 
 def test_a_query_is_checked_against_all_before_any_work(tiny: Any, tmp_path: Path) -> None:
