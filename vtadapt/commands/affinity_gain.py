@@ -26,7 +26,7 @@ def affinity_gain(
     ] = "features",
     seeds: Seeds = "4",
     steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 200,
-    images: Annotated[int, typer.Option(min=2, help="Training images, all with labels of the sources.")] = 480,
+    images: Annotated[int, typer.Option(min=2, help="Training images of each task, of those with its label.")] = 480,
     views: Annotated[int, typer.Option(min=1, help="Augmented pictures of each image.")] = 2,
     backbone: Annotated[str | None, typer.Option(help="Encoder; default: the bundled one.")] = None,
     weights: Weights = None,

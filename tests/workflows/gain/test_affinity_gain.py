@@ -11,7 +11,7 @@ import pytest
 
 from vtadapt.errors import ConfigError, DataError, UsageError
 from vtadapt.workflows.gain.options import GainOptions
-from vtadapt.workflows.gain.run import affinity_gain
+from vtadapt.workflows.gain.run import affinity_gain, weights_of
 from vtadapt.workflows.run.files import read_json
 
 SMALL = GainOptions(scarce=3, images=10, seeds=(0, 1, 2))
@@ -21,9 +21,12 @@ def test_a_whole_yardstick(settings: Any, small: None, tmp_path: Path) -> None:
     del small
     result = affinity_gain(settings, SMALL, None, "all", quiet=True, out=tmp_path / "g")
     cells = sorted((tmp_path / "g" / "cells").iterdir())
-    assert len(cells) == 3 * 3 * (1 + 2 + 1)  # seeds x targets x (alone, each other, all)
+    assert len(cells) == 3 * 3 * (1 + 2 + 2)  # seeds x targets x (alone, each other, all, all by their scores)
+    weighted = [read_json(path)["weights"] for path in cells if "-by-features-" in path.name]
+    assert len(weighted) == 9 and all(max(each.values()) == 1 and min(each.values()) >= 0 for each in weighted)
     assert set(result["judged"]) == {"features", "labels", "troa", "lookahead", "permuted"}
     assert set(result["choices"]) == {"semseg", "depth", "edges"}
+    assert result["choices"]["depth"]["by_all"]["n"] == result["choices"]["depth"]["by_weighted"]["n"] == 3
     assert result["gains"]["depth"]["edges"]["n"] == 3
     assert -1 <= result["ceiling"] <= 1
     kept = read_json(tmp_path / "g" / "gain.json")
@@ -37,6 +40,11 @@ def test_a_whole_yardstick(settings: Any, small: None, tmp_path: Path) -> None:
     assert again["gains"] == result["gains"]
     assert [path for path in cells if path.stat().st_mtime_ns != before[path]] == [cells[5]]
     assert read_json(cells[5])["loss"] == json.loads(content)["loss"]
+
+
+def test_scores_as_weights() -> None:
+    assert weights_of({"a": 0.5, "b": 0.25, "c": -1.0}) == {"a": 1.0, "b": 0.5, "c": 0.0}
+    assert weights_of({"a": -0.5, "b": 0.0}) == {"a": 1.0, "b": 1.0}
 
 
 def test_only_the_best_are_measured(settings: Any, small: None, tmp_path: Path) -> None:

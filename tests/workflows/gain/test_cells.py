@@ -6,19 +6,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from tests.workflows.gain.conftest import TASKS
-from vtadapt.data.pack.pack import PackReader
-from vtadapt.data.recipe.common_tasks import build_tasks
 from vtadapt.errors import DataError
 from vtadapt.workflows.gain.bench import Bench
 from vtadapt.workflows.gain.cell import Cell, batches, measure, scarce_rows, train_cell
-from vtadapt.workflows.gain.grid import open_bench
-from vtadapt.workflows.gain.options import GainOptions
-from vtadapt.workflows.run.data.data_sets import find_data
 
 ALONE, WITH = Cell("depth", (), 1, 3), Cell("depth", ("edges",), 1, 3)
 
@@ -26,15 +19,16 @@ ALONE, WITH = Cell("depth", (), 1, 3), Cell("depth", ("edges",), 1, 3)
 def test_the_target_sees_the_same_whatever_helps_it(bench: Bench) -> None:
     alone, pair = (list(islice(batches(bench, cell, 4, 20), 20)) for cell in (ALONE, WITH))
     assert [few for few, _ in alone] == [few for few, _ in pair]
-    known = set(scarce_rows(bench.images, 3, 1))
+    known = set(scarce_rows(bench, "depth", 3, 1))
     assert len(known) == 3
     assert {row % bench.images for few, _ in pair for row in few} == known
     assert {row % bench.images for _, rest in pair for row in rest} == set(range(bench.images)) - known
     assert len({row for few, _ in pair for row in few}) > 3  # several views
 
 
-def test_another_seed_knows_other_images() -> None:
-    assert scarce_rows(100, 10, 0) != scarce_rows(100, 10, 1)
+def test_another_seed_knows_other_images(bench: Bench) -> None:
+    many = replace(bench, images=100, labelled={"depth": range(100)})
+    assert scarce_rows(many, "depth", 10, 0) != scarce_rows(many, "depth", 10, 1)
 
 
 def _weights(bench: Bench, settings: Any, cell: Cell) -> torch.Tensor:
@@ -49,7 +43,7 @@ def _changed(bench: Bench, task: str, rows: list[int]) -> Bench:
 
 
 def test_no_other_label_of_the_target_is_read(bench: Bench, settings: Any) -> None:
-    known = [view * bench.images + i for view in range(bench.views) for i in scarce_rows(bench.images, 3, 1)]
+    known = [view * bench.images + i for view in range(bench.views) for i in scarce_rows(bench, "depth", 3, 1)]
     unknown = sorted(set(range(len(bench.train))) - set(known))
     before = _weights(bench, settings, WITH)
     assert torch.equal(before, _weights(_changed(bench, "depth", unknown), settings, WITH))
@@ -75,28 +69,3 @@ def test_nothing_is_measured_where_no_pixel_is_labelled(bench: Bench, settings: 
     without = replace(bench, val=replace(bench.val, targets=empty))
     with pytest.raises(DataError, match="over 4 validation images: none of their pixels is labelled"):
         measure(without, train_cell(bench, settings, ALONE), bench.tasks["depth"])
-
-
-def test_only_images_with_all_labels_are_read(
-    settings: Any, options: GainOptions, small: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del small
-    tasks, present, kept = build_tasks(find_data(settings).trained, TASKS), PackReader.present, {2, 5}
-
-    def some(reader: PackReader, task: str) -> Any:
-        found = present(reader, task)
-        few = np.isin(np.arange(len(found)), list(kept)) if len(found) == 6 else found  # of the validation images
-        return found & few if task == "depth" else found
-
-    monkeypatch.setattr(PackReader, "present", some)
-    assert len(open_bench(settings, tasks, options).val) == 2
-    kept.clear()
-    with pytest.raises(DataError, match=r"no validation image of 'tiny' has labels of all .*\(depth has 0\)"):
-        open_bench(settings, tasks, options)
-
-
-def test_more_images_than_scarce_ones_are_needed(settings: Any, small: None) -> None:
-    del small
-    tasks = build_tasks(find_data(settings).trained, TASKS)
-    with pytest.raises(DataError, match="12 of 12 training images of 'tiny' have.*wanted more than --scarce 12"):
-        open_bench(settings, tasks, GainOptions(scarce=12))

@@ -54,7 +54,7 @@ def test_the_ceiling_is_how_well_seeds_agree() -> None:
 
 
 def test_following_the_advice() -> None:
-    found = choices(GAINS, {"t": {"a": 0.0, "b": 1.0, "c": 0.5}}, {"t": {0: 0.4, 1: 0.2}})["t"]
+    found = choices(GAINS, {"t": {"a": 0.0, "b": 1.0, "c": 0.5}}, {"all": {"t": {0: 0.4, 1: 0.2}}, "weighted": {}})["t"]
     assert (found["advice"], found["best"]) == ("b", "a")
     assert found["by_advice"]["mean"] == pytest.approx(0.1) and found["by_best"] == pytest.approx(0.2)
     assert found["by_all"]["mean"] == pytest.approx(0.3)

@@ -76,7 +76,7 @@ def test_the_advised_knows_few_labels_of_the_target(
 
     from vtadapt.workflows.gain.predictors.sources import scarce_of
 
-    known = scarce_of(bench, options.scarce, 0)
+    known = scarce_of(bench, "depth", options.scarce, 0)
     label = bench.train.targets["depth"].clone()
     label[sorted(set(range(len(bench.train))) - set(known))] = 0
     other = replace(bench, train=replace(bench.train, targets={**bench.train.targets, "depth": label}))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vtadapt.data.pack.pack import PackReader
@@ -63,6 +62,8 @@ class Bench:
         images: training images.
         views: pictures of each.
         tasks: all tasks.
+        labelled: task -> those of the training images whose label of it is read, in order.
+        judging: target -> those of the pictures for the measurement that it is measured on, in order.
     """
 
     train: Pictures
@@ -70,10 +71,18 @@ class Bench:
     images: int
     views: int
     tasks: Mapping[str, Task]
+    labelled: Mapping[str, Sequence[int]]
+    judging: Mapping[str, Sequence[int]]
 
 
 def make_bench(
-    settings: TrainSettings, tasks: Mapping[str, Task], model: MultitaskModel, images: int, views: int, scarce: int
+    settings: TrainSettings,
+    tasks: Mapping[str, Task],
+    model: MultitaskModel,
+    images: int,
+    views: int,
+    scarce: int,
+    targets: Iterable[str] | None = None,
 ) -> Bench:
     """Read and encode the images of the first data set that the settings name.
 
@@ -81,56 +90,75 @@ def make_bench(
         settings: data, augmentation, ``val_images``.
         tasks: whose labels are read.
         model: any network on the frozen encoder.
-        images: so many training images, evenly spaced; fewer where there are fewer.
+        images: so many training images of each task, evenly spaced over those that have its label; fewer where there
+            are fewer. Where all images have labels of all tasks these are the same for all.
         views: pictures made of each.
-        scarce: so many of the images have labels of a target; there must be more than these.
+        scarce: a target has labels on so many of the images; there must be more than these.
+        targets: tasks that are asked about; None for all.
 
     Raises:
-        DataError: validation images of several sizes, or too few images that have labels of all tasks.
+        DataError: validation images of several sizes, or too few images that have labels of a task.
     """
     name = settings.data_names[0]
-    reader = open_reader(settings, name, "train")
+    reader, seen = open_reader(settings, name, "train"), open_reader(settings, name, "val")
+    asked = [*(tasks if targets is None else targets)]
+    _need_labels(reader, tasks, asked, scarce, name)
+    _need_measurable(seen, asked, name)
     size = settings.size or reader.size(0)
     look = train_transform(size, settings.scale, 0.5 if settings.flip else 0.0, settings.colour_jitter, 1.0)
     data = PackDataset(reader, tasks, look, seed=0, views=views)
-    labelled, seen = _labelled(reader, tasks), open_reader(settings, name, "val")
-    if len(labelled) <= scarce:
-        raise DataError(
-            f"{len(labelled)} of {len(reader)} training images of {name!r} have labels of all of {', '.join(tasks)}; "
-            f"wanted more than --scarce {scarce}: lower it, or leave tasks out with --tasks{_lacking(reader, tasks)}"
-        )
-    judging = _judging(seen, tasks, name)
-    chosen = [int(labelled[i * len(labelled) // images]) for i in range(images)] if images < len(labelled) else labelled
-    rows = [(view, int(index)) for view in range(views) for index in chosen]
+    chosen, labelled = _chosen(reader, tasks, images)
+    rows = [(view, index) for view in range(views) for index in chosen]
     train = _pictures(data, rows, tasks, model)
-    count = min(len(judging), settings.val_images or len(judging))
-    rows = [(0, int(judging[i * len(judging) // count])) for i in range(count)]
-    val = _pictures(PackDataset(seen, tasks), rows, tasks, model)
-    return Bench(train, val, len(chosen), views, tasks)
+    judged, judging = _chosen(seen, asked, settings.val_images)
+    _need_one_size(seen, judged, name)
+    val = _pictures(PackDataset(seen, tasks), [(0, index) for index in judged], tasks, model)
+    return Bench(train, val, len(chosen), views, tasks, labelled, judging)
 
 
-def _labelled(reader: PackReader, tasks: Iterable[str]) -> NDArray[np.intp]:
-    """Indices of the images that have labels of all tasks."""
-    return np.flatnonzero(np.all([reader.present(task) for task in tasks], axis=0))
+def _chosen(reader: PackReader, tasks: Iterable[str], count: int | None) -> tuple[list[int], dict[str, list[int]]]:
+    """Evenly spaced, ``count`` of the images that have a label of each task (None: all).
+
+    Returns:
+        Indices of all images that any task takes, in order; task -> its own, as places in that list.
+    """
+    own = {}
+    for task in tasks:
+        there = np.flatnonzero(reader.present(task)).tolist()
+        taken = min(count or len(there), len(there))
+        own[task] = [there[i * len(there) // taken] for i in range(taken)]
+    every = sorted(set().union(*own.values()))
+    place = {index: i for i, index in enumerate(every)}
+    return every, {task: [place[index] for index in indices] for task, indices in own.items()}
 
 
-def _judging(reader: PackReader, tasks: Iterable[str], name: str) -> NDArray[np.intp]:
-    """The validation images of all tasks: without labels there is nothing to measure, and a mean over them misleads."""
-    found = _labelled(reader, tasks)
-    if not len(found):
-        wanted = f"labels of all of {', '.join(tasks)}"
+def _need_labels(reader: PackReader, tasks: Iterable[str], targets: Sequence[str], scarce: int, name: str) -> None:
+    """Refuse what has too few labels to be asked about, or to help."""
+    has = {task: int(reader.present(task).sum()) for task in tasks}
+    for task, count in has.items():
+        if count < (least := scarce if task in targets else 1):
+            lower = f"lower --scarce to {count}, " if task in targets and count > 1 else ""
+            raise DataError(
+                f"{count} of {len(reader)} training images of {name!r} have a label of {task}; wanted {least} or more: "
+                f"{lower}label more of them, or leave it out with {'--targets' if count else '--tasks'}"
+            )
+    if int(np.any([reader.present(task) for task in has], axis=0).sum()) <= scarce:
         raise DataError(
-            f"no validation image of {name!r} has {wanted}; leave tasks out with --tasks{_lacking(reader, tasks)}"
+            f"{max(has.values())} of {len(reader)} training images of {name!r} have labels; wanted more than --scarce "
+            f"{scarce}: lower it"
         )
-    if len({reader.size(int(index)) for index in found}) > 1:
+
+
+def _need_measurable(reader: PackReader, targets: Iterable[str], name: str) -> None:
+    """Refuse targets that no validation image has: there is nothing to measure, and a mean over nothing misleads."""
+    for task in targets:
+        if not reader.present(task).any():
+            raise DataError(f"no validation image of {name!r} has a label of {task}; leave it out with --targets")
+
+
+def _need_one_size(reader: PackReader, chosen: Iterable[int], name: str) -> None:
+    if len({reader.size(index) for index in chosen}) > 1:
         raise DataError(f"the images of {name!r} differ in size; wanted all alike: prepare them with --size")
-    return found
-
-
-def _lacking(reader: PackReader, tasks: Iterable[str]) -> str:
-    """The task of which the fewest images have labels, as the end of a line."""
-    fewest = min(tasks, key=lambda task: int(reader.present(task).sum()))
-    return f" ({fewest} has {int(reader.present(fewest).sum())})"
 
 
 def _pictures(

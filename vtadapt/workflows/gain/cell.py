@@ -26,31 +26,40 @@ EVALUATED_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained: ``target`` has labels on ``scarce`` images, the ``sources`` on all; empty: the target alone."""
+    """What is trained: ``target`` has labels on ``scarce`` images, the ``sources`` on all; empty: the target alone.
+
+    ``weighted``: the predictor by whose scores the losses of the sources are weighted; empty: all alike.
+    """
 
     target: str
     sources: tuple[str, ...]
     seed: int
     scarce: int
+    weighted: str = ""
 
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.target}@{'+'.join(self.sources) or 'alone'}-seed{self.seed}"
+        by = f"-by-{self.weighted}" if self.weighted else ""
+        return f"{self.target}@{'+'.join(self.sources) or 'alone'}{by}-seed{self.seed}"
 
 
-def scarce_rows(images: int, scarce: int, seed: int) -> list[int]:
+def scarce_rows(bench: Bench, target: str, scarce: int, seed: int) -> list[int]:
     """The images whose labels of the target are known: the same for all sources, so that cells of a seed are paired."""
-    return sorted(np.random.default_rng([seed, 16]).permutation(images)[:scarce].tolist())
+    there = bench.labelled[target]
+    drawn = np.random.default_rng([seed, 16]).permutation(len(there))[:scarce]
+    return sorted(there[i] for i in drawn.tolist())
 
 
 def batches(bench: Bench, cell: Cell, size: int, steps: int) -> Iterator[tuple[list[int], list[int]]]:
     """Rows of each step: of images that have labels of the target, and of others, half of ``size`` each.
 
     What the target sees does not depend on the sources: alone it is trained on the first halves of the same batches.
+    The others are those that have a label of a source.
     """
-    few = scarce_rows(bench.images, cell.scarce, cell.seed)
-    rest = sorted(set(range(bench.images)) - set(few)) or few
+    few = scarce_rows(bench, cell.target, cell.scarce, cell.seed)
+    helping = {image for source in cell.sources for image in bench.labelled[source]}
+    rest = sorted(helping.difference(few)) or few
     half = size // 2
     turns = [_endless(rows, cell.seed, stream, bench) for stream, rows in enumerate((few, rest))]
     for _ in range(steps):
@@ -114,7 +123,7 @@ def _loss(
 
 
 def measure(bench: Bench, model: MultitaskModel, task: Task) -> dict[str, Any]:
-    """Metrics of a task over the validation pictures, and its loss there as the mean over them.
+    """Metrics of a task over the validation pictures that have its label, and its loss there as the mean over them.
 
     Raises:
         DataError: none of them has a labelled pixel.
@@ -123,8 +132,9 @@ def measure(bench: Bench, model: MultitaskModel, task: Task) -> dict[str, Any]:
     meter, losses = task.meter(), []
     model.eval()
     with torch.no_grad():
-        for start in range(0, len(bench.val), EVALUATED_AT_ONCE):
-            rows = slice(start, start + EVALUATED_AT_ONCE)
+        judging = bench.judging[task.name]
+        for start in range(0, len(judging), EVALUATED_AT_ONCE):
+            rows = [*judging[start : start + EVALUATED_AT_ONCE]]
             images: Encoded = bench.val.encoded(rows)
             logits = model(images, [task.name])
             need_finite(logits, task.name)
@@ -136,7 +146,7 @@ def measure(bench: Bench, model: MultitaskModel, task: Task) -> dict[str, Any]:
     metrics = meter.compute()
     if not math.isfinite(metrics.get(task.headline, math.nan)):
         raise DataError(
-            f"no {task.headline} of {task.name} over {len(bench.val)} validation images: none of their pixels is "
+            f"no {task.headline} of {task.name} over {len(judging)} validation images: none of their pixels is "
             f"labelled; leave {task.name} out with --tasks"
         )
     return {"metrics": metrics, "loss": float(np.mean(losses))}

@@ -60,11 +60,13 @@ def read_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
     return content
 
 
-def open_bench(settings: TrainSettings, tasks: Mapping[str, Task], options: GainOptions) -> Bench:
-    """The images, encoded by the frozen part of the encoder that the settings name."""
+def open_bench(
+    settings: TrainSettings, tasks: Mapping[str, Task], options: GainOptions, targets: Iterable[str] | None = None
+) -> Bench:
+    """The images, encoded by the frozen part of the encoder that the settings name; ``targets``: None for all."""
     first = next(iter(tasks))
     model = build_model(settings, {first: tasks[first]}).to(_device(settings))
-    return make_bench(settings, tasks, model, options.images, options.views, options.scarce)
+    return make_bench(settings, tasks, model, options.images, options.views, options.scarce, targets)
 
 
 def _device(settings: TrainSettings) -> torch.device:
@@ -110,16 +112,16 @@ def run_cells(
     """
     found = {cell: kept for cell in cells if (kept := read_cell(folder, cell)) is not None}
     missing = [cell for cell in cells if cell not in found]
-    chosen = weights or {}
+    chosen, targets = weights or {}, [*dict.fromkeys(cell.target for cell in missing)]
     with Progress(len(cells), len(found), title, quiet) as bar:
         if options.jobs == 1 and missing:
-            bench = open_bench(settings, tasks, options)
+            bench = open_bench(settings, tasks, options, targets)
             for cell in missing:
                 found[cell] = run_cell(bench, settings, cell, chosen.get(cell))
                 write_json(cell_file(folder, cell), found[cell])
                 bar.update(len(found), {})
         elif missing:
-            with pool_of(min(options.jobs, len(missing)), _begin, settings, dict(tasks), options) as pool:
+            with pool_of(min(options.jobs, len(missing)), _begin, settings, dict(tasks), options, targets) as pool:
                 waiting = {pool.submit(_work, settings, cell, chosen.get(cell)): cell for cell in missing}
                 for done in as_completed(waiting):
                     found[waiting[done]] = _result_of(done, options.jobs)
@@ -138,10 +140,10 @@ def _result_of(done: Future[dict[str, Any]], jobs: int) -> dict[str, Any]:
         ) from error
 
 
-def _begin(settings: TrainSettings, tasks: Mapping[str, Task], options: GainOptions) -> None:
+def _begin(settings: TrainSettings, tasks: Mapping[str, Task], options: GainOptions, targets: list[str]) -> None:
     global _bench
     torch.set_num_threads(1)
-    _bench = open_bench(settings, tasks, options)
+    _bench = open_bench(settings, tasks, options, targets)
 
 
 def _work(settings: TrainSettings, cell: Cell, weights: Mapping[str, float] | None) -> dict[str, Any]:

@@ -87,10 +87,17 @@ def judged(gains: Gains, scores: Scores) -> dict[str, Any]:
     return {**about, "regret": mean(regrets), "random_regret": mean(random)}
 
 
-def choices(gains: Gains, scores: Scores, everything: Mapping[str, Mapping[int, float]]) -> dict[str, dict[str, Any]]:
+def choices(
+    gains: Gains, scores: Scores, together: Mapping[str, Mapping[str, Mapping[int, float]]]
+) -> dict[str, dict[str, Any]]:
     """Target -> gain by the advice (the predictor's first source), at random, by the best pair, and with all sources.
 
     The best is chosen by the same numbers as it is judged by, so it is a little too good.
+
+    Args:
+        gains: of pairs.
+        scores: of the predictor.
+        together: "all" and "weighted" -> target -> seed -> gain with all sources at once; empty where not measured.
     """
     out: dict[str, dict[str, Any]] = {}
     for target, of in gains.items():
@@ -103,6 +110,6 @@ def choices(gains: Gains, scores: Scores, everything: Mapping[str, Mapping[int, 
             "by_random": mean(means.values()),
             "best": best,
             "by_best": means[best],
-            "by_all": paired(everything[target].values()) if target in everything else None,
+            **{f"by_{how}": paired(by[target].values()) if target in by else None for how, by in together.items()},
         }
     return out

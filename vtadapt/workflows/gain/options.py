@@ -30,7 +30,7 @@ class GainOptions:
 
     Attributes:
         scarce: images whose labels of the target are known.
-        images: training images, of which all have labels of the sources.
+        images: training images of each task, see :func:`vtadapt.workflows.gain.bench.make_bench`.
         views: augmented pictures of each image.
         seeds: each a choice of the scarce images, of initial values and of the order.
         jobs: processes of one thread each.

@@ -46,7 +46,8 @@ def affinity_gain(
         options: what is scarce, and the seeds.
         targets: the tasks that are asked about; None for all.
         measured: "none": only the prediction; "top": the target alone and with its two first sources, over the seeds;
-            "pairs": with each source, and every predictor judged by these; "all": with all of the sources at once, too.
+            "pairs": with each source, and every predictor judged by these; "all": with all of the sources at once,
+            too, weighted alike and by the predictor's scores.
         quiet: no progress.
         out: folder; default ``RUN_DIR/gain-DATA``.
 
@@ -56,16 +57,14 @@ def affinity_gain(
     Raises:
         UsageError: an unknown task or choice.
         ConfigError: fewer than two tasks, several data sets, batches of one image, or a folder of another yardstick.
-        DataError: too few images with labels of all tasks.
+        DataError: too few images with labels of a task.
     """
     if measured not in MEASURED:
         raise UsageError(
             f"--measure {measured!r}; wanted one of {', '.join(MEASURED)}.{near_matches(measured, MEASURED)}"
         )
     if len(settings.data_names) > 1:
-        raise ConfigError(
-            f"{settings.data!r} is several data sets; wanted one, of which images have labels of all tasks"
-        )
+        raise ConfigError(f"{settings.data!r} is several data sets; wanted one")
     if settings.batch_size < 2:
         raise ConfigError("batch_size 1; wanted 2 or more: half of each batch has labels of the target")
     data = find_data(settings)
@@ -79,9 +78,9 @@ def affinity_gain(
         _keep_to_plan(folder, options.plan(settings, tasks, packs))
         (folder / CELLS).mkdir(exist_ok=True)
         predicted = _predictions(folder, settings, tasks, options, asked, measured, quiet)
-        found = run_cells(
-            _cells(asked, tasks, options, measured, predicted), folder, settings, tasks, options, "affinity-gain", quiet
-        )
+        cells = _cells(asked, tasks, options, measured, predicted)
+        weights = {cell: weights_of(predicted[cell.weighted].scores[cell.target]) for cell in cells if cell.weighted}
+        found = run_cells(cells, folder, settings, tasks, options, "affinity-gain", quiet, weights)
         result = _result(settings, tasks, options, asked, measured, predicted, found)
         write_json(folder / GAIN, {**result, "folder": os.fspath(folder)}, checked=True)
         write_text(folder / TABLE, markdown(result))
@@ -136,7 +135,7 @@ def _predictions(
                 continue
         if not quiet:
             say(f"predicting by {name}")
-        bench = bench or open_bench(settings, tasks, options)
+        bench = bench or open_bench(settings, tasks, options, targets)
         out[name] = predict(name, bench, settings, options, targets, options.seeds[0])
         write_json(path, {"format": FORMAT, "scores": out[name].scores, "cpu_seconds": out[name].cpu_seconds})
     return out
@@ -166,8 +165,18 @@ def _cells(
             some = sources if measured in JUDGED else sources[:TOP]
             cells += [Cell(target, chosen, seed, options.scarce) for chosen in ((), *((s,) for s in some))]
             if measured == "all" and len(sources) > 1:
-                cells.append(Cell(target, tuple(s for s in tasks if s != target), seed, options.scarce))
+                every = tuple(s for s in tasks if s != target)
+                cells += [Cell(target, every, seed, options.scarce, by) for by in ("", options.predictor)]
     return cells
+
+
+def weights_of(scores: Mapping[str, float]) -> dict[str, float]:
+    """Factors on the losses of the sources: their scores as shares of the best, those below 0 as 0.
+
+    Where no score is above 0 nothing is known, and all have 1.
+    """
+    best = max(scores.values())
+    return {source: max(score, 0.0) / best if best > 0 else 1.0 for source, score in scores.items()}
 
 
 def _result(
@@ -198,15 +207,18 @@ def _result(
         for how, each_gain in {"": gains, "_by_loss": gains_of(found, tasks, by_loss=True)}.items():
             out[f"ceiling{how}"] = ceiling(each_gain)
             out[f"judged{how}"] = {name: judged(each_gain, each.scores) for name, each in predicted.items()}
-        out["choices"] = choices(gains, scores, _with_all(found, tasks))
+        together = {kind: _with_all(found, tasks, by) for kind, by in (("all", ""), ("weighted", options.predictor))}
+        out["choices"] = choices(gains, scores, together)
     return out
 
 
-def _with_all(found: Mapping[Cell, Mapping[str, Any]], tasks: Mapping[str, Task]) -> dict[str, dict[int, float]]:
-    """Target -> seed -> gain with all other tasks as sources."""
+def _with_all(
+    found: Mapping[Cell, Mapping[str, Any]], tasks: Mapping[str, Task], weighted: str
+) -> dict[str, dict[int, float]]:
+    """Target -> seed -> gain with all other tasks as sources, weighted by a predictor's scores or ("") all alike."""
     out: dict[str, dict[int, float]] = {}
     for cell, content in found.items():
-        if len(cell.sources) == len(tasks) - 1 > 1:
+        if len(cell.sources) == len(tasks) - 1 > 1 and cell.weighted == weighted:
             paired_with = found[Cell(cell.target, (), cell.seed, cell.scarce)]
             out.setdefault(cell.target, {})[cell.seed] = gain(tasks[cell.target], paired_with, content)
     return out

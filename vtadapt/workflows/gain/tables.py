@@ -109,5 +109,6 @@ def _choices(result: Mapping[str, Any]) -> Rows:
     for target, found in result["choices"].items():
         advised = f"{percent(found['by_advice'])} ({found['advice']})"
         best = f"{100 * found['by_best']:+.1f} % ({found['best']})"
-        rows.append([target, advised, f"{100 * found['by_random']:+.1f} %", best, percent(found["by_all"])])
-    return ["target", "advice", "random", "best of those measured", "all sources"], rows
+        both = [percent(found[key]) for key in ("by_all", "by_weighted")]
+        rows.append([target, advised, f"{100 * found['by_random']:+.1f} %", best, *both])
+    return ["target", "advice", "random", "best of those measured", "all sources", "all, weighted by score"], rows

@@ -14,7 +14,7 @@ from vtadapt.workflows.gain.bench import Bench
 from vtadapt.workflows.gain.cell import Cell, train_cell
 from vtadapt.workflows.gain.options import FEATURES, LABELS, GainOptions
 from vtadapt.workflows.gain.predictors.gradients import by_cosines, by_lookahead
-from vtadapt.workflows.gain.predictors.sources import by_features, by_labels, features_of, scarce_of
+from vtadapt.workflows.gain.predictors.sources import Features, by_features, by_labels, features_of, scarce_of
 from vtadapt.workflows.run.settings import TrainSettings
 
 Scores = dict[str, dict[str, float]]
@@ -51,11 +51,11 @@ def predict(
     """
     began = time.process_time()
     names = [*bench.tasks]
-    rows = scarce_of(bench, options.scarce, seed)
     if name == LABELS:
-        scores = {t: by_labels(bench, t, [s for s in names if s != t], rows) for t in targets}
+        few = {t: scarce_of(bench, t, options.scarce, seed) for t in targets}
+        scores = {t: by_labels(bench, t, [s for s in names if s != t], few[t]) for t in targets}
     elif name == FEATURES:
-        scores = _by_features(bench, settings, targets, rows, seed)
+        scores = _by_features(bench, settings, options, targets, seed)
     else:
         joint = _joint(bench, settings, names, seed)
         matrix = by_lookahead(joint, bench, settings.peak_lr) if name == "lookahead" else by_cosines(joint, bench, name)
@@ -64,17 +64,20 @@ def predict(
 
 
 def _by_features(
-    bench: Bench, settings: TrainSettings, targets: Sequence[str], rows: Sequence[int], seed: int
+    bench: Bench, settings: TrainSettings, options: GainOptions, targets: Sequence[str], seed: int
 ) -> Scores:
     scores: Scores = {target: {} for target in targets}
     # Alone a cell is trained on the first half of each batch; here all of the images have labels.
     whole = settings.model_copy(update={"batch_size": 2 * settings.batch_size})
     for source in bench.tasks:
         model = train_cell(bench, whole, Cell(source, (), seed, bench.images))
-        features = features_of(cast(AdaptedModel, model), bench, rows)
+        known: dict[tuple[int, ...], Features] = {}  # where all images have all labels it is the same few of them
         for target in targets:
             if target != source:
-                scores[target] |= by_features(bench, target, {source: features}, rows)
+                rows = tuple(scarce_of(bench, target, options.scarce, seed))
+                if rows not in known:
+                    known[rows] = features_of(cast(AdaptedModel, model), bench, rows)
+                scores[target] |= by_features(bench, target, {source: known[rows]}, rows)
     return scores
 
 

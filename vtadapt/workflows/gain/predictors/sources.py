@@ -39,14 +39,21 @@ def features_of(model: AdaptedModel, bench: Bench, rows: Sequence[int]) -> Featu
 
 
 def by_labels(bench: Bench, target: str, sources: Sequence[str], rows: Sequence[int]) -> dict[str, float]:
-    """Source -> share of the target's variance that a linear map explains of the source's labels around a token."""
-    index = [*rows]
-    wanted = label_tokens(bench.tasks[target], bench.train.targets[target][index], SIDE)
+    """Source -> share of the target's variance that a linear map explains of the source's labels around a token.
+
+    Pictures that have labels of both tell it; 0 where fewer than two images have.
+    """
     out = {}
     for source in sources:
+        there = {*bench.labelled[source]}
+        index = [row for row in rows if row % bench.images in there]
+        if len({*_images(bench, index)}) < 2:
+            out[source] = 0.0
+            continue
+        wanted = label_tokens(bench.tasks[target], bench.train.targets[target][index], SIDE)
         known = label_tokens(bench.tasks[source], bench.train.targets[source][index], SIDE)
         about = torch.cat([around(known.mean), known.spread], -1)
-        out[source] = explained(about, wanted.mean, wanted.seen, _images(bench, rows))
+        out[source] = explained(about, wanted.mean, wanted.seen, _images(bench, index))
     return out
 
 
@@ -60,9 +67,9 @@ def by_features(bench: Bench, target: str, features: Mapping[str, Features], row
     return out
 
 
-def scarce_of(bench: Bench, scarce: int, seed: int) -> list[int]:
+def scarce_of(bench: Bench, target: str, scarce: int, seed: int) -> list[int]:
     """Rows of the pictures whose labels of the target are known, all views."""
-    few = scarce_rows(bench.images, scarce, seed)
+    few = scarce_rows(bench, target, scarce, seed)
     return [view * bench.images + image for view in range(bench.views) for image in few]
 
 
